@@ -1,0 +1,80 @@
+package features
+
+import "pitboss/journal"
+
+// Status says what a value of a vector is worth. The numbers are in records: never change one, only add.
+type Status uint8
+
+// The statuses. Missing is NaN to a model, never zero.
+const (
+	// Present is a value as its contract says.
+	Present Status = iota
+	// Missing has no value: the event does not name the entity, or there is nothing to divide by.
+	Missing
+	// Default stands for a missing value where the feature set declares one.
+	Default
+	// WarmingUp is a group that has not seen a whole window yet.
+	WarmingUp
+	// Stale comes from a source that lags.
+	Stale
+	// Late was read at a time older than what is kept exactly.
+	Late
+	// Capped hit a bound on memory: the true value is at least this.
+	Capped
+	// CorrectionMissed still holds a contribution that was taken back.
+	CorrectionMissed
+)
+
+// String gives the status as answers and exports write it.
+func (s Status) String() string {
+	names := [...]string{"present", "missing", "default", "warming_up", "stale", "late", "capped", "correction_missed"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return "unknown"
+}
+
+// Vector is what a model sees: one value and status per feature of the set, in its order.
+type Vector struct {
+	// Values has one float64 per feature; NaN where missing.
+	Values []float64
+	// Status has one status per feature.
+	Status []Status
+	// At is the evaluation time, microseconds.
+	At int64
+	// Inside says that the event was part of its entities' state when the vector was read.
+	Inside bool
+	// Pins has the position of each of the event's entities that was read.
+	Pins []Pin
+	// Sourced are the values that came from elsewhere, as they were read.
+	Sourced []SourcedValue
+}
+
+// Pin is the state of one entity that a vector was read from: the last frame applied to it.
+type Pin struct {
+	// Entity is an index into Event.Entities.
+	Entity int
+	// Pos is zero where the entity was unknown.
+	Pos journal.Pos
+}
+
+// SourcedValue is a value from a Source with the version that it was read at.
+type SourcedValue struct {
+	Source  string
+	Version string
+	Feature int
+	Value   float64
+	Status  Status
+}
+
+// Source gives values that do not come from the event's windows: links, lists, pushes. What it gives is pinned in the
+// record and never rebuilt, so it may change at any time.
+type Source interface {
+	// Name is how a feature set names the source.
+	Name() string
+	// Check says whether the source has values by this key; it is asked when a set is compiled.
+	Check(key string) error
+	// Value gives the value of key for the event, NaN and Missing if there is none, and the version of what it was read
+	// from. It must not block.
+	Value(ev *Event, key string) (value float64, status Status, version string)
+}
