@@ -672,8 +672,11 @@ type Outputs struct {
 	// SHA-256 over all contributions' float64 bits, little-endian, in the feature set's order.
 	ContributionsHash []byte `protobuf:"bytes,11,opt,name=contributions_hash,json=contributionsHash,proto3" json:"contributions_hash,omitempty"`
 	ExpiresAtUs       int64  `protobuf:"varint,12,opt,name=expires_at_us,json=expiresAtUs,proto3" json:"expires_at_us,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// SHA-256 over what the outputs were made from: the event as it was stored, inputs and verdicts (package decide says
+	// how), so that a change to any byte of them shows even where it would not move the outcome.
+	InputsHash    []byte `protobuf:"bytes,13,opt,name=inputs_hash,json=inputsHash,proto3" json:"inputs_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outputs) Reset() {
@@ -788,6 +791,13 @@ func (x *Outputs) GetExpiresAtUs() int64 {
 		return x.ExpiresAtUs
 	}
 	return 0
+}
+
+func (x *Outputs) GetInputsHash() []byte {
+	if x != nil {
+		return x.InputsHash
+	}
+	return nil
 }
 
 // Observations are facts about the making; replay leaves them out.
@@ -1010,7 +1020,7 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"aliasKeyId\"i\n" +
 	"\bVerdicts\x12.\n" +
 	"\askipped\x18\x01 \x03(\v2\x14.pitboss.v1.DegradedR\askipped\x12-\n" +
-	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"\xe5\x03\n" +
+	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"\x86\x04\n" +
 	"\aOutputs\x12-\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x13.pitboss.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\x05score\x18\x02 \x01(\x01H\x00R\x05score\x88\x01\x01\x12\x1b\n" +
@@ -1026,7 +1036,9 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"\asegment\x18\n" +
 	" \x01(\tR\asegment\x12-\n" +
 	"\x12contributions_hash\x18\v \x01(\fR\x11contributionsHash\x12\"\n" +
-	"\rexpires_at_us\x18\f \x01(\x03R\vexpiresAtUsB\b\n" +
+	"\rexpires_at_us\x18\f \x01(\x03R\vexpiresAtUs\x12\x1f\n" +
+	"\vinputs_hash\x18\r \x01(\fR\n" +
+	"inputsHashB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
 	"\v_base_value\"\x93\x01\n" +
