@@ -1,0 +1,73 @@
+package features
+
+import (
+	"context"
+
+	"pitboss/journal"
+)
+
+// States is where entities rest between checkpoints, with the dedupe index and the checkpoint itself. It knows bytes and
+// positions, not windows. Implementations are in features/states; features/statestest.Run is the contract all keep.
+//
+// What was put may be lost by the death of the machine until Sync; it is never lost by the death of the process. Writes
+// reach the disk in their order: after any death, what is left is a prefix of what was written. All methods may be
+// called by many goroutines at once.
+type States interface {
+	// Get reads an entity's blob into buf, which it may grow, and returns it; ok is false where there is none.
+	Get(key EntityKey, buf []byte) (blob []byte, ok bool, err error)
+	// Put writes blobs. Each replaces the one whose position is Old (zero: there must be none), or Put fails with
+	// ErrStatePos. A batch may be torn between its entities by a death of the process, never within one.
+	Put(ctx context.Context, batch []StatePut) error
+	// Erase removes an entity. Erasing what is not there does nothing.
+	Erase(key EntityKey) error
+	// Each calls f with every entity in the order of keys, until it fails. The blob is valid during the call alone.
+	Each(ctx context.Context, f func(key EntityKey, blob []byte) error) error
+
+	// Seen reads one entry of the dedupe index.
+	Seen(key EventKey) (seen Seen, ok bool, err error)
+	// Note writes entries of the dedupe index; an entry replaces the one before. Entries may be dropped when they are
+	// older than SeenFor.
+	Note(ctx context.Context, batch []Noted) error
+
+	// Meta reads a named value; nil where there is none.
+	Meta(name string) ([]byte, error)
+	// PutMeta writes a named value.
+	PutMeta(name string, value []byte) error
+	// Sync returns nil when everything written before survives the death of the machine.
+	Sync() error
+	// Close gives everything free. Unsynced writes are synced.
+	Close() error
+}
+
+// StatePut is one entity to be written.
+type StatePut struct {
+	Key EntityKey
+	// Old is the position that the stored blob must have, zero where there must be none.
+	Old journal.Pos
+	// New is the position inside Blob.
+	New journal.Pos
+	// Blob is what AppendState made.
+	Blob []byte
+}
+
+// SeenForHours is how long an event_id is remembered, in hours after the hour of its occurred_at: the 30 days that an
+// event may be late, and one hour for the clock's future bound.
+const SeenForHours = 30*24 + 1
+
+// Seen is what the dedupe index knows of an event or of a transaction.
+type Seen struct {
+	// Event is the position of the frame that applied the event.
+	Event journal.Pos
+	// Decision is the position of the frame with its decision, zero where none was asked for.
+	Decision journal.Pos
+	// Content is the start of the event's content hash; of a transaction, the key of its event.
+	Content [16]byte
+	// Hour is the hour of occurred_at, since the Unix epoch.
+	Hour uint32
+}
+
+// Noted is one entry of the dedupe index to be written.
+type Noted struct {
+	Key  EventKey
+	Seen Seen
+}
