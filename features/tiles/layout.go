@@ -1,0 +1,90 @@
+package tiles
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The bounds of a Spec.
+const (
+	// MaxSums and MaxDistincts bound the columns of one group.
+	MaxSums, MaxDistincts = 16, 8
+	// DefaultRaw is how many of the newest contributions a group keeps as they came; MaxRaw bounds it.
+	DefaultRaw, MaxRaw = 16, 256
+	// DistinctCap is how many categories a distinct column remembers: the newest. A column that is full of categories
+	// inside a window says Capped for it.
+	DistinctCap = 256
+)
+
+// Spec declares what one group of events keeps for each entity. Only what is declared costs memory.
+type Spec struct {
+	// Windows are those that some feature of the group reads.
+	Windows WindowSet
+	// Sums is how many integer values are summed per window: Contribution.Values.
+	Sums int
+	// Distincts is how many category columns are counted: Contribution.Categories.
+	Distincts int
+	// Last says that the times of the first and the last contribution are kept, beyond all windows.
+	Last bool
+	// Raw is how many of the newest contributions are kept as they came. Default (0): DefaultRaw. Nothing is kept where
+	// neither Last nor Distincts ask for it.
+	Raw int
+}
+
+// Layout is a checked Spec with what reading needs computed once. It never changes; any number of states share it.
+type Layout struct {
+	spec Spec
+	// levels are the resolutions that a contribution passes while it ages, finest first: one second up to the horizon,
+	// then one level per window.
+	levels []level
+	// windows are the spec's windows, shortest first, with their rungs.
+	windows []window
+}
+
+// level keeps tiles of hop seconds for length seconds behind the horizon.
+type level struct{ length, hop int64 }
+
+// window is one window of the layout.
+type window struct {
+	id          Window
+	length, hop int64
+}
+
+// NewLayout checks a spec.
+func NewLayout(spec Spec) (*Layout, error) {
+	switch {
+	case spec.Windows>>windowCount != 0:
+		return nil, fmt.Errorf("window set %#x names an unknown window", uint8(spec.Windows))
+	case spec.Sums < 0 || spec.Sums > MaxSums:
+		return nil, fmt.Errorf("a group can sum at most %d values, not %d", MaxSums, spec.Sums)
+	case spec.Distincts < 0 || spec.Distincts > MaxDistincts:
+		return nil, fmt.Errorf("a group can count at most %d categories, not %d", MaxDistincts, spec.Distincts)
+	case spec.Raw < 0 || spec.Raw > MaxRaw:
+		return nil, fmt.Errorf("a group can keep at most %d raw contributions, not %d", MaxRaw, spec.Raw)
+	case spec.Windows == 0 && spec.Sums+spec.Distincts > 0:
+		return nil, errors.New("sums and distinct counts need a window")
+	case spec.Windows == 0 && !spec.Last:
+		return nil, errors.New("a group must keep something: a window, or its first and last times")
+	}
+	if spec.Raw == 0 {
+		spec.Raw = DefaultRaw
+	}
+	if !spec.Last && spec.Distincts == 0 {
+		spec.Raw = 0
+	}
+	l := &Layout{spec: spec}
+	for _, w := range spec.Windows.List() {
+		r := w.rung()
+		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
+		if len(l.levels) == 0 && w != W1m {
+			// No one-minute window, but what comes after t's second must not count: the seconds behind the newest event
+			// stay apart.
+			l.levels = append(l.levels, level{length: 0, hop: 1})
+		}
+		l.levels = append(l.levels, level{length: r.length, hop: r.hop})
+	}
+	return l, nil
+}
+
+// Spec gives what the layout was made of, with its defaults filled in.
+func (l *Layout) Spec() Spec { return l.spec }

@@ -1,0 +1,65 @@
+package tiles
+
+// Reading is what Read found, for every window of the layout. It is the caller's: reused, it costs no allocation. Asked
+// for a window or a column that the layout does not have, it panics.
+type Reading struct {
+	// Flags hold for everything that was read: Late or nothing.
+	Flags Flags
+
+	slots    [windowCount]int8 // the place of each window in the rows below, -1 without
+	counts   [windowCount]int64
+	sums     []Int128 // row by row, one row per window of the layout
+	distinct []cell   // the same
+	nSums    int
+	nCats    int
+	first    moment
+	last     moment
+}
+
+// cell is one distinct count.
+type cell struct {
+	n     int64
+	flags Flags
+}
+
+// moment is a time and what it is worth.
+type moment struct {
+	at    int64
+	flags Flags
+}
+
+// Count is how many contributions the window has.
+func (r *Reading) Count(w Window) int64 { return r.counts[r.slot(w)] }
+
+// Sum is the exact sum of a column of values.
+func (r *Reading) Sum(w Window, column int) Int128 {
+	if column >= r.nSums {
+		panic("BUG: tiles: no such sum column in the layout")
+	}
+	return r.sums[r.slot(w)*r.nSums+column]
+}
+
+// Distinct is how many categories of a column the window has, and what the number is worth.
+func (r *Reading) Distinct(w Window, column int) (int64, Flags) {
+	if column >= r.nCats {
+		panic("BUG: tiles: no such distinct column in the layout")
+	}
+	c := r.distinct[r.slot(w)*r.nCats+column]
+	return c.n, c.flags | r.Flags
+}
+
+// Last is the newest contribution's time, in no matter which window, or NoTime. Like everything read, it heeds the whole
+// second of the evaluation time: it may be newer than that by less than a second. With Capped it is known to the second
+// only, and given as the second's beginning.
+func (r *Reading) Last() (int64, Flags) { return r.last.at, r.last.flags | r.Flags }
+
+// First is the oldest contribution's time ever, or NoTime.
+func (r *Reading) First() (int64, Flags) { return r.first.at, r.first.flags | r.Flags }
+
+func (r *Reading) slot(w Window) int {
+	i := r.slots[w]
+	if i < 0 {
+		panic("BUG: tiles: no such window in the layout: " + w.String())
+	}
+	return int(i)
+}
