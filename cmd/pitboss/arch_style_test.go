@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -45,6 +46,7 @@ func styleChecks() []func(*tree) []string {
 		(*tree).checkMutexes,
 		(*tree).checkNolints,
 		(*tree).checkLeaks,
+		(*tree).checkSleeps,
 	}
 }
 
@@ -109,8 +111,8 @@ func TestSourceStyleRefuses(t *testing.T) {
 	refuses("var gone = map[string]int{`b`: 1}\nfunc f() { delete(gone, `b`) }", "gone is changed at p/p.go:3")
 	refuses("var taken = table(1)\nfunc f() *int { return &taken[0] }", "taken is changed at p/p.go:3")
 
-	allows("type t struct {\n\t// mu guards n.\n\tmu sync.Mutex\n\tn int\n}")
-	allows("type t struct {\n\tmu sync.RWMutex // guards n\n\tn int\n}")
+	allows("type t struct {\n\t// mu guards count.\n\tmu sync.Mutex\n\tn int\n}")
+	allows("type t struct {\n\tmu sync.RWMutex // guards count\n\tn int\n}")
 	refuses("type t struct {\n\tmu sync.Mutex\n\tn int\n}", "p/p.go:3: a mutex without a comment")
 	refuses("type t struct {\n\t// mu is a mutex.\n\tmu *sync.RWMutex\n\tn int\n}", "p/p.go:4: a mutex without a comment")
 
@@ -120,6 +122,9 @@ func TestSourceStyleRefuses(t *testing.T) {
 	refuses("func f() {} // nolint:errcheck // no directive has a space", "must name its linter and say why")
 
 	refuses("func f() { go f() }", "p starts goroutines, and no test of it checks with goleak")
+	refuses("func f() { time.Sleep(1) }", "p/p.go:2: time.Sleep")
+	allows("func f() { clock.Sleep(1) }")
+
 	refuses("func f(g *sync.WaitGroup) { g.Go(h) }", "p starts goroutines, and no test of it checks with goleak")
 }
 
@@ -186,8 +191,8 @@ func (t *tree) checkVars() []string {
 				continue
 			}
 			for _, spec := range group.Specs {
-				values := spec.(*ast.ValueSpec)
-				if embeds(group.Doc) || embeds(values.Doc) {
+				values, ok := spec.(*ast.ValueSpec)
+				if !ok || embeds(group.Doc) || embeds(values.Doc) {
 					continue
 				}
 				for i, name := range values.Names {
@@ -415,9 +420,7 @@ func (t *tree) checkLeaks() []string {
 	starts, checks := map[string]bool{}, map[string]bool{}
 	for _, s := range t.files {
 		if s.test {
-			for _, spec := range s.file.Imports {
-				checks[s.dir] = checks[s.dir] || spec.Path.Value == `"go.uber.org/goleak"`
-			}
+			checks[s.dir] = checks[s.dir] || s.imports("go.uber.org/goleak")
 			continue
 		}
 		ast.Inspect(s.file, func(node ast.Node) bool {
@@ -437,6 +440,30 @@ func (t *tree) checkLeaks() []string {
 		}
 	}
 	return findings
+}
+
+// checkSleeps refuses time.Sleep, tests included: in the product nothing can cancel it, and in a test it is either too
+// short on a busy machine or too long on all others. Inside a testing/synctest bubble it costs nothing and is right.
+func (t *tree) checkSleeps() []string {
+	var findings []string
+	for _, s := range t.files {
+		if s.test && s.imports("testing/synctest") {
+			continue
+		}
+		ast.Inspect(s.file, func(node ast.Node) bool {
+			if selector, ok := node.(*ast.SelectorExpr); ok && selector.Sel.Name == "Sleep" && rootName(selector) == "time" {
+				findings = append(findings, t.position(node.Pos())+
+					": time.Sleep: wait for what is to happen (a channel, a timer beside ctx.Done(), testing/synctest)")
+			}
+			return true
+		})
+	}
+	return findings
+}
+
+// imports says whether a file imports a library by exactly that path.
+func (s source) imports(lib string) bool {
+	return slices.ContainsFunc(s.file.Imports, func(spec *ast.ImportSpec) bool { return spec.Path.Value == strconv.Quote(lib) })
 }
 
 // eachCode visits what people wrote and the product runs: no tests, no generated files.

@@ -1,0 +1,39 @@
+# Long jobs: what finds the rare thing by doing the same many times. Each job is a pair of targets, slice-JOB (seeded,
+# minutes, part of .ci/run) and long-JOB (as long as you like). A job takes its size and seed from the environment, and a
+# test that reads them prints both:
+#   PITBOSS_SEED    where its randomness starts (make sets it from SEED)
+#   PITBOSS_ROUNDS  how many rounds it runs; each test has a small default for go test ./...
+# By name: TestCrash... kills (a process, a disk, a broker) and compares; TestProperty... holds a law on random input.
+JOBS := crash property demo-replay
+
+##@ Long jobs
+
+.PHONY: long long-slice
+long: $(JOBS:%=long-%) ## All long jobs at full length (hours; ROUNDS=2000 SEEDS=50).
+long-slice: $(JOBS:%=slice-%) ## A seeded slice of each, as .ci/run does it.
+
+ROUNDS ?= 2000
+SEEDS ?= 50
+# Packages with a test function whose name starts so.
+having = $(shell grep -rlE --include='*_test.go' --exclude-dir=.cache '^func $(1)' . | xargs -r -n1 dirname | sort -u)
+with_crash = $(call having,TestCrash)
+with_property = $(call having,TestProperty)
+
+# many ROUNDS SEEDS PATTERN PACKAGES: a run for each seed from SEED on. No package is an error, not a success.
+define many
+	@[ -n "$(strip $(4))" ] || { echo "no package has a test called $(3)..."; exit 1; }
+	@for seed in $$(seq $(SEED) $$(($(SEED) + $(2) - 1))); do \
+	  echo "== $(3)... with PITBOSS_SEED=$$seed PITBOSS_ROUNDS=$(1)"; \
+	  PITBOSS_SEED=$$seed PITBOSS_ROUNDS=$(1) scripts/gotest.sh -timeout 12h -run '^$(3)' $(4) || exit 1; \
+	done
+endef
+
+.PHONY: slice-crash long-crash slice-property long-property
+slice-crash: ## 20 rounds of every crash test.
+	$(call many,20,1,TestCrash,$(with_crash))
+long-crash:
+	$(call many,$(ROUNDS),1,TestCrash,$(with_crash))
+slice-property: ## 3 seeds of every property test.
+	$(call many,200,3,TestProperty,$(with_property))
+long-property:
+	$(call many,$(ROUNDS),$(SEEDS),TestProperty,$(with_property))

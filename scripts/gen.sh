@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the generated code, or proves that the committed code is what would be made.
+#   scripts/gen.sh            write it beside the .proto files
+#   scripts/gen.sh --check    change nothing; fail and show the difference if it is not current
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH=$PWD/.cache/bin:$PATH
+scripts/tools.sh buf protoc-gen-go protoc-gen-go-grpc
+
+if [ "${1:-}" != --check ]; then
+  buf generate
+  exit
+fi
+
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+buf generate -o "$made"
+bad=false
+# Which compiler read the .proto files makes no difference to the code, so its version in the header makes none here.
+same() { diff -u -I '^//[[:space:]-]*protoc  *[(v]' "$1" "$2"; }
+while read -r file; do
+  same "$file" "$made/$file" || bad=true
+done < <(cd "$made" && find proto -name '*.pb.go' | sort)
+while read -r file; do
+  [ -e "$made/$file" ] || { echo "$file: no .proto file makes it any more"; bad=true; }
+done < <(find proto -name '*.pb.go' | sort)
+if $bad; then
+  echo "generated code is not current: make gen, and commit what it writes" >&2
+  exit 1
+fi
