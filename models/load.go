@@ -1,5 +1,13 @@
 package models
 
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
 // Limits bound what a model file may ask for. A file beyond one is refused with ErrLimit before
 // memory is taken for it.
 type Limits struct {
@@ -28,4 +36,47 @@ func DefaultLimits() Limits {
 		MaxNodes:     4_000_000,
 		MaxBytes:     512 << 20,
 	}
+}
+
+// Load reads a model file of any format this package knows, which it finds out from the first bytes.
+// Other formats are refused by name with ErrUnsupported.
+func Load(data []byte, limits Limits) (Model, error) {
+	if len(data) == 0 {
+		return nil, errors.New("cannot load a model: the file is empty")
+	}
+	switch {
+	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
+		return LoadLightGBM(data, limits)
+	case data[0] == '{' && len(data) > 1 && bytes.IndexByte([]byte("iIlUL$#S"), data[1]) >= 0:
+		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost UBJSON: %w", ErrUnsupported)
+	case data[0] == '{':
+		return nil, fmt.Errorf("cannot load a model: it looks like JSON (XGBoost, or a LightGBM dump; save_model writes what can be loaded): %w", ErrUnsupported)
+	case data[0] == 0x08:
+		return nil, fmt.Errorf("cannot load a model: it looks like ONNX: %w", ErrUnsupported)
+	case bytes.HasPrefix(data, []byte("binf")), bytes.HasPrefix(data, []byte("bs64")):
+		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost's old binary format: %w", ErrUnsupported)
+	default:
+		return nil, fmt.Errorf("cannot load a model: no known format starts with %.16q: %w", data, ErrUnsupported)
+	}
+}
+
+// LoadFile reads a model file from disk, never more of it than the limits allow.
+func LoadFile(path string, limits Limits) (Model, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load a model: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, int64(limits.MaxFileBytes)+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
+	}
+	if len(data) > limits.MaxFileBytes {
+		return nil, fmt.Errorf("cannot load model %q: more than MaxFileBytes (%d): %w", path, limits.MaxFileBytes, ErrLimit)
+	}
+	m, err := Load(data, limits)
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", path, err)
+	}
+	return m, nil
 }

@@ -1,0 +1,254 @@
+package models
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// A row is binned once: each value becomes the number of its feature's cuts (the distinct thresholds
+// of the whole ensemble) below it. From then on every split of every tree is one comparison
+// of 16-bit integers, bins[slot] <= bin, whatever its way with missing values: a feature has one slot for
+// each way that its splits have, and a categorical split has a slot that holds 0 if the category is in
+// its set and 1 if not.
+
+// slotCount is the number of slots that a node's 16 bits can name; an array of this size needs no bounds checks.
+const slotCount = 1 << 16
+
+// maxCuts is how many thresholds a feature may have: bins run from 0 to maxCuts+1.
+const maxCuts = slotCount - 2
+
+// binTable is the binned form of one row.
+type binTable [slotCount]uint16
+
+// slotRule says how a numerical slot gets its bin from its feature's.
+type slotRule struct {
+	add     uint16 // 1 if missing goes left: bins move up to make room for missing at 0
+	missing uint16 // the bin of a missing value: below or above all others
+	zero    bool   // zero is missing
+	nan     bool   // NaN is missing, not zero
+}
+
+// setRule is a categorical slot.
+type setRule struct {
+	words       []uint32
+	defaultLeft bool
+}
+
+// column is what one feature needs for binning.
+type column struct {
+	feature     int32
+	zero        uint16 // bin of 0
+	first       uint32 // its first slot; the numerical come before the categorical
+	cut, cutEnd uint32
+	rules       []slotRule
+	sets        []setRule
+}
+
+// binner bins rows. Features that no split tests have no column.
+type binner struct {
+	columns    []column
+	cuts       []uint64 // orderedKey of the thresholds, ascending per feature
+	slots      int
+	tinyIsZero bool
+}
+
+// orderedKey maps float64 to integers in the same order, with both zeros the same.
+func orderedKey(x float64) uint64 {
+	b := math.Float64bits(x + 0) // -0+0 is +0
+	if b>>63 != 0 {
+		return ^b
+	}
+	return b | 1<<63
+}
+
+// fill bins a row, whose values are finite or NaN.
+func (b *binner) fill(row []float64, bins *binTable) {
+	for i := range b.columns {
+		c := &b.columns[i]
+		x := row[c.feature]
+		zero := x >= -zeroThreshold && x <= zeroThreshold
+		if zero && b.tinyIsZero {
+			x = 0
+		}
+		nan := x != x
+		slot := c.first
+		if len(c.rules) > 0 {
+			bin := c.zero
+			if !nan {
+				bin = b.bin(c, x)
+			}
+			for _, r := range c.rules {
+				v := bin + r.add
+				if nan && (r.nan || r.zero) || zero && r.zero {
+					v = r.missing
+				}
+				bins[uint16(slot)] = v
+				slot++
+			}
+		}
+		for j := range c.sets {
+			bins[uint16(slot)] = c.sets[j].bin(x)
+			slot++
+		}
+	}
+}
+
+// bin returns how many cuts of the column are below x. The search has no branches to mispredict: the
+// borrow of a subtraction decides.
+func (b *binner) bin(c *column, x float64) uint16 {
+	cuts := b.cuts[c.cut:c.cutEnd]
+	key := orderedKey(x)
+	base, n := 0, len(cuts)
+	for n > 1 {
+		half := n >> 1
+		_, below := bits.Sub64(cuts[base+half-1], key, 0)
+		base += half & -int(below)
+		n -= half
+	}
+	_, below := bits.Sub64(cuts[base], key, 0)
+	return uint16(base) + uint16(below)
+}
+
+// bin returns 0 if x is in the set and 1 if not. Values are truncated towards zero, as a C cast to int does;
+// negative ones (but not those above -1) and those beyond int32 are in no set.
+func (s *setRule) bin(x float64) uint16 {
+	in := s.defaultLeft
+	if x == x {
+		in = false
+		if x > -1 && x < 1<<31 {
+			k := uint32(x)
+			if w := k >> 5; w < uint32(len(s.words)) {
+				in = s.words[w]>>(k&31)&1 != 0
+			}
+		}
+	}
+	if in {
+		return 0
+	}
+	return 1
+}
+
+// test is where a split finds its bin: it goes left if bins[slot] <= bin.
+type test struct{ slot, bin uint16 }
+
+// slotKey tells apart the numerical slots of a feature.
+type slotKey struct {
+	feature     int32
+	missing     missing
+	defaultLeft bool
+}
+
+// binBuilder collects the splits of a forest and hands out their tests.
+type binBuilder struct {
+	binner
+	byFeature []int32            // feature -> column, or -1
+	rule      map[slotKey]uint32 // -> slot, counted from its column's first
+	set       map[setKey]uint32
+	cutsOf    [][]uint64 // by column
+}
+
+// setKey identifies a categorical slot.
+type setKey struct {
+	feature     int32
+	words       string
+	defaultLeft bool
+}
+
+// newBinBuilder lays out the slots and cuts of all splits of a forest.
+func newBinBuilder(f *forest) (*binBuilder, error) {
+	b := &binBuilder{binner: binner{tinyIsZero: f.tinyIsZero}, byFeature: make([]int32, len(f.info.Features)),
+		rule: map[slotKey]uint32{}, set: map[setKey]uint32{}}
+	for i := range b.byFeature {
+		b.byFeature[i] = -1
+	}
+	for i := range f.trees {
+		for j := range f.trees[i].splits {
+			b.collect(&f.trees[i], &f.trees[i].splits[j])
+		}
+	}
+	for i := range b.columns {
+		c := &b.columns[i]
+		c.first = uint32(b.slots)
+		b.slots += len(c.rules) + len(c.sets)
+		cuts := b.cutsOf[i]
+		slices.Sort(cuts)
+		cuts = slices.Compact(cuts)
+		if len(cuts) > maxCuts {
+			return nil, fmt.Errorf("feature %q has %d thresholds, at most %d: %w", f.info.Features[c.feature].Name, len(cuts), maxCuts, ErrLimit)
+		}
+		c.cut = uint32(len(b.cuts))
+		b.cuts = append(b.cuts, cuts...)
+		c.cutEnd = uint32(len(b.cuts))
+		b.cutsOf[i] = nil
+		if len(cuts) > 0 {
+			c.zero = b.bin(c, 0)
+		}
+		for j := range c.rules {
+			if c.rules[j].add == 0 {
+				c.rules[j].missing = uint16(len(cuts))
+			}
+		}
+	}
+	if b.slots > slotCount {
+		return nil, fmt.Errorf("%d different category sets and ways with missing values, at most %d: %w", b.slots, slotCount, ErrLimit)
+	}
+	return b, nil
+}
+
+// collect notes what one split needs.
+func (b *binBuilder) collect(t *tree, s *split) {
+	at := b.byFeature[s.feature]
+	if at < 0 {
+		at = int32(len(b.columns))
+		b.byFeature[s.feature] = at
+		b.columns = append(b.columns, column{feature: s.feature})
+		b.cutsOf = append(b.cutsOf, nil)
+	}
+	c := &b.columns[at]
+	if s.set >= 0 {
+		k := b.setKeyOf(t, s)
+		if _, ok := b.set[k]; !ok {
+			b.set[k] = uint32(len(c.sets))
+			c.sets = append(c.sets, setRule{words: t.sets[s.set], defaultLeft: s.defaultLeft})
+		}
+		return
+	}
+	b.cutsOf[at] = append(b.cutsOf[at], orderedKey(s.threshold))
+	k := ruleKeyOf(s)
+	if _, ok := b.rule[k]; !ok {
+		b.rule[k] = uint32(len(c.rules))
+		r := slotRule{zero: s.missing == missingZero, nan: s.missing == missingNaN}
+		if k.defaultLeft {
+			r.add = 1
+		}
+		c.rules = append(c.rules, r)
+	}
+}
+
+func ruleKeyOf(s *split) slotKey {
+	return slotKey{feature: s.feature, missing: s.missing, defaultLeft: s.defaultLeft && s.missing != missingNone}
+}
+
+func (b *binBuilder) setKeyOf(t *tree, s *split) setKey {
+	words := t.sets[s.set]
+	text := make([]byte, 0, 4*len(words))
+	for _, w := range words {
+		text = append(text, byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
+	}
+	return setKey{feature: s.feature, words: string(text), defaultLeft: s.defaultLeft}
+}
+
+// test returns where a collected split finds its bin.
+func (b *binBuilder) test(t *tree, s *split) test {
+	c := &b.columns[b.byFeature[s.feature]]
+	if s.set >= 0 {
+		return test{slot: uint16(c.first + uint32(len(c.rules)) + b.set[b.setKeyOf(t, s)])}
+	}
+	k := ruleKeyOf(s)
+	cuts := b.cuts[c.cut:c.cutEnd]
+	i, _ := slices.BinarySearch(cuts, orderedKey(s.threshold))
+	at := b.rule[k]
+	return test{slot: uint16(c.first + at), bin: uint16(i) + c.rules[at].add}
+}

@@ -1,0 +1,215 @@
+package models
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// additivityTolerance bounds |base + contributions - margin|, relative to the largest of 1, the
+// margin and the contributions.
+const additivityTolerance = 1e-9
+
+// ensemble is the one compiled form of all tree models, whatever file they came from.
+type ensemble struct {
+	info   Info
+	link   link
+	bins   binner
+	walk   *walkTable
+	shap   *shapTable      // nil when unexplainable
+	linear []*linearLeaves // by tree; nil when no tree has any
+	leafOf []uint32        // by node of walk: the leaf's number in its tree; only with linear
+}
+
+var _ Model = (*ensemble)(nil)
+
+// compile lays out a forest for scoring. data is the file it came from.
+func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
+	w := newWalker(len(f.info.Features))
+	shapes := make([]shape, len(f.trees))
+	m := &ensemble{info: f.info, link: f.link}
+	m.info.Hash = sha256.Sum256(data)
+	depths := make([]int, len(f.trees))
+	for i := range f.trees {
+		shapes[i] = w.preorder(&f.trees[i], func(int32) {})
+		depths[i] = shapes[i].depth
+		m.measure(&f.trees[i], &shapes[i])
+	}
+	m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
+	m.info.Bytes = m.estimate(shapes)
+	if m.info.Bytes > limits.MaxBytes {
+		return nil, fmt.Errorf("the compiled model takes %d bytes, MaxBytes is %d: %w", m.info.Bytes, limits.MaxBytes, ErrLimit)
+	}
+	b, err := newBinBuilder(f)
+	if err != nil {
+		return nil, err
+	}
+	m.walk = newWalkTable(f, b, depths)
+	m.addLinear(f)
+	if m.info.Unexplainable == "" {
+		m.shap = newShapTable(f, b, w, shapes)
+		m.info.Base = m.shap.base
+	}
+	m.bins = b.binner
+	m.info.Cost = m.cost()
+	return m, nil
+}
+
+// measure counts what Info says of a tree.
+func (m *ensemble) measure(t *tree, s *shape) {
+	m.info.Nodes += len(t.splits)
+	m.info.Leaves += len(t.leaves)
+	m.info.MaxDepth = max(m.info.MaxDepth, s.depth)
+	m.info.MaxPathFeatures = max(m.info.MaxPathFeatures, s.features)
+	for i := range t.splits {
+		f := &m.info.Features[t.splits[i].feature]
+		f.Splits++
+		f.Categorical = f.Categorical || t.splits[i].set >= 0
+	}
+}
+
+// estimate returns the memory of the compiled model in bytes, within a few per cent.
+func (m *ensemble) estimate(shapes []shape) int {
+	bytes := 16 * (m.info.Nodes + m.info.Leaves) // walkTable
+	bytes += 8 * m.info.Nodes                    // cuts, at most
+	bytes += int(unsafe.Sizeof(column{})) * len(m.info.Features)
+	if m.info.Unexplainable != "" {
+		return bytes
+	}
+	for i := range shapes {
+		bytes += shapes[i].work * int(unsafe.Sizeof(shapNode{}))
+		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeatNode{})) + blocksFor(shapes[i].features)*int(unsafe.Sizeof(factors{})))
+	}
+	return bytes
+}
+
+// cost predicts the price of a row from the shape alone: nanoseconds per thing done, from
+// BenchmarkPredict and BenchmarkExplain (docs/measurements.md).
+func (m *ensemble) cost() Cost {
+	const (
+		perColumn, perStep, perTree = 14.0, 9.0, 2.0
+		perNode, perNodeBlock       = 1.2, 6.2
+	)
+	var c Cost
+	c.PredictMicros = (perColumn*float64(len(m.bins.columns)) + perStep*float64(m.walk.steps) + perTree*float64(m.info.Trees)) / 1000
+	if m.shap != nil {
+		c.ExplainMicros = c.PredictMicros + (perNode*float64(m.info.Nodes)+perNodeBlock*float64(m.shap.work))/1000
+	}
+	return c
+}
+
+// Info implements Model.
+func (m *ensemble) Info() *Info { return &m.info }
+
+// Predict implements Model.
+func (m *ensemble) Predict(row []float64, s *Scratch, margins []float64) error {
+	if err := m.checkSizes(margins, nil, false); err != nil {
+		return err
+	}
+	if err := checkRow(row, m.info.Features); err != nil {
+		return err
+	}
+	m.predict(row, s, margins)
+	return nil
+}
+
+// predict sums the leaves tree by tree in the file's order, as the library does.
+func (m *ensemble) predict(row []float64, s *Scratch, margins []float64) {
+	s.grow(m)
+	m.bins.fill(row, s.bins)
+	leaves := s.leaves[:m.info.Trees]
+	m.walk.find(s.bins, leaves)
+	if m.linear != nil {
+		m.sumLinear(row, leaves, margins)
+		return
+	}
+	values := m.walk.values
+	if len(margins) == 1 {
+		sum := 0.0
+		for _, l := range leaves {
+			sum += values[l]
+		}
+		margins[0] = sum
+		return
+	}
+	clear(margins)
+	k := 0
+	for _, l := range leaves {
+		margins[k] += values[l]
+		if k++; k == len(margins) {
+			k = 0
+		}
+	}
+}
+
+// Explain implements Model.
+func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []float64) error {
+	if m.shap == nil {
+		return fmt.Errorf("%w: %s", ErrUnexplainable, m.info.Unexplainable)
+	}
+	if err := m.checkSizes(margins, contributions, true); err != nil {
+		return err
+	}
+	if err := checkRow(row, m.info.Features); err != nil {
+		return err
+	}
+	m.predict(row, s, margins)
+	clear(contributions)
+	s.shap.grow(m.shap.largest)
+	n := len(m.info.Features)
+	m.shap.explain(s.bins, &s.shap, contributions, n)
+	for k, margin := range margins {
+		if err := checkAdditivity(m.shap.base[k], margin, contributions[k*n:][:n]); err != nil {
+			return fmt.Errorf("model %x, output %d: %w", m.info.Hash[:8], k, err)
+		}
+	}
+	return nil
+}
+
+// Score implements Model.
+func (m *ensemble) Score(margins, scores []float64) error {
+	if len(margins) != m.info.Outputs || len(scores) != m.info.Outputs {
+		return fmt.Errorf("cannot score %d margins into %d scores, the model has %d outputs", len(margins), len(scores), m.info.Outputs)
+	}
+	m.link.apply(margins, scores)
+	return nil
+}
+
+// checkSizes refuses results of the wrong length.
+func (m *ensemble) checkSizes(margins, contributions []float64, explain bool) error {
+	if len(margins) != m.info.Outputs {
+		return fmt.Errorf("cannot write %d margins, the model has %d outputs", len(margins), m.info.Outputs)
+	}
+	if want := m.info.Outputs * len(m.info.Features); explain && len(contributions) != want {
+		return fmt.Errorf("cannot write %d contributions, the model has %d", len(contributions), want)
+	}
+	return nil
+}
+
+// checkRow refuses rows of the wrong length or with infinite values.
+func checkRow(row []float64, features []Feature) error {
+	if len(row) != len(features) {
+		return fmt.Errorf("%w: %d values, want %d", ErrRow, len(row), len(features))
+	}
+	for i, x := range row {
+		if x > math.MaxFloat64 || x < -math.MaxFloat64 {
+			return fmt.Errorf("%w: feature %q is %v", ErrRow, features[i].Name, x)
+		}
+	}
+	return nil
+}
+
+// checkAdditivity compares base + contributions with the margin.
+func checkAdditivity(base, margin float64, contributions []float64) error {
+	sum, scale := base, max(1, math.Abs(margin))
+	for _, c := range contributions {
+		sum += c
+		scale = max(scale, math.Abs(c))
+	}
+	if off := math.Abs(sum - margin); !(off <= additivityTolerance*scale) {
+		return fmt.Errorf("%w: base %v + contributions = %v, margin %v, off by %.3g with %.3g allowed",
+			ErrAdditivity, base, sum, margin, off, additivityTolerance*scale)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package models
+
+// linkKind is the function between margin and score.
+type linkKind uint8
+
+const (
+	linkIdentity     linkKind = iota
+	linkLogistic              // 1/(1+e^(-sigmoid*x)), each output by itself
+	linkSoftmax               // over all outputs
+	linkExp                   // e^x
+	linkLogExp                // ln(1+e^x)
+	linkSignedSquare          // sign(x)*x*x
+)
+
+// link turns margins into scores, as the objective's ConvertOutput does in LightGBM.
+type link struct {
+	kind    linkKind
+	sigmoid float64
+	// divisor is the number of iterations for a random forest, whose score is made from the mean of its
+	// trees, and 1 otherwise.
+	divisor float64
+}
+
+// probability says that every score is in [0,1].
+func (l link) probability() bool { return l.kind == linkLogistic || l.kind == linkSoftmax }
+
+// apply writes the scores of margins; the slices have one length and may be the same.
+func (l link) apply(margins, scores []float64) {
+	if l.kind == linkSoftmax {
+		l.softmax(margins, scores)
+		return
+	}
+	for i, x := range margins {
+		if l.divisor != 1 {
+			x /= l.divisor
+		}
+		scores[i] = l.one(x)
+	}
+}
+
+func (l link) one(x float64) float64 {
+	switch l.kind {
+	case linkLogistic:
+		return logistic(l.sigmoid * x)
+	case linkExp:
+		return exp(x)
+	case linkLogExp:
+		return log1p(exp(x))
+	case linkSignedSquare:
+		if x < 0 {
+			return -x * x
+		}
+		return x * x
+	default:
+		return x
+	}
+}
+
+// softmax subtracts the largest margin first, like LightGBM's Common::Softmax.
+func (l link) softmax(margins, scores []float64) {
+	top := margins[0] / l.divisor
+	for i, x := range margins {
+		scores[i] = x / l.divisor
+		top = max(top, scores[i])
+	}
+	sum := 0.0
+	for i, x := range scores {
+		scores[i] = exp(x - top)
+		sum += scores[i]
+	}
+	for i := range scores {
+		scores[i] /= sum
+	}
+}
