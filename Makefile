@@ -86,7 +86,7 @@ check-vet:
 
 .PHONY: check-arch
 check-arch:
-	scripts/gotest.sh -run 'TestImportTable|TestModule|TestSourceStyle' ./cmd/pitboss
+	scripts/gotest.sh -run 'TestImportTable|TestModule|TestDependencies|TestSourceStyle' ./cmd/pitboss
 
 .PHONY: check-proto
 check-proto:

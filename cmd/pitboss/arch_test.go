@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -488,6 +489,77 @@ func TestModuleRefuses(t *testing.T) {
 	f("module x\nrequire example.com/replace v1.0.0\n", 0)
 	f("module x\nreplace a => b v1.0.0\n", 1)
 	f("module x\nreplace (\n\ta => b v1.0.0\n)\n", 1)
+}
+
+// TestDependenciesAreExplained holds that docs/dependencies.md has a line for every module that our code or tests import,
+// with the version that go.mod pins.
+func TestDependenciesAreExplained(t *testing.T) {
+	tree := loadRepository(t)
+	doc, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatalf("cannot read the list of dependencies: %v", err)
+	}
+	report(t, tree.checkDependencies(string(doc)))
+}
+
+func (t *tree) checkDependencies(doc string) []string {
+	explained := map[string]string{} // module to version
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` (v\\S+) \\|").FindAllStringSubmatch(doc, -1) {
+		explained[row[1]] = row[2]
+	}
+	var findings []string
+	missing := map[string]bool{}
+	for _, s := range t.files {
+		for _, spec := range s.file.Imports {
+			lib, err := strconv.Unquote(spec.Path.Value)
+			first, _, _ := strings.Cut(lib, "/")
+			if err != nil || !strings.Contains(first, ".") || lib == t.module || strings.HasPrefix(lib, t.module+"/") || missing[lib] {
+				continue
+			}
+			if !explains(explained, lib) {
+				missing[lib] = true
+				findings = append(findings, fmt.Sprintf("%s: no line of docs/dependencies.md says why we import %s", t.position(spec.Pos()), lib))
+			}
+		}
+	}
+	for _, module := range slices.Sorted(maps.Keys(explained)) {
+		required := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\S+)`).FindStringSubmatch(t.goMod)
+		if required != nil && required[1] != explained[module] {
+			findings = append(findings, fmt.Sprintf("docs/dependencies.md has %s at %s, and go.mod at %s", module, explained[module], required[1]))
+		}
+	}
+	return findings
+}
+
+// explains says whether a package is in one of the modules.
+func explains(modules map[string]string, lib string) bool {
+	for module := range modules {
+		if lib == module || strings.HasPrefix(lib, module+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDependenciesRefuse(t *testing.T) {
+	f := func(source, doc string, want ...string) {
+		t.Helper()
+		tree, err := parseTree(fstest.MapFS{
+			"go.mod": {Data: []byte("module example.com/x\nrequire example.org/lib v1.2.0\n")},
+			"a.go":   {Data: []byte("package a\n" + source)},
+		})
+		if err != nil {
+			t.Fatalf("cannot parse %q: %v", source, err)
+		}
+		got := tree.checkDependencies(doc)
+		if len(got) != len(want) || len(want) > 0 && !strings.Contains(got[0], want[0]) {
+			t.Errorf("%q with %q: got %q, want %q", source, doc, got, want)
+		}
+	}
+	f(`import _ "example.org/lib/sub"`, "| `example.org/lib` v1.2.0 | why |")
+	f(`import (_ "io"; _ "example.com/x/b")`, "")
+	f(`import _ "example.org/library"`, "| `example.org/lib` v1.2.0 | why |", "a.go:2: no line of docs/dependencies.md says why we import example.org/library")
+	f(``, "| `example.org/lib` v1.1.0 | why |", "has example.org/lib at v1.1.0, and go.mod at v1.2.0")
 }
 
 // roomOf is the first row whose dir matches. An internal package lives in its parent's room.
