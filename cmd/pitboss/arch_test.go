@@ -523,7 +523,7 @@ func (t *tree) checkDependencies(doc string) []string {
 		}
 	}
 	for _, module := range slices.Sorted(maps.Keys(explained)) {
-		required := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\S+)`).FindStringSubmatch(t.goMod)
+		required := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(module) + ` (v\S+)`).FindStringSubmatch(t.goMod)
 		if required != nil && required[1] != explained[module] {
 			findings = append(findings, fmt.Sprintf("docs/dependencies.md has %s at %s, and go.mod at %s", module, explained[module], required[1]))
 		}
