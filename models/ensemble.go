@@ -156,9 +156,9 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 	}
 	m.predict(row, s, margins)
 	clear(contributions)
-	s.shap.grow(m.shap.largest)
+	s.states = grow(s.states, m.shap.largest)
 	n := len(m.info.Features)
-	m.shap.explain(s.bins, &s.shap, contributions, n)
+	m.shap.explain(s.bins, s.states, contributions, n)
 	for k, margin := range margins {
 		if err := checkAdditivity(m.shap.base[k], margin, contributions[k*n:][:n]); err != nil {
 			return fmt.Errorf("model %x, output %d: %w", m.info.Hash[:8], k, err)

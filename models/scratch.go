@@ -6,7 +6,7 @@ package models
 type Scratch struct {
 	bins   *binTable
 	leaves []uint32
-	shap   shapScratch
+	states []nodeState
 }
 
 // grow makes room for scoring with m.

@@ -76,131 +76,117 @@ type shapTable struct {
 	work    int                    // sum over trees of nodes times blocks
 }
 
-// shapScratch is the working memory of a pass over one tree, by node.
-type shapScratch struct {
-	p, f, u []lanes
-	g, b    []float64
-	row     []uint32
-	left    []uint32 // 1 if the row goes left
-	gone    []uint32 // 1 if the row left the path at an earlier split of the feature
+// nodeState is what a pass over one tree keeps of a node: one place in memory for all that is used together.
+type nodeState struct {
+	p, f, u lanes
+	g, b    float64 // F = b + g*A
+	row     uint32  // its factors for this row
+	left    uint32  // 1 if the row goes left
+	gone    uint32  // 1 if the row left the path at an earlier split of the feature
 }
 
-func (s *shapScratch) grow(n int) {
-	if len(s.row) >= n {
-		return
-	}
-	*s = shapScratch{p: make([]lanes, n), f: make([]lanes, n), u: make([]lanes, n), g: make([]float64, n), b: make([]float64, n),
-		row: make([]uint32, n), left: make([]uint32, n), gone: make([]uint32, n)}
-}
-
-// explain adds the contributions of all trees; phi is outputs x features.
-func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64, features int) {
+// explain adds the contributions of all trees; phi is outputs x features. states has room for the largest tree.
+func (t *shapTable) explain(bins *binTable, states []nodeState, phi []float64, features int) {
 	for i := range t.trees {
 		tree := &t.trees[i]
 		nodes := t.nodes[tree.first:tree.end]
-		s.turns(nodes, bins)
-		s.repeats(t.repeats[tree.firstRepeat:tree.endRepeat], t.dead[tree.blocks])
+		turns(nodes, states, bins)
+		repeats(t.repeats[tree.firstRepeat:tree.endRepeat], states, t.dead[tree.blocks])
 		out := phi[int(tree.output)*features:][:features]
 		for k := range tree.blocks {
-			s.down(nodes[:tree.inner], t.factors[k:], &t.weights[tree.blocks][k])
-			s.fringe(nodes, int(tree.inner), t.factors[k:], out)
-			s.up(nodes[:tree.inner], t.factors[k:], out)
+			states[0].p = t.weights[tree.blocks][k]
+			down(nodes[:tree.inner], states, t.factors[k:])
+			fringe(nodes, int(tree.inner), states, t.factors[k:], out)
+			up(nodes[:tree.inner], states, t.factors[k:], out)
 		}
 	}
 }
 
 // turns finds where the row goes at each node of a tree.
-func (s *shapScratch) turns(nodes []shapNode, bins *binTable) {
-	n := len(nodes)
-	gs, bs, rows, lefts, gone := s.g[:n], s.b[:n], s.row[:n], s.left[:n], s.gone[:n]
+func turns(nodes []shapNode, states []nodeState, bins *binTable) {
+	states = states[:len(nodes)]
 	oneIf := [2]float64{0, 1}
 	for i := range nodes {
-		u := &nodes[i]
-		right := (uint32(u.test.bin) - uint32(bins[u.test.slot])) >> 31
-		left := (1 ^ right ^ u.flip) & 1
-		gs[i] = u.g[left]
-		bs[i] = oneIf[left]
-		rows[i] = u.row
-		lefts[i] = left
-		gone[i] = 0
+		n, s := &nodes[i], &states[i]
+		right := (uint32(n.test.bin) - uint32(bins[n.test.slot])) >> 31
+		left := (1 ^ right ^ n.flip) & 1
+		s.g = n.g[left]
+		s.b = oneIf[left]
+		s.row = n.row
+		s.left = left
+		s.gone = 0
 	}
 }
 
 // repeats gives the splits of repeated features the factors of a row that is still on their path or not.
-func (s *shapScratch) repeats(repeats []repeatNode, dead uint32) {
+func repeats(repeats []repeatNode, states []nodeState, dead uint32) {
 	for i := range repeats {
 		r := &repeats[i]
-		gone := s.gone[r.above] | (s.left[r.above] ^ r.side)
-		s.gone[r.node] = gone
-		if gone != 0 {
-			s.row[r.node] = dead
+		above, s := &states[r.above], &states[r.node]
+		s.gone = above.gone | (above.left ^ r.side)
+		if s.gone != 0 {
+			s.row = dead
 		}
 	}
 }
 
 // down computes F of the nodes with an internal child and P of their internal children.
-func (s *shapScratch) down(nodes []shapNode, rows []factors, weights *lanes) {
-	n := len(nodes)
-	ps, fs, gs, bs, row := s.p, s.f[:n], s.g[:n], s.b[:n], s.row[:n]
-	ps[0] = *weights
+func down(nodes []shapNode, states []nodeState, rows []factors) {
 	for i := range nodes {
-		u := &nodes[i]
-		a := &rows[row[i]].a
-		g, b := gs[i], bs[i]
+		n, s := &nodes[i], &states[i]
+		a := &rows[s.row].a
+		g, b := s.g, s.b
 		f0 := b + float64(g*a[0])
 		f1 := b + float64(g*a[1])
 		f2 := b + float64(g*a[2])
 		f3 := b + float64(g*a[3])
-		fs[i] = lanes{f0, f1, f2, f3}
-		p := &ps[i]
-		p0, p1, p2, p3 := p[0], p[1], p[2], p[3]
+		s.f[0], s.f[1], s.f[2], s.f[3] = f0, f1, f2, f3
+		p0, p1, p2, p3 := s.p[0], s.p[1], s.p[2], s.p[3]
 		l0, l1, l2, l3 := float64(p0*f0), float64(p1*f1), float64(p2*f2), float64(p3*f3)
-		ps[u.right] = lanes{p0 - l0, p1 - l1, p2 - l2, p3 - l3}
-		if u.left != noNode {
-			ps[u.left] = lanes{l0, l1, l2, l3}
+		right := &states[n.right].p
+		right[0], right[1], right[2], right[3] = p0-l0, p1-l1, p2-l2, p3-l3
+		if n.left != noNode {
+			left := &states[n.left].p
+			left[0], left[1], left[2], left[3] = l0, l1, l2, l3
 		}
 	}
 }
 
 // fringe does both passes at the nodes with two leaves.
-func (s *shapScratch) fringe(nodes []shapNode, inner int, rows []factors, phi []float64) {
-	n := len(nodes)
-	ps, us, gs, bs, row := s.p[:n], s.u[:n], s.g[:n], s.b[:n], s.row[:n]
-	for i := inner; i < n; i++ {
-		u := &nodes[i]
-		r := &rows[row[i]]
-		g, b := gs[i], bs[i]
-		v := u.rightValue
-		d := u.leftValue - v
-		us[i] = lanes{
-			v + float64((b+float64(g*r.a[0]))*d),
-			v + float64((b+float64(g*r.a[1]))*d),
-			v + float64((b+float64(g*r.a[2]))*d),
-			v + float64((b+float64(g*r.a[3]))*d),
-		}
-		p := &ps[i]
-		sum := (float64(p[0]*r.b[0]) + float64(p[1]*r.b[1])) + (float64(p[2]*r.b[2]) + float64(p[3]*r.b[3]))
-		phi[u.feature] -= float64(float64(g*d) * sum)
+func fringe(nodes []shapNode, inner int, states []nodeState, rows []factors, phi []float64) {
+	states = states[:len(nodes)]
+	for i := inner; i < len(nodes); i++ {
+		n, s := &nodes[i], &states[i]
+		r := &rows[s.row]
+		g, b := s.g, s.b
+		v := n.rightValue
+		d := n.leftValue - v
+		s.u[0] = v + float64((b+float64(g*r.a[0]))*d)
+		s.u[1] = v + float64((b+float64(g*r.a[1]))*d)
+		s.u[2] = v + float64((b+float64(g*r.a[2]))*d)
+		s.u[3] = v + float64((b+float64(g*r.a[3]))*d)
+		sum := (float64(s.p[0]*r.b[0]) + float64(s.p[1]*r.b[1])) + (float64(s.p[2]*r.b[2]) + float64(s.p[3]*r.b[3]))
+		phi[n.feature] -= float64(float64(g*d) * sum)
 	}
 }
 
 // up computes U and the contributions of the nodes with an internal child.
-func (s *shapScratch) up(nodes []shapNode, rows []factors, phi []float64) {
-	n := len(nodes)
-	ps, fs, us, gs, row := s.p[:n], s.f[:n], s.u, s.g[:n], s.row[:n]
-	for i := n - 1; i >= 0; i-- {
-		u := &nodes[i]
-		r := us[u.right]
-		l := lanes{u.leftValue, u.leftValue, u.leftValue, u.leftValue}
-		if u.left != noNode {
-			l = us[u.left]
+func up(nodes []shapNode, states []nodeState, rows []factors, phi []float64) {
+	for i := len(nodes) - 1; i >= 0; i-- {
+		n, s := &nodes[i], &states[i]
+		r := &states[n.right].u
+		r0, r1, r2, r3 := r[0], r[1], r[2], r[3]
+		l0, l1, l2, l3 := n.leftValue, n.leftValue, n.leftValue, n.leftValue
+		if n.left != noNode {
+			l := &states[n.left].u
+			l0, l1, l2, l3 = l[0], l[1], l[2], l[3]
 		}
-		d0, d1, d2, d3 := l[0]-r[0], l[1]-r[1], l[2]-r[2], l[3]-r[3]
-		f := &fs[i]
-		us[i] = lanes{r[0] + float64(f[0]*d0), r[1] + float64(f[1]*d1), r[2] + float64(f[2]*d2), r[3] + float64(f[3]*d3)}
-		p, b := &ps[i], &rows[row[i]].b
-		sum := (float64(float64(p[0]*b[0])*d0) + float64(float64(p[1]*b[1])*d1)) +
-			(float64(float64(p[2]*b[2])*d2) + float64(float64(p[3]*b[3])*d3))
-		phi[u.feature] -= float64(gs[i] * sum)
+		d0, d1, d2, d3 := l0-r0, l1-r1, l2-r2, l3-r3
+		s.u[0], s.u[1] = r0+float64(s.f[0]*d0), r1+float64(s.f[1]*d1)
+		s.u[2], s.u[3] = r2+float64(s.f[2]*d2), r3+float64(s.f[3]*d3)
+		b := &rows[s.row].b
+		sum := (float64(float64(s.p[0]*b[0])*d0) + float64(float64(s.p[1]*b[1])*d1)) +
+			(float64(float64(s.p[2]*b[2])*d2) + float64(float64(s.p[3]*b[3])*d3))
+		phi[n.feature] -= float64(s.g * sum)
 	}
 }
