@@ -21,13 +21,25 @@ type EntityKey struct {
 
 // MakeEntityKey gives the key of an entity by its tenant, kind and alias.
 func MakeEntityKey(tenant string, kind Kind, alias string) EntityKey {
-	t := sha256.Sum256([]byte("tenant\x00" + tenant))
-	e := sha256.Sum256([]byte("entity\x00" + kind.Name + "\x00" + alias))
-	k := EntityKey{Kind: kind.ID}
-	copy(k.Tenant[:], t[:])
-	copy(k.ID[:], e[:])
-	return k
+	return entityKey(tenantPart(tenant), kind, alias)
 }
+
+func tenantPart(tenant string) [8]byte {
+	var stack [keyStack]byte
+	sum := sha256.Sum256(append(append(stack[:0], "tenant\x00"...), tenant...))
+	return [8]byte(sum[:8])
+}
+
+func entityKey(tenant [8]byte, kind Kind, alias string) EntityKey {
+	var stack [keyStack]byte
+	b := append(stack[:0], "entity\x00"...)
+	b = append(append(append(b, kind.Name...), 0), alias...)
+	sum := sha256.Sum256(b)
+	return EntityKey{Tenant: tenant, Kind: kind.ID, ID: [16]byte(sum[:16])}
+}
+
+// keyStack is room for what is hashed to a key: a kind and an alias of 256 bytes, so that nothing is allocated.
+const keyStack = 512
 
 // MakeEventKey gives H(tenant, event_id).
 func MakeEventKey(tenant, eventID string) EventKey {
@@ -48,12 +60,11 @@ func (k EventKey) IsZero() bool { return k == EventKey{} }
 // hashKey hashes parts so that no two different lists of parts give the same bytes: each is followed by a zero byte,
 // which edge validation keeps out of every part.
 func hashKey(parts ...string) EventKey {
-	h := sha256.New()
+	var stack [keyStack]byte
+	b := stack[:0]
 	for _, p := range parts {
-		h.Write([]byte(p))
-		h.Write([]byte{0})
+		b = append(append(b, p...), 0)
 	}
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
+	sum := sha256.Sum256(b)
 	return EventKey(sum[:16])
 }

@@ -28,6 +28,7 @@ type KindConfig struct {
 type Kinds struct {
 	byName map[string]Kind
 	list   []Kind
+	tables *decodeTables
 }
 
 const firstConfiguredKind = 128
@@ -48,7 +49,7 @@ func builtinKinds() []Kind {
 // NewKinds gives the built-in gaming set and the configured kinds. A configured kind must keep its place in the
 // configuration, since its number is on disk; add new ones at the end.
 func NewKinds(extra []KindConfig) (*Kinds, error) {
-	k := &Kinds{byName: map[string]Kind{}, list: builtinKinds()}
+	k := &Kinds{byName: map[string]Kind{}, list: builtinKinds(), tables: newDecodeTables()}
 	for i, c := range extra {
 		if !kindName.MatchString(c.Name) {
 			return nil, fmt.Errorf("entity kind %d: name %q must match %s", i, c.Name, kindName)

@@ -1,14 +1,30 @@
 package features
 
-import pb "pitboss/proto/pitboss/v1"
+import (
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
 
-// Set is a compiled feature set. It is immutable.
+	"pitboss/features/tiles"
+)
+
+// Set is a compiled feature set: what a vector consists of, and which groups of events it needs. It is immutable.
 type Set struct {
 	// Name and Version are as the file says; Hash is SHA-256 of the canonical content, which leaves out both.
 	Name, Version string
 	Hash          [32]byte
 	// Features are in the order of the file, which is the vector's.
 	Features []FeatureInfo
+
+	plans  []feature
+	groups []*group
+	// reads are the features that come from each of groups.
+	reads []groupReads
+	// own are the features of the event itself, sourced those of sources, ratios those over others, each after what it
+	// needs.
+	own, sourced, ratios []int
 }
 
 // FeatureInfo describes one feature.
@@ -21,24 +37,154 @@ type FeatureInfo struct {
 	Group string
 	// Aggregate is count, sum, mean, distinct, time_since, ratio, value or source.
 	Aggregate string
-	// Window is as written (1h), where it has one.
+	// Window is as the ladder names it (1h), where it has one.
 	Window string
-	// Class is the class of aggregate (DESIGN.md): integer, semilattice, read_time, value or source.
+	// Class says what the aggregate promises (DESIGN.md): integer, semilattice, read_time, value or source.
 	Class string
+	// ExcludesCurrent says that the event being decided is left out.
+	ExcludesCurrent bool
+	// Contract says in a sentence what the window covers, with its largest error; empty without a window.
+	Contract string
 }
 
-// CompileOptions is what a feature set may refer to.
-type CompileOptions struct {
-	// Kinds are the entity kinds; needed.
-	Kinds *Kinds
-	// Sources give values from elsewhere, found by Name.
-	Sources []Source
+// aggregate is how a feature's value is made.
+type aggregate uint8
+
+const (
+	aggCount aggregate = iota + 1
+	aggSum
+	aggMean
+	aggDistinct
+	aggTimeSince
+	aggRatio
+	aggValue
+	aggSource
+)
+
+func (a aggregate) String() string {
+	return [...]string{"", "count", "sum", "mean", "distinct", "time_since", "ratio", "value", "source"}[a]
 }
 
-// CompileSet reads a feature set. file names it in errors, which have line and column.
-func CompileSet(yaml []byte, file string, opt CompileOptions) (*Set, error) {
-	return nil, errNotBuilt
+// class is the row of DESIGN.md's class table.
+func (a aggregate) class() string {
+	return [...]string{"", "integer", "integer", "integer", "semilattice", "semilattice", "read_time", "value", "source"}[a]
 }
 
-// Decode makes the one form of an event out of its stored message.
-func Decode(kinds *Kinds, msg *pb.Event, dst *Event) error { return errNotBuilt }
+// feature is the compiled form of one feature.
+type feature struct {
+	name    string
+	agg     aggregate
+	group   int // into Set.groups
+	window  tiles.Window
+	column  int // sum or distinct column
+	present int // the column that a mean divides by
+	scale   int64
+	exclude bool
+
+	field    string  // value
+	num, den int     // ratio: features
+	def      float64 // stands for a missing value, NaN without
+
+	source Source
+	key    string
+}
+
+// groupReads are a group's features, by whether they count the event being decided.
+type groupReads struct {
+	include, exclude []int
+}
+
+// Sources are the names of the sources that the set reads, sorted.
+func (s *Set) Sources() []string {
+	var names []string
+	for _, i := range s.sourced {
+		names = append(names, s.plans[i].source.Name())
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// finish computes what follows from the plans: descriptions, the order of reading, the hash.
+func (s *Set) finish() {
+	s.reads = make([]groupReads, len(s.groups))
+	for i := range s.plans {
+		f := &s.plans[i]
+		info := FeatureInfo{Name: f.name, Aggregate: f.agg.String(), Class: f.agg.class(), ExcludesCurrent: f.exclude}
+		switch f.agg {
+		case aggRatio:
+			s.ratios = append(s.ratios, i)
+		case aggValue:
+			s.own = append(s.own, i)
+		case aggSource:
+			s.sourced = append(s.sourced, i)
+		default:
+			g := s.groups[f.group]
+			info.Kind, info.Group = g.kind.Name, g.name
+			if f.agg != aggTimeSince {
+				info.Window, info.Contract = f.window.String(), f.window.Contract().String()
+			}
+			r := &s.reads[f.group]
+			if f.exclude {
+				r.exclude = append(r.exclude, i)
+			} else {
+				r.include = append(r.include, i)
+			}
+		}
+		s.Features = append(s.Features, info)
+	}
+	s.sortRatios()
+	s.Hash = sha256.Sum256([]byte(s.content()))
+}
+
+// sortRatios puts each ratio after those that it reads; the compiler has refused cycles.
+func (s *Set) sortRatios() {
+	var order []int
+	done := map[int]bool{}
+	var visit func(i int)
+	visit = func(i int) {
+		f := &s.plans[i]
+		if f.agg != aggRatio || done[i] {
+			return
+		}
+		done[i] = true
+		visit(f.num)
+		visit(f.den)
+		order = append(order, i)
+	}
+	for _, i := range s.ratios {
+		visit(i)
+	}
+	s.ratios = order
+}
+
+// content is the canonical text of a set: two files with the same content give the same vectors.
+func (s *Set) content() string {
+	var b strings.Builder
+	b.WriteString("pitboss feature set 1\n")
+	for i := range s.plans {
+		f := &s.plans[i]
+		fmt.Fprintf(&b, "%q %s", f.name, f.agg)
+		switch f.agg {
+		case aggRatio:
+			fmt.Fprintf(&b, " %d %d", f.num, f.den)
+		case aggValue:
+			fmt.Fprintf(&b, " %q", f.field)
+		case aggSource:
+			fmt.Fprintf(&b, " %q %q", f.source.Name(), f.key)
+		default:
+			g := s.groups[f.group]
+			fmt.Fprintf(&b, " group %x exclude %v", g.hash, f.exclude)
+			if f.agg != aggTimeSince {
+				fmt.Fprintf(&b, " window %s", f.window)
+			}
+			switch f.agg {
+			case aggSum, aggMean:
+				fmt.Fprintf(&b, " %q scale %d", g.sums[f.column].field, f.scale)
+			case aggDistinct:
+				fmt.Fprintf(&b, " %q", g.distincts[f.column].name)
+			}
+		}
+		fmt.Fprintf(&b, " default %x\n", math.Float64bits(f.def))
+	}
+	return b.String()
+}

@@ -1,0 +1,370 @@
+package features
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"pitboss/features/tiles"
+)
+
+// The bounds of a feature set.
+const (
+	// DefaultMaxFeatures is what a set may declare unless its max_features says more: the vector's budget is made for it.
+	DefaultMaxFeatures = 64
+	// MaxFeatures and MaxGroups bound what max_features can allow.
+	MaxFeatures, MaxGroups = 1024, 64
+	maxMatchValues         = 256
+	maxScale               = 1_000_000_000
+)
+
+var (
+	setName   = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+	attrName  = regexp.MustCompile(`^attr_[a-z0-9_]{1,80}$`)
+	typeName  = regexp.MustCompile(`^custom\.[a-z0-9_.]{1,64}$`)
+	versionOK = regexp.MustCompile(`^[A-Za-z0-9._+-]{1,64}$`)
+)
+
+// CompileOptions is what a feature set may refer to.
+type CompileOptions struct {
+	// Kinds are the entity kinds; needed.
+	Kinds *Kinds
+	// Sources give values from elsewhere, found by Name.
+	Sources []Source
+}
+
+// CompileSet reads a feature set in format 1. file names it in errors. What is wrong with it is a join of *SetError, one
+// for each thing, with line, column and the way out.
+func CompileSet(source []byte, file string, opt CompileOptions) (*Set, error) {
+	if opt.Kinds == nil {
+		return nil, errors.New("cannot compile a feature set without entity kinds")
+	}
+	c := &compiler{setReader: setReader{file: file}, opt: opt, set: &Set{}, groupIndex: map[string]int{}, featureIndex: map[string]int{}}
+	if root, ok := c.root(source); ok {
+		c.compile(root)
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return c.set, nil
+}
+
+type compiler struct {
+	setReader
+	opt          CompileOptions
+	set          *Set
+	groupIndex   map[string]int
+	featureIndex map[string]int
+	groupAt      []*token.Token
+	// columns are asked for by feature and placed when all are known, so that their order does not depend on the file's.
+	columns []columnWish
+	// links are the names that ratios refer to.
+	links []ratioLink
+}
+
+type columnWish struct {
+	feature  int
+	sum      sumColumn
+	distinct distinctColumn
+}
+
+type ratioLink struct {
+	feature  int
+	num, den string
+	numAt    *token.Token
+	denAt    *token.Token
+}
+
+func (c *compiler) compile(root yamlMap) {
+	c.only(root, "the feature set", "format", "name", "version", "max_features", "groups", "features")
+	if _, ok := root.get("format"); !ok {
+		c.refuse(root.at, "the file must say format: 1")
+	} else {
+		c.integer(root, "format", "the feature set", 1, 1)
+	}
+	c.set.Name = c.word(root, "name", setName)
+	c.set.Version = c.word(root, "version", versionOK)
+	limit := int64(DefaultMaxFeatures)
+	if n, ok := c.integer(root, "max_features", "the feature set", 1, MaxFeatures); ok {
+		limit = n
+	}
+	c.compileGroups(root)
+	c.compileFeatures(root, int(limit))
+	if len(c.errs) > 0 {
+		return
+	}
+	c.placeColumns()
+	c.linkRatios()
+	if len(c.errs) == 0 {
+		c.set.finish()
+	}
+}
+
+// word reads a needed text of a form.
+func (c *compiler) word(m yamlMap, key string, form *regexp.Regexp) string {
+	if _, ok := m.get(key); !ok {
+		c.refuse(m.at, "the feature set must have a %s", key)
+		return ""
+	}
+	v, ok := c.text(m, key, "the feature set")
+	if ok && !form.MatchString(v) {
+		c.refuse(m.keyAt(key), "%s %q must match %s", key, v, form)
+	}
+	return v
+}
+
+func (c *compiler) compileGroups(root yamlMap) {
+	n, ok := root.get("groups")
+	if !ok {
+		return // a set of the event's own values needs none
+	}
+	m, ok := c.mapping(n, "groups")
+	if !ok {
+		return
+	}
+	if len(m.entries) > MaxGroups {
+		c.refuse(m.at, "the set has %d groups, at most %d can be kept for an entity", len(m.entries), MaxGroups)
+		return
+	}
+	for _, e := range m.entries {
+		g := &group{name: e.key}
+		if !setName.MatchString(e.key) {
+			c.refuse(e.at, "group name %q must match %s", e.key, setName)
+		}
+		c.groupIndex[e.key] = len(c.set.groups)
+		c.set.groups, c.groupAt = append(c.set.groups, g), append(c.groupAt, e.at)
+		c.compileGroup(e, g)
+	}
+}
+
+func (c *compiler) compileGroup(e yamlEntry, g *group) {
+	what := "group " + e.key
+	m, ok := c.mapping(e.value, what)
+	if !ok {
+		return
+	}
+	c.only(m, what, "entity", "match")
+	entity, ok := c.text(m, "entity", what)
+	if ok {
+		if g.kind, ok = c.opt.Kinds.Get(entity); !ok {
+			c.refuse(m.keyAt("entity"), "%s: %q is not an entity kind%s: the kinds are %s", what, entity,
+				meant(entity, c.kindNames()), strings.Join(c.kindNames(), ", "))
+		}
+	}
+	n, ok := m.get("match")
+	if !ok {
+		return
+	}
+	match, ok := c.mapping(n, what+": match")
+	if !ok {
+		return
+	}
+	// The types come first: which fields there are depends on them.
+	for _, types := range []bool{true, false} {
+		for _, entry := range match.entries {
+			if (entry.key == "type") == types {
+				c.compileCondition(what, entry, g)
+			}
+		}
+	}
+}
+
+func (c *compiler) kindNames() []string {
+	var names []string
+	for _, k := range c.opt.Kinds.All() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+func (c *compiler) compileCondition(what string, e yamlEntry, g *group) {
+	use, ok := c.field(what+": match", e.key, e.at, g)
+	if !ok {
+		return
+	}
+	values := []ast.Node{e.value}
+	if s, ok := e.value.(*ast.SequenceNode); ok {
+		values = s.Values
+	}
+	if len(values) == 0 || len(values) > maxMatchValues {
+		c.refuse(e.at, "%s: match %s needs 1 to %d values", what, e.key, maxMatchValues)
+		return
+	}
+	cond := condition{field: e.key}
+	for _, v := range values {
+		c.matchValue(what, e.key, use, v, &cond)
+	}
+	g.match = append(g.match, cond)
+}
+
+// matchValue appends one value of a condition, if the field can have it.
+func (c *compiler) matchValue(what, field string, use fieldUse, n ast.Node, cond *condition) {
+	isText := use.typ == FieldText || use.typ == 0
+	isInt := use.typ != FieldText
+	switch v := n.(type) {
+	case *ast.StringNode:
+		if isText {
+			c.knownValue(what, field, v.Value, n.GetToken())
+			cond.texts = append(cond.texts, v.Value)
+			return
+		}
+	case *ast.BoolNode:
+		if use.typ == FieldBool || use.typ == 0 {
+			cond.ints = append(cond.ints, boolInt(v.Value))
+			return
+		}
+	case *ast.IntegerNode:
+		if i, ok := integerOf(n); ok && isInt && use.typ != FieldBool {
+			cond.ints = append(cond.ints, i)
+			return
+		}
+	}
+	names := map[FieldType]string{FieldText: "text", FieldInt: "an integer", FieldNumber: "an integer", FieldBool: "true or false", 0: "text, an integer, true or false"}
+	c.refuse(n.GetToken(), "%s: match %s must be %s, not %s", what, field, names[use.typ], describeNode(n))
+}
+
+// knownValue refuses what no event can have.
+func (c *compiler) knownValue(what, field, value string, at *token.Token) {
+	switch field {
+	case "type":
+		types := c.opt.Kinds.tables.typeNames()
+		if !slices.Contains(types, value) && !typeName.MatchString(value) {
+			c.refuse(at, "%s: %q is no event type%s: see event.proto, or name a custom.* type", what, value, meant(value, types))
+		}
+	case "trust":
+		if value != "server" && value != "client" {
+			c.refuse(at, "%s: trust is server or client, not %q", what, value)
+		}
+	}
+}
+
+// field resolves a field's name among the types that a group can match.
+func (c *compiler) field(what, name string, at *token.Token, g *group) (fieldUse, bool) {
+	if attrName.MatchString(name) {
+		return fieldUse{}, true
+	}
+	tables := c.opt.Kinds.tables
+	var types []string
+	if g != nil {
+		types = g.types()
+	}
+	use, ok := tables.resolve(name, types)
+	if ok {
+		return use, true
+	}
+	if _, elsewhere := tables.types[name]; elsewhere {
+		c.refuse(at, "%s: no event of type %s has the field %q", what, strings.Join(types, ", "), name)
+		return fieldUse{}, false
+	}
+	known := slices.Sorted(maps.Keys(tables.types))
+	c.refuse(at, "%s: %q is no field of an event%s: use a payload's field (event.proto), type, trust, brand, jurisdiction, "+
+		"address_class, country, or attr_NAME for an attribute", what, name, meant(name, known))
+	return fieldUse{}, false
+}
+
+// placeColumns gives every column its place, in an order that depends on the content alone, and finishes the groups.
+func (c *compiler) placeColumns() {
+	s := c.set
+	for _, w := range c.columns {
+		g := s.groups[s.plans[w.feature].group]
+		if w.sum.field != "" && !slices.Contains(g.sums, w.sum) {
+			g.sums = append(g.sums, w.sum)
+		}
+		if w.distinct.name != "" && !slices.Contains(g.distincts, w.distinct) {
+			g.distincts = append(g.distincts, w.distinct)
+		}
+	}
+	for i, g := range s.groups {
+		slices.SortFunc(g.sums, compareSums)
+		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
+		switch {
+		case g.windows == 0 && !g.last:
+			c.refuse(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
+			continue
+		case len(g.sums) > tiles.MaxSums:
+			c.refuse(c.groupAt[i], "group %s sums %d values (a mean needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
+			continue
+		case len(g.distincts) > tiles.MaxDistincts:
+			c.refuse(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, len(g.distincts), tiles.MaxDistincts)
+			continue
+		}
+		if err := g.finish(); err != nil {
+			c.refuse(c.groupAt[i], "group %s: %v", g.name, err)
+		}
+	}
+	for _, w := range c.columns {
+		f := &s.plans[w.feature]
+		g := s.groups[f.group]
+		switch {
+		case w.sum.presence:
+			f.present = slices.Index(g.sums, w.sum)
+		case w.sum.field != "":
+			f.column = slices.Index(g.sums, w.sum)
+		default:
+			f.column = slices.Index(g.distincts, w.distinct)
+		}
+	}
+}
+
+func compareSums(a, b sumColumn) int {
+	if n := strings.Compare(a.field, b.field); n != 0 {
+		return n
+	}
+	if a.presence != b.presence {
+		return int(boolInt(a.presence) - boolInt(b.presence))
+	}
+	return int(max(-1, min(1, a.scale-b.scale)))
+}
+
+// linkRatios finds what ratios refer to and refuses cycles.
+func (c *compiler) linkRatios() {
+	at := map[int]*token.Token{}
+	for _, l := range c.links {
+		f := &c.set.plans[l.feature]
+		f.num = c.linked(f.name, "numerator", l.num, l.numAt)
+		f.den = c.linked(f.name, "denominator", l.den, l.denAt)
+		at[l.feature] = l.numAt
+	}
+	if len(c.errs) > 0 {
+		return
+	}
+	const visiting, done = 1, 2
+	state := map[int]int{}
+	var visit func(i int, trail []string)
+	visit = func(i int, trail []string) {
+		f := &c.set.plans[i]
+		if f.agg != aggRatio || state[i] == done {
+			return
+		}
+		trail = append(trail, f.name)
+		if state[i] == visiting {
+			c.refuse(at[i], "feature %s: ratios go round: %s", f.name, strings.Join(trail, " -> "))
+			return
+		}
+		state[i] = visiting
+		visit(f.num, trail)
+		visit(f.den, trail)
+		state[i] = done
+	}
+	for _, l := range c.links {
+		visit(l.feature, nil)
+	}
+}
+
+func (c *compiler) linked(name, role, target string, at *token.Token) int {
+	i, ok := c.featureIndex[target]
+	if !ok {
+		c.refuse(at, "feature %s: %s %q is no feature of this set%s", name, role, target, meant(target, slices.Sorted(maps.Keys(c.featureIndex))))
+		return 0
+	}
+	return i
+}
+
+// nan is the default of a feature that has none.
+func nan() float64 { return math.NaN() }

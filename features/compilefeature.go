@@ -1,0 +1,325 @@
+package features
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/token"
+
+	"pitboss/features/tiles"
+)
+
+// aggregateRule says which keys a feature of an aggregate has.
+type aggregateRule struct {
+	agg aggregate
+	// needs must be there, takes may be; name, aggregate and default are in each.
+	needs, takes []string
+	// exclude is what current is when it is not given.
+	exclude bool
+}
+
+func aggregateRules() []aggregateRule {
+	return []aggregateRule{
+		{agg: aggCount, needs: []string{"group", "window"}, takes: []string{"current"}},
+		{agg: aggSum, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggMean, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggDistinct, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
+		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
+		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
+		{agg: aggValue, needs: []string{"value"}},
+	}
+}
+
+// The values that aggregate: value makes of the evaluation time, in UTC.
+const (
+	hourOfDay = "hour_of_day" // 0 to 23
+	dayOfWeek = "day_of_week" // 0 is Monday, 6 Sunday
+)
+
+func (c *compiler) compileFeatures(root yamlMap, limit int) {
+	n, ok := root.get("features")
+	if !ok {
+		c.refuse(root.at, "the feature set must have features")
+		return
+	}
+	list, ok := c.sequence(n, "features")
+	if !ok {
+		return
+	}
+	if len(list) == 0 {
+		c.refuse(n.GetToken(), "the feature set must have at least one feature")
+	}
+	if len(list) > limit {
+		c.refuse(root.keyAt("features"), "the set has %d features, more than %d: a vector then takes longer than its budget; say max_features: %d if that is meant",
+			len(list), limit, len(list))
+		return
+	}
+	for _, n := range list {
+		m, ok := c.mapping(n, "a feature")
+		if ok {
+			c.compileFeature(m)
+		}
+	}
+}
+
+func (c *compiler) compileFeature(m yamlMap) {
+	name, ok := c.text(m, "name", "a feature")
+	if !ok {
+		return
+	}
+	if !setName.MatchString(name) {
+		c.refuse(m.keyAt("name"), "feature name %q must match %s", name, setName)
+		return
+	}
+	if _, ok := c.featureIndex[name]; ok {
+		c.refuse(m.keyAt("name"), "feature %s is declared twice", name)
+		return
+	}
+	f := feature{name: name, def: nan(), scale: 1}
+	c.featureIndex[name] = len(c.set.plans)
+	if v, ok := c.number(m, "default", "feature "+name); ok {
+		f.def = v
+	}
+	c.set.plans = append(c.set.plans, f)
+	if _, ok := m.get("source"); ok {
+		c.compileSource(m, name)
+		return
+	}
+	c.compileAggregate(m, name)
+}
+
+func (c *compiler) compileSource(m yamlMap, name string) {
+	what := "feature " + name
+	c.only(m, what, "name", "source", "key", "default")
+	sourceName, ok1 := c.text(m, "source", what)
+	key, ok2 := c.text(m, "key", what)
+	if !ok1 || !ok2 {
+		return
+	}
+	var names []string
+	for _, s := range c.opt.Sources {
+		names = append(names, s.Name())
+	}
+	i := slices.Index(names, sourceName)
+	if i < 0 {
+		c.refuse(m.keyAt("source"), "%s: no source %q is configured%s: there are %s", what, sourceName, meant(sourceName, names), listOr(names, "none"))
+		return
+	}
+	if err := c.opt.Sources[i].Check(key); err != nil {
+		c.refuse(m.keyAt("key"), "%s: source %s has no value %q: %v", what, sourceName, key, err)
+		return
+	}
+	f := &c.set.plans[len(c.set.plans)-1]
+	f.agg, f.source, f.key = aggSource, c.opt.Sources[i], key
+}
+
+func listOr(names []string, none string) string {
+	if len(names) == 0 {
+		return none
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *compiler) compileAggregate(m yamlMap, name string) {
+	what := "feature " + name
+	text, ok := c.text(m, "aggregate", what)
+	if !ok {
+		return
+	}
+	var names []string
+	for _, rule := range aggregateRules() {
+		if rule.agg.String() == text {
+			c.compileRule(m, what, rule)
+			return
+		}
+		names = append(names, rule.agg.String())
+	}
+	c.refuse(m.keyAt("aggregate"), "%s: unknown aggregate %q%s: there are %s, or give a source", what, text, meant(text, names), strings.Join(names, ", "))
+}
+
+func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
+	before := len(c.errs)
+	keys := slices.Concat([]string{"name", "aggregate"}, rule.needs, rule.takes, []string{"default"})
+	for _, e := range m.entries {
+		if !slices.Contains(keys, e.key) {
+			c.refuse(e.at, "%s: %s takes no %q%s: its keys are %s", what, rule.agg, e.key, meant(e.key, keys), strings.Join(keys, ", "))
+		}
+	}
+	for _, key := range rule.needs {
+		if _, ok := m.get(key); !ok {
+			c.refuse(m.at, "%s: %s needs %s", what, rule.agg, key)
+		}
+	}
+	if len(c.errs) > before {
+		return
+	}
+	i := len(c.set.plans) - 1
+	f := &c.set.plans[i]
+	f.agg, f.exclude = rule.agg, rule.exclude
+	switch rule.agg {
+	case aggRatio:
+		c.compileRatio(m, what, i)
+	case aggValue:
+		c.compileValue(m, what, f)
+	default:
+		c.compileWindowed(m, what, i)
+	}
+}
+
+func (c *compiler) compileRatio(m yamlMap, what string, i int) {
+	num, ok1 := c.text(m, "numerator", what)
+	den, ok2 := c.text(m, "denominator", what)
+	if ok1 && ok2 {
+		c.links = append(c.links, ratioLink{i, num, den, m.keyAt("numerator"), m.keyAt("denominator")})
+	}
+}
+
+func (c *compiler) compileValue(m yamlMap, what string, f *feature) {
+	name, ok := c.text(m, "value", what)
+	if !ok {
+		return
+	}
+	f.field = name
+	if name == hourOfDay || name == dayOfWeek {
+		return
+	}
+	at := m.keyAt("value")
+	use, ok := c.field(what, name, at, nil)
+	if !ok {
+		return
+	}
+	switch {
+	case use.typ == FieldText:
+		c.refuse(at, "%s: %s is text, and a vector holds numbers: count it with a match, or use distinct", what, name)
+	case use.mixed:
+		c.refuse(at, "%s: %s is a number in some event types and text or an amount in others: name an attribute instead", what, name)
+	case use.money:
+		c.refuse(at, "%s: %s mixes currencies: use %s_base", what, name, name)
+	}
+}
+
+func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
+	f := &c.set.plans[i]
+	groupName, ok := c.text(m, "group", what)
+	if !ok {
+		return
+	}
+	if f.group, ok = c.groupIndex[groupName]; !ok {
+		var names []string
+		for _, g := range c.set.groups {
+			names = append(names, g.name)
+		}
+		c.refuse(m.keyAt("group"), "%s: there is no group %q%s: there are %s", what, groupName, meant(groupName, names), listOr(names, "none"))
+		return
+	}
+	g := c.set.groups[f.group]
+	c.compileCurrent(m, what, f)
+	if f.agg == aggTimeSince {
+		g.last = true
+		return
+	}
+	window, ok := c.text(m, "window", what)
+	if !ok {
+		return
+	}
+	w, err := tiles.ParseWindow(window)
+	if err != nil {
+		c.refuse(m.keyAt("window"), "%s: %v", what, err)
+		return
+	}
+	f.window = w
+	g.windows |= tiles.Windows(w)
+	switch f.agg {
+	case aggSum, aggMean:
+		c.compileSum(m, what, i, g)
+	case aggDistinct:
+		c.compileDistinct(m, what, i, g)
+	}
+}
+
+func (c *compiler) compileCurrent(m yamlMap, what string, f *feature) {
+	current, ok := c.text(m, "current", what)
+	switch {
+	case !ok || current == "":
+	case current == "include":
+		f.exclude = false
+	case current == "exclude":
+		f.exclude = true
+	default:
+		c.refuse(m.keyAt("current"), "%s: current is include or exclude, not %q", what, current)
+	}
+}
+
+func (c *compiler) compileSum(m yamlMap, what string, i int, g *group) {
+	name, ok := c.text(m, "value", what)
+	if !ok {
+		return
+	}
+	at := m.keyAt("value")
+	use, ok := c.field(what, name, at, g)
+	if !ok {
+		return
+	}
+	scale, scaled := c.integer(m, "scale", what, 1, maxScale)
+	f := &c.set.plans[i]
+	switch {
+	case use.typ == FieldText:
+		c.refuse(at, "%s: %s is text: use count with a match, or distinct", what, name)
+		return
+	case use.mixed:
+		c.refuse(at, "%s: %s is not the same kind of value in all event types of group %s: match the types that are meant", what, name, g.name)
+		return
+	case use.money && !fixesCurrency(g, use.currency):
+		c.refuse(at, "%s: %s mixes currencies: use %s_base, or give group %s one currency (match: {%s: EUR})", what, name, name, g.name, use.currency)
+		return
+	case !scaled && needsScale(name, use):
+		c.refuse(at, "%s: %s may have digits after the point, and sums are exact: say scale: 100 to keep two of them, or scale: 1 for integers", what, name)
+		return
+	}
+	if scaled {
+		f.scale = scale
+	}
+	c.columns = append(c.columns, columnWish{feature: i, sum: sumColumn{field: name, scale: f.scale}})
+	if f.agg == aggMean {
+		c.columns = append(c.columns, columnWish{feature: i, sum: sumColumn{field: name, scale: f.scale, presence: true}})
+	}
+}
+
+func fixesCurrency(g *group, field string) bool {
+	return slices.ContainsFunc(g.match, func(c condition) bool { return c.field == field && len(c.texts) == 1 })
+}
+
+// needsScale says whether a value may be no integer. An attribute can be anything, but for money in the base currency.
+func needsScale(name string, use fieldUse) bool {
+	return use.typ == FieldNumber || strings.HasPrefix(name, attrPrefix) && !strings.HasSuffix(name, "_base")
+}
+
+func (c *compiler) compileDistinct(m yamlMap, what string, i int, g *group) {
+	name, ok := c.text(m, "value", what)
+	if !ok {
+		return
+	}
+	column := distinctColumn{name: name}
+	if _, column.kind = c.opt.Kinds.Get(name); !column.kind {
+		at := m.keyAt("value")
+		use, ok := c.distinctField(what, name, at, g)
+		if !ok {
+			return
+		}
+		if use.typ != FieldText && !strings.HasPrefix(name, attrPrefix) {
+			c.refuse(at, "%s: distinct counts entities of a kind, texts or attributes; %s is neither", what, name)
+			return
+		}
+	}
+	c.columns = append(c.columns, columnWish{feature: i, distinct: column})
+}
+
+// distinctField is field, with a message that names the kinds too.
+func (c *compiler) distinctField(what, name string, at *token.Token, g *group) (fieldUse, bool) {
+	if _, ok := c.opt.Kinds.tables.types[name]; !ok && !attrName.MatchString(name) {
+		names := c.kindNames()
+		c.refuse(at, "%s: %q is neither an entity kind%s nor a field of an event", what, name, meant(name, names))
+		return fieldUse{}, false
+	}
+	return c.field(what, name, at, g)
+}

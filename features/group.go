@@ -1,0 +1,199 @@
+package features
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"pitboss/features/tiles"
+)
+
+// group is the events that aggregates of one entity kind count, and what is kept of them. Its identity is its content:
+// two sets that declare the same group share its state, and a changed one starts anew.
+type group struct {
+	// name is what the set calls it.
+	name string
+	hash [32]byte
+	kind Kind
+	// match has the conditions that an event must meet, by field.
+	match []condition
+	// sums are the integer columns, distincts the category columns.
+	sums      []sumColumn
+	distincts []distinctColumn
+	last      bool
+	windows   tiles.WindowSet
+	layout    *tiles.Layout
+}
+
+// condition holds where the event has the field and its value is one of these.
+type condition struct {
+	field string
+	texts []string
+	ints  []int64
+}
+
+// sumColumn is one integer per event: a field times scale, or 1 where the event has the field (what a mean divides by).
+type sumColumn struct {
+	field    string
+	scale    int64
+	presence bool
+}
+
+// distinctColumn is one category per event: its entity of a kind, or its value of a field.
+type distinctColumn struct {
+	name string
+	kind bool
+}
+
+// types gives the event types that can be in the group, nil for any.
+func (g *group) types() []string {
+	for i := range g.match {
+		if g.match[i].field == "type" {
+			return g.match[i].texts
+		}
+	}
+	return nil
+}
+
+// matches says whether an event is in the group.
+func (g *group) matches(ev *Event) bool {
+	for i := range g.match {
+		if !g.match[i].holds(ev) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *condition) holds(ev *Event) bool {
+	f, ok := ev.Field(c.field)
+	if !ok {
+		return false
+	}
+	switch f.Type {
+	case FieldText:
+		return slices.Contains(c.texts, f.Text)
+	case FieldInt, FieldBool:
+		return slices.Contains(c.ints, f.Int)
+	default:
+		return slices.ContainsFunc(c.ints, func(v int64) bool { return float64(v) == f.Number })
+	}
+}
+
+// fill makes the event's contribution to the group. dst's slices have room for every column.
+func (g *group) fill(ev *Event, dst *tiles.Contribution) {
+	dst.At = ev.OccurredAt
+	dst.ID = binary.LittleEndian.Uint32(ev.Key[:])
+	dst.Values, dst.Categories = dst.Values[:0], dst.Categories[:0]
+	for i := range g.sums {
+		v, ok := g.sums[i].value(ev)
+		if g.sums[i].presence {
+			v = boolInt(ok)
+		}
+		dst.Values = append(dst.Values, v)
+	}
+	for _, c := range g.distincts {
+		dst.Categories = append(dst.Categories, c.category(ev))
+	}
+}
+
+// value gives the column's integer; false where the event has none, or one that no integer holds.
+func (c *sumColumn) value(ev *Event) (int64, bool) {
+	f, ok := ev.Field(c.field)
+	if !ok {
+		return 0, false
+	}
+	switch f.Type {
+	case FieldInt, FieldBool:
+		if f.Int > math.MaxInt64/c.scale || f.Int < -(math.MaxInt64/c.scale) {
+			return 0, false
+		}
+		return f.Int * c.scale, true
+	case FieldNumber:
+		v := math.RoundToEven(f.Number * float64(c.scale))
+		if !(v >= -1<<62 && v <= 1<<62) {
+			return 0, false
+		}
+		return int64(v), true
+	}
+	return 0, false
+}
+
+// category gives the hash that stands for the event's value; 0 where it has none. The hash is in stored state: it never
+// changes.
+func (c *distinctColumn) category(ev *Event) uint64 {
+	if c.kind {
+		ref, ok := ev.Entity(c.name)
+		if !ok {
+			return 0
+		}
+		return max(binary.LittleEndian.Uint64(ref.Key.ID[:]), 1)
+	}
+	f, ok := ev.Field(c.name)
+	if !ok {
+		return 0
+	}
+	var h uint64
+	switch f.Type {
+	case FieldText:
+		h = xxhash.Sum64String(f.Text)
+	case FieldInt, FieldBool:
+		h = mix64(uint64(f.Int))
+	default:
+		h = mix64(math.Float64bits(f.Number) ^ 0x9e3779b97f4a7c15)
+	}
+	return max(h, 1)
+}
+
+// mix64 spreads an integer over 64 bits (the finalizer of MurmurHash3).
+func mix64(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// finish computes what follows from the group's content.
+func (g *group) finish() error {
+	slices.SortFunc(g.match, func(a, b condition) int { return strings.Compare(a.field, b.field) })
+	for i := range g.match {
+		slices.Sort(g.match[i].texts)
+		slices.Sort(g.match[i].ints)
+	}
+	layout, err := tiles.NewLayout(tiles.Spec{
+		Windows: g.windows, Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
+	})
+	if err != nil {
+		return err
+	}
+	g.layout = layout
+	g.hash = sha256.Sum256([]byte(g.content()))
+	return nil
+}
+
+// content is the canonical text of a group. It leaves the name out.
+func (g *group) content() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pitboss group 1\nentity %d %q\n", g.kind.ID, g.kind.Name)
+	for _, c := range g.match {
+		fmt.Fprintf(&b, "match %q %q %d\n", c.field, c.texts, c.ints)
+	}
+	for _, c := range g.sums {
+		fmt.Fprintf(&b, "sum %q %d %v\n", c.field, c.scale, c.presence)
+	}
+	for _, c := range g.distincts {
+		fmt.Fprintf(&b, "distinct %q %v\n", c.name, c.kind)
+	}
+	fmt.Fprintf(&b, "last %v windows %d raw %d\n", g.last, g.windows, g.layout.Spec().Raw)
+	return b.String()
+}
+
+// short names a group in messages.
+func (g *group) short() string { return g.name + " " + hex.EncodeToString(g.hash[:4]) }
