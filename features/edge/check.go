@@ -1,0 +1,384 @@
+package edge
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"pitboss/features"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// scratch is what check finds out and apply uses, kept between events so that neither allocates for it.
+type scratch struct {
+	entities []entity
+	money    []converted
+	names    []string
+}
+
+// reset forgets the event: raw values must not wait in a pool.
+func (s *scratch) reset() {
+	clear(s.entities)
+	clear(s.money)
+	clear(s.names)
+	s.entities, s.money, s.names = s.entities[:0], s.money[:0], s.names[:0]
+}
+
+// entity is one identifier that passed.
+type entity struct {
+	id *pb.Identifier
+	// value is the canonical raw value, or the alias as it came.
+	value    string
+	personal bool
+	// addr is the address of a raw ip, asn the number of a raw asn.
+	addr netip.Addr
+	asn  uint32
+}
+
+// storedForm is the form that the identifier has after Accept.
+func (n *entity) storedForm() pb.Form {
+	if n.personal {
+		return pb.Form_FORM_ALIAS
+	}
+	return n.id.GetForm()
+}
+
+// checker takes one event through check and then apply.
+type checker struct {
+	*scratch
+	edge       *Edge
+	msg        *pb.Event
+	receivedAt time.Time
+	tenant     *tenant
+	plan       *typePlan
+}
+
+// check finds the first thing that is wrong with the event. It changes nothing.
+func (c *checker) check() error {
+	for _, step := range []func(*checker) *Error{
+		(*checker).checkOwn, (*checker).checkType, (*checker).checkEnvelope, (*checker).checkTimes,
+		(*checker).checkEntities, (*checker).checkPayload, (*checker).checkAttributes,
+	} {
+		if err := step(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOwn refuses what only pitboss sets.
+func (c *checker) checkOwn() *Error {
+	if c.msg == nil {
+		return refuse(MissingField, "event", "there is none")
+	}
+	if c.msg.Enrichment != nil {
+		return refuse(ForbiddenField, "event.enrichment", "only pitboss sets it")
+	}
+	if c.msg.ReceivedAt != nil && !c.edge.history {
+		return refuse(ForbiddenField, "event.received_at", "only pitboss sets it")
+	}
+	return nil
+}
+
+// checkType finds the line of the catalogue and refuses what a newer build must read.
+func (c *checker) checkType() *Error {
+	if major := c.msg.GetSchemaVersion() / 100; major > SchemaMajor {
+		return refuse(NewerSchema, "event.schema_version", "major schema %d, this build reads up to %d", major, SchemaMajor)
+	}
+	if v := c.msg.GetSchemaVersion(); v != 0 && v < 100 {
+		return refuse(InvalidField, "event.schema_version", "%d: it is 100 * major + minor, such as 100", v)
+	}
+	name := c.msg.GetType()
+	if name == "" {
+		return refuse(MissingField, "event.type", "an event needs its type, such as bet.placed")
+	}
+	if strings.HasPrefix(name, customPrefix) {
+		if !isWord(name, true) || len(name) == len(customPrefix) {
+			return refuse(InvalidField, "event.type", "%s must match custom.[a-z0-9_.]+ in at most 64 bytes", clip(name))
+		}
+		return nil
+	}
+	plan, ok := c.edge.types[name]
+	if !ok {
+		return refuse(UnknownType, "event.type", "unknown type %s; types of your own start with custom.", clip(name))
+	}
+	c.plan = plan
+	return nil
+}
+
+// checkEnvelope checks the fields that every event has.
+func (c *checker) checkEnvelope() *Error {
+	m := c.msg
+	for _, t := range [...]struct {
+		path, value string
+		most        int
+		needed      bool
+	}{
+		{"event.tenant", m.GetTenant(), MaxText, true},
+		{"event.event_id", m.GetEventId(), MaxEventID, true},
+		{"event.brand", m.GetBrand(), MaxText, false},
+		{"event.jurisdiction", m.GetJurisdiction(), MaxText, false},
+		{"event.producer_id", m.GetProducerId(), MaxText, false},
+		{"event.clock_quality.source", m.GetClockQuality().GetSource(), MaxText, false},
+		{"event.trace_id", m.GetTraceId(), MaxText, false},
+		{"event.supersedes_event_id", m.GetSupersedesEventId(), MaxEventID, false},
+		{"event.transaction_id", m.GetTransactionId(), MaxText, false},
+		{"event.reference_transaction_id", m.GetReferenceTransactionId(), MaxText, false},
+	} {
+		if t.needed && t.value == "" {
+			return refuse(MissingField, t.path, "needed")
+		}
+		if err := checkText(t.path, t.value, t.most); err != nil {
+			return err
+		}
+	}
+	if m.GetSupersedesEventId() == m.GetEventId() {
+		return refuse(InvalidField, "event.supersedes_event_id", "an event cannot correct itself")
+	}
+	if c.plan != nil && slices.Contains(c.plan.envelope, "reference_transaction_id") && m.GetReferenceTransactionId() == "" {
+		return refuse(MissingField, "event.reference_transaction_id", "%s needs it", c.plan.name)
+	}
+	tenant, ok := c.edge.tenants[m.GetTenant()]
+	if !ok {
+		return refuse(UnknownTenant, "event.tenant", "no tenant of this name")
+	}
+	c.tenant = tenant
+	return c.checkTrust()
+}
+
+func (c *checker) checkTrust() *Error {
+	switch c.msg.GetTrust() {
+	case pb.Trust_TRUST_UNSPECIFIED, pb.Trust_TRUST_CLIENT:
+		return nil
+	case pb.Trust_TRUST_SERVER:
+		if c.plan != nil && c.plan.client {
+			return refuse(InvalidField, "event.trust", "%s is always of TRUST_CLIENT", c.plan.name)
+		}
+		return nil
+	}
+	return refuse(InvalidField, "event.trust", "unknown value %d", c.msg.GetTrust())
+}
+
+// checkTimes holds occurred_at against the time of receipt.
+func (c *checker) checkTimes() *Error {
+	if c.msg.ReceivedAt != nil {
+		at, err := checkTime("event.received_at", c.msg.GetReceivedAt())
+		if err != nil {
+			return err
+		}
+		c.receivedAt = at
+	}
+	if c.msg.OccurredAt == nil {
+		return refuse(MissingField, "event.occurred_at", "needed")
+	}
+	at, err := checkTime("event.occurred_at", c.msg.GetOccurredAt())
+	if err != nil {
+		return err
+	}
+	if ahead := at.Sub(c.receivedAt); ahead > FutureBound {
+		return refuse(InFuture, "event.occurred_at", "%s after it was received at %s; at most %s is allowed",
+			ahead, c.receivedAt.UTC().Format(time.RFC3339Nano), FutureBound)
+	}
+	if behind := c.receivedAt.Sub(at); behind > PastBound {
+		return refuse(TooOld, "event.occurred_at", "%s before it was received at %s; at most 30 days (%s) is allowed",
+			behind, c.receivedAt.UTC().Format(time.RFC3339Nano), PastBound)
+	}
+	return nil
+}
+
+// checkTime gives a timestamp cut to the microsecond. Times before 1970 are no times of events.
+func checkTime(path string, ts *timestamppb.Timestamp) (time.Time, *Error) {
+	if err := ts.CheckValid(); err != nil {
+		return time.Time{}, refuse(InvalidField, path, "not a time between years 1 and 9999 with 0 to 999999999 nanoseconds")
+	}
+	if ts.GetSeconds() < 0 {
+		return time.Time{}, refuse(InvalidField, path, "before 1970")
+	}
+	return ts.AsTime().Truncate(time.Microsecond), nil
+}
+
+// checkEntities checks the identifiers and that those are there which the type needs.
+func (c *checker) checkEntities() *Error {
+	ids := c.msg.GetEntities()
+	if len(ids) > MaxEntities {
+		return refuse(TooLong, "event.entities", "%d entities, at most %d", len(ids), MaxEntities)
+	}
+	for i, id := range ids {
+		ent, err := c.edge.checkIdentifier("", id)
+		if err != nil {
+			err.Path = "event.entities[" + strconv.Itoa(i) + "]" + err.Path
+			return err
+		}
+		for _, before := range c.entities {
+			if before.id.GetKind() == id.GetKind() {
+				return refuse(InvalidField, "event.entities["+strconv.Itoa(i)+"].kind", "a second %s", id.GetKind())
+			}
+		}
+		c.entities = append(c.entities, ent)
+	}
+	if c.plan == nil {
+		return nil
+	}
+	for _, kind := range c.plan.entities {
+		if !slices.ContainsFunc(c.entities, func(n entity) bool { return n.id.GetKind() == kind }) {
+			return refuse(MissingField, "event.entities", "%s needs an entity of kind %s", c.plan.name, kind)
+		}
+	}
+	return nil
+}
+
+// checkIdentifier checks one identifier by itself; path is what the error's path starts with.
+func (e *Edge) checkIdentifier(path string, id *pb.Identifier) (entity, *Error) {
+	kind, ok := e.kinds.Get(id.GetKind())
+	if !ok {
+		return entity{}, refuse(UnknownKind, path+".kind", "unknown entity kind %s", clip(id.GetKind()))
+	}
+	if id.GetValue() == "" {
+		return entity{}, refuse(MissingField, path+".value", "needed")
+	}
+	if err := checkText(path+".value", id.GetValue(), MaxText); err != nil {
+		return entity{}, err
+	}
+	switch id.GetForm() {
+	case pb.Form_FORM_ALIAS:
+		return entity{id: id, value: id.GetValue()}, nil
+	case pb.Form_FORM_RAW:
+		return rawEntity(path, kind, id)
+	}
+	return entity{}, refuse(InvalidField, path+".form", "say FORM_RAW or FORM_ALIAS: it is never guessed")
+}
+
+// rawEntity reads a raw value as its kind is written.
+func rawEntity(path string, kind features.Kind, id *pb.Identifier) (entity, *Error) {
+	value, problem := canonicalValue(kind.Name, id.GetValue())
+	if problem != "" {
+		return entity{}, refuse(InvalidField, path+".value", "the value %s", problem)
+	}
+	ent := entity{id: id, value: value, personal: kind.Personal}
+	switch kind.Name {
+	case "ip":
+		ent.addr, _ = parseAddr(value)
+	case "asn":
+		ent.asn, _ = parseASN(value)
+	}
+	return ent, nil
+}
+
+// checkPayload checks that the payload is the type's and holds what it must.
+func (c *checker) checkPayload() *Error {
+	set := c.msg.ProtoReflect().WhichOneof(payloadOneof())
+	if c.plan == nil {
+		if set != nil {
+			return refuse(InvalidField, "event."+string(set.Name()), "custom types carry attributes and no payload")
+		}
+		return nil
+	}
+	if set == nil {
+		return refuse(MissingField, c.plan.payloadPath, "%s needs its payload, if only an empty one", c.plan.name)
+	}
+	if set.Number() != c.plan.payloadField.Number() {
+		return refuse(InvalidField, "event."+string(set.Name()), "the payload of %s is %s", c.plan.name,
+			c.plan.payloadField.Name())
+	}
+	payload := c.msg.ProtoReflect().Get(set).Message()
+	currency := ""
+	for i := range c.plan.fields {
+		f := &c.plan.fields[i]
+		if !payload.Has(f.desc) {
+			if f.required {
+				return refuse(MissingField, f.path, "%s needs it", c.plan.name)
+			}
+			continue
+		}
+		if err := c.checkField(f, payload.Get(f.desc), &currency); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkField checks one field of the payload. All amounts of a payload share a currency, which is the event's.
+func (c *checker) checkField(f *field, value protoreflect.Value, currency *string) *Error {
+	switch f.kind {
+	case fieldText:
+		return checkText(f.path, value.String(), MaxText)
+	case fieldInt:
+		if n := value.Int(); n < 0 && !f.signed {
+			return refuse(InvalidField, f.path, "must not be negative")
+		} else if f.most != 0 && n > f.most {
+			return refuse(InvalidField, f.path, "at most %d", f.most)
+		}
+	case fieldUint:
+		if value.Uint() > math.MaxInt64 {
+			return refuse(InvalidField, f.path, "at most %d", int64(math.MaxInt64))
+		}
+	case fieldTime:
+		ts, _ := value.Message().Interface().(*timestamppb.Timestamp)
+		_, err := checkTime(f.path, ts)
+		return err
+	case fieldMoney:
+		m, _ := value.Message().Interface().(*pb.Money)
+		if *currency != "" && m.GetCurrency() != *currency {
+			return refuse(InvalidField, f.path+".currency", "not %s as the amounts before it", *currency)
+		}
+		*currency = m.GetCurrency()
+		return c.checkMoney(f.path, m, f.signed)
+	}
+	return nil
+}
+
+func (c *checker) checkMoney(path string, m *pb.Money, signed bool) *Error {
+	done, err := c.tenant.rates.convert(path, m, signed)
+	if err != nil {
+		return err
+	}
+	c.money = append(c.money, done)
+	return nil
+}
+
+// checkAttributes checks names and values, in the names' order so that the same event always has the same error.
+func (c *checker) checkAttributes() *Error {
+	attributes := c.msg.GetAttributes()
+	if len(attributes) > MaxAttributes {
+		return refuse(TooLong, "event.attributes", "%d attributes, at most %d", len(attributes), MaxAttributes)
+	}
+	for name := range attributes {
+		c.names = append(c.names, name)
+	}
+	slices.Sort(c.names)
+	for _, name := range c.names {
+		if !isWord(name, false) {
+			return refuse(InvalidField, "event.attributes", "the name %s must match [a-z0-9_]{1,64}", clip(name))
+		}
+		if err := c.checkAttribute(name, attributes[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkAttribute(name string, value *pb.Value) *Error {
+	switch v := value.GetKind().(type) {
+	case *pb.Value_Int, *pb.Value_Flag:
+		return nil
+	case *pb.Value_Number:
+		if math.IsNaN(v.Number) || math.IsInf(v.Number, 0) {
+			return refuse(InvalidField, "event.attributes."+name+".number", "must be finite; leave out what is missing")
+		}
+		return nil
+	case *pb.Value_Text:
+		return checkText("event.attributes."+name+".text", v.Text, MaxText)
+	case *pb.Value_Money:
+		if v.Money == nil {
+			break
+		}
+		return c.checkMoney("event.attributes."+name+".money", v.Money, true)
+	}
+	return refuse(MissingField, "event.attributes."+name, "needs one of int, number, text, flag and money")
+}

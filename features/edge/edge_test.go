@@ -1,0 +1,421 @@
+package edge_test
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"pitboss/features"
+	"pitboss/features/edge"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// now is when the events of these tests come in.
+var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+const testKeys = `
+format: 1
+tenants:
+  casino: {keys: [
+    {id: "2", secret: "` + "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" + `", active: true},
+    {id: "1", secret: "` + "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" + `", retired: true}]}
+  other: {keys: [{id: "2", secret: "` + "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" + `", active: true}]}
+`
+
+const testRates = `
+version: "2026-11-01"
+base: EUR
+currencies:
+  USD: {num: 23, den: 25}
+  JPY: {num: 61, den: 100}
+  KWD: {num: 31, den: 100}
+  BTC: {exponent: 8, num: 9, den: 100}
+`
+
+func config(t testing.TB) edge.Config {
+	t.Helper()
+	kinds, err := features.NewKinds([]features.KindConfig{{Name: "customer"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := edge.ParseKeys([]byte(testKeys), "keys.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates, err := edge.ParseRates([]byte(testRates), "rates.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := edge.DefaultConfig()
+	cfg.Kinds, cfg.Keys, cfg.Dir = kinds, keys, t.TempDir()
+	cfg.Tenants = map[string]edge.TenantConfig{"casino": {Rates: rates}, "other": {BaseCurrency: "GBP"}}
+	return cfg
+}
+
+func open(t testing.TB, cfg edge.Config) *edge.Edge {
+	t.Helper()
+	e, err := edge.New(cfg)
+	if err != nil {
+		t.Fatalf("cannot open: %v", err)
+	}
+	return e
+}
+
+func write(t testing.TB, dir, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func raw(kind, value string) *pb.Identifier {
+	return &pb.Identifier{Kind: kind, Value: value, Form: pb.Form_FORM_RAW}
+}
+
+func alias(kind, value string) *pb.Identifier {
+	return &pb.Identifier{Kind: kind, Value: value, Form: pb.Form_FORM_ALIAS}
+}
+
+func eur(minor int64) *pb.Money { return &pb.Money{AmountMinor: minor, Currency: "EUR"} }
+
+// bet is a bet as a producer sends it.
+func bet() *pb.Event {
+	return &pb.Event{
+		EventId: "bet-1", Type: "bet.placed", Tenant: "casino", Brand: "north", Jurisdiction: "MT",
+		OccurredAt: timestamppb.New(now.Add(-time.Second)),
+		Entities: []*pb.Identifier{
+			raw("player", "jane@example.com"), raw("session", "session-77"), raw("device", "device-5"), raw("ip", "2.26.157.9"),
+			raw("game", "book-of-ra"), raw("round", "round-9"),
+		},
+		TransactionId: "tx-1",
+		Attributes: map[string]*pb.Value{
+			"lines": {Kind: &pb.Value_Int{Int: 20}},
+			"speed": {Kind: &pb.Value_Number{Number: 1.5}},
+			"tip":   {Kind: &pb.Value_Money{Money: eur(-30)}},
+		},
+		Payload: &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: eur(1250), InputMode: "manual", BalanceAfter: eur(-5)}},
+	}
+}
+
+func accept(t testing.TB, e *edge.Edge, msg *pb.Event) features.Event {
+	t.Helper()
+	var ev features.Event
+	if err := e.Accept(msg, now, &ev); err != nil && !strings.Contains(err.Error(), "not built yet") {
+		t.Fatalf("Accept refused: %v", err)
+	}
+	return ev
+}
+
+func TestAcceptEnrichesAndAliases(t *testing.T) {
+	e := open(t, config(t))
+	msg := bet()
+	msg.OccurredAt.Nanos += 1234
+	accept(t, e, msg)
+
+	// The aliases are on disk wherever pitboss runs: they must never change for the same key. These were computed apart
+	// from this code, by Python's hmac.
+	key := "a2_"
+	want := bet()
+	want.SchemaVersion = 100
+	want.Trust = pb.Trust_TRUST_SERVER
+	want.OccurredAt.Nanos += 1000
+	want.ReceivedAt = timestamppb.New(now)
+	want.Entities = []*pb.Identifier{
+		alias("player", key+"7pqco5esqjgkepn5q7xkmwudb5vcukyx"), alias("session", key+"jfopxhqki6sm5hcma7my5gzcuv2cq3in"),
+		alias("device", key+"u3kfrhihh6bg5a3zcaxxsy7xjrnmmjyo"), alias("ip", key+"6nwyqghahmvtuwu5qclbnqhqo6mjvpjh"),
+		raw("game", "book-of-ra"), raw("round", "round-9"),
+	}
+	for m, base := range map[*pb.Money]int64{
+		want.GetBetPlaced().GetAmount(): 1250, want.GetBetPlaced().GetBalanceAfter(): -5, want.GetAttributes()["tip"].GetMoney(): -30,
+	} {
+		m.Exponent, m.BaseMinor = proto.Uint32(2), proto.Int64(base)
+	}
+	want.Enrichment = &pb.Enrichment{
+		Derived:        []*pb.Identifier{alias("ip24", key+"nwailmf4e7i5lzfrhzgxwi3nj5diafwj")},
+		AddressClass:   "vpn",
+		RatesVersion:   "2026-11-01.f06c3d2d",
+		AliasKeyId:     "2",
+		AddressVersion: e.AddressVersion(),
+	}
+	if diff := cmp.Diff(want, msg, protocmp.Transform()); diff != "" {
+		t.Errorf("accepted message (-want +got):\n%s", diff)
+	}
+}
+
+func TestAcceptTakesEveryTypeOfTheCatalogue(t *testing.T) {
+	e := open(t, config(t))
+	payloads := (&pb.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("payload").Fields()
+	for i := range payloads.Len() {
+		field := payloads.Get(i)
+		msg := bet()
+		msg.ReferenceTransactionId = "tx-0"
+		msg.Entities = append(msg.Entities, raw("bonus", "welcome"))
+		msg.Type = strings.Replace(string(field.Name()), "_", ".", 1)
+		payload := msg.ProtoReflect().NewField(field).Message()
+		fill(payload)
+		msg.ProtoReflect().Set(field, protoreflect.ValueOfMessage(payload))
+		wantTrust := pb.Trust_TRUST_SERVER
+		if strings.HasPrefix(msg.Type, "guard.") {
+			wantTrust = pb.Trust_TRUST_CLIENT
+		}
+		accept(t, e, msg)
+		if msg.Trust != wantTrust {
+			t.Errorf("%s: got trust %s, want %s", msg.Type, msg.Trust, wantTrust)
+		}
+	}
+	custom := bet()
+	custom.Type, custom.Payload, custom.Entities = "custom.kiosk.opened", nil, nil
+	accept(t, e, custom)
+}
+
+// fill gives every field of a payload a value that it may have.
+func fill(m protoreflect.Message) {
+	for i := range m.Descriptor().Fields().Len() {
+		f := m.Descriptor().Fields().Get(i)
+		switch {
+		case f.Kind() == protoreflect.StringKind:
+			m.Set(f, protoreflect.ValueOfString("text"))
+		case f.Kind() == protoreflect.BoolKind:
+			m.Set(f, protoreflect.ValueOfBool(true))
+		case f.Kind() == protoreflect.Int64Kind:
+			m.Set(f, protoreflect.ValueOfInt64(1))
+		case f.Kind() == protoreflect.Int32Kind:
+			m.Set(f, protoreflect.ValueOfInt32(-60))
+		case f.Kind() == protoreflect.Uint64Kind:
+			m.Set(f, protoreflect.ValueOfUint64(1))
+		case f.Message().Name() == "Money":
+			m.Set(f, protoreflect.ValueOfMessage(eur(100).ProtoReflect()))
+		case f.Message().Name() == "Timestamp":
+			m.Set(f, protoreflect.ValueOfMessage(timestamppb.New(now).ProtoReflect()))
+		}
+	}
+}
+
+func TestAcceptRefuses(t *testing.T) {
+	e := open(t, config(t))
+	f := func(name string, change func(*pb.Event), reason edge.Reason, path string, says ...string) {
+		t.Helper()
+		msg := bet()
+		change(msg)
+		before := proto.Clone(msg)
+		var ev features.Event
+		err := e.Accept(msg, now, &ev)
+		var refused *edge.Error
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: got %v, want an *edge.Error", name, err)
+			return
+		}
+		if refused.Reason != reason || refused.Path != path {
+			t.Errorf("%s: got %s at %s (%s), want %s at %s", name, refused.Reason, refused.Path, refused.Message, reason, path)
+		}
+		for _, word := range says {
+			if !strings.Contains(refused.Message, word) {
+				t.Errorf("%s: message %q does not say %q", name, refused.Message, word)
+			}
+		}
+		// Byte for byte where it can be marshalled: proto.Equal takes NaN for unequal to itself.
+		got, gotErr := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
+		want, wantErr := proto.MarshalOptions{Deterministic: true}.Marshal(before)
+		if (gotErr == nil) != (wantErr == nil) || string(got) != string(want) {
+			t.Errorf("%s: a refused message was changed", name)
+		}
+	}
+	amount := func(m *pb.Event) *pb.Money { return m.GetBetPlaced().GetAmount() }
+	long := strings.Repeat("x", 257)
+
+	f("no tenant", func(m *pb.Event) { m.Tenant = "" }, edge.MissingField, "event.tenant")
+	f("no id", func(m *pb.Event) { m.EventId = "" }, edge.MissingField, "event.event_id")
+	f("no type", func(m *pb.Event) { m.Type = "" }, edge.MissingField, "event.type")
+	f("no time", func(m *pb.Event) { m.OccurredAt = nil }, edge.MissingField, "event.occurred_at")
+	f("unknown tenant", func(m *pb.Event) { m.Tenant = "nobody" }, edge.UnknownTenant, "event.tenant")
+	f("unknown type", func(m *pb.Event) { m.Type = "bet.gone" }, edge.UnknownType, "event.type", `"bet.gone"`)
+	f("type of a payload that is not one", func(m *pb.Event) { m.Type = "bet_placed" }, edge.UnknownType, "event.type")
+	f("newer major", func(m *pb.Event) { m.SchemaVersion = 200 }, edge.NewerSchema, "event.schema_version", "2", "1")
+	f("no major", func(m *pb.Event) { m.SchemaVersion = 99 }, edge.InvalidField, "event.schema_version")
+	f("long id", func(m *pb.Event) { m.EventId = long[:129] }, edge.TooLong, "event.event_id", "129", "128")
+	f("long brand", func(m *pb.Event) { m.Brand = long }, edge.TooLong, "event.brand")
+	f("zero byte", func(m *pb.Event) { m.EventId = "a\x00b" }, edge.InvalidField, "event.event_id", "0x00", "byte 1")
+	f("delete", func(m *pb.Event) { m.TraceId = "a\x7f" }, edge.InvalidField, "event.trace_id")
+	f("C1 control", func(m *pb.Event) { m.TraceId = "aé\u0085" }, edge.InvalidField, "event.trace_id", "U+0085")
+	f("not UTF-8", func(m *pb.Event) { m.TransactionId = "a\xff" }, edge.InvalidField, "event.transaction_id", "UTF-8")
+	f("cut UTF-8", func(m *pb.Event) { m.Jurisdiction = "é\xe2\x82" }, edge.InvalidField, "event.jurisdiction", "byte 2")
+	f("corrects itself", func(m *pb.Event) { m.SupersedesEventId = m.EventId }, edge.InvalidField, "event.supersedes_event_id")
+	f("trust", func(m *pb.Event) { m.Trust = 9 }, edge.InvalidField, "event.trust")
+	f("enriched", func(m *pb.Event) { m.Enrichment = &pb.Enrichment{} }, edge.ForbiddenField, "event.enrichment")
+	f("received", func(m *pb.Event) { m.ReceivedAt = m.OccurredAt }, edge.ForbiddenField, "event.received_at")
+
+	at := func(d time.Duration) func(*pb.Event) {
+		return func(m *pb.Event) { m.OccurredAt = timestamppb.New(now.Add(d)) }
+	}
+	f("in future", at(5*time.Second+time.Microsecond), edge.InFuture, "event.occurred_at", "5s", "2026-11-22T10:00:00Z")
+	f("too old", at(-30*24*time.Hour-time.Microsecond), edge.TooOld, "event.occurred_at", "30 days")
+	f("time out of range", func(m *pb.Event) { m.OccurredAt.Nanos = -1 }, edge.InvalidField, "event.occurred_at")
+	f("huge time", func(m *pb.Event) { m.OccurredAt.Seconds = math.MaxInt64 }, edge.InvalidField, "event.occurred_at")
+	f("before 1970", func(m *pb.Event) { m.OccurredAt.Seconds = -1 }, edge.InvalidField, "event.occurred_at")
+
+	f("no player", func(m *pb.Event) { m.Entities = m.Entities[1:] }, edge.MissingField, "event.entities", "player")
+	f("no form", func(m *pb.Event) { m.Entities[2].Form = 0 }, edge.InvalidField, "event.entities[2].form")
+	f("unknown form", func(m *pb.Event) { m.Entities[2].Form = 7 }, edge.InvalidField, "event.entities[2].form")
+	f("unknown kind", func(m *pb.Event) { m.Entities[1].Kind = "sofa" }, edge.UnknownKind, "event.entities[1].kind", `"sofa"`)
+	f("nil entity", func(m *pb.Event) { m.Entities[1] = nil }, edge.UnknownKind, "event.entities[1].kind")
+	f("second kind", func(m *pb.Event) { m.Entities[3] = alias("player", "p") }, edge.InvalidField, "event.entities[3].kind")
+	f("empty value", func(m *pb.Event) { m.Entities[0].Value = "" }, edge.MissingField, "event.entities[0].value")
+	f("long value", func(m *pb.Event) { m.Entities[0].Value = long }, edge.TooLong, "event.entities[0].value")
+	f("long alias", func(m *pb.Event) { m.Entities[0] = alias("player", long) }, edge.TooLong, "event.entities[0].value")
+	f("zero in value", func(m *pb.Event) { m.Entities[0].Value = "a\x00" }, edge.InvalidField, "event.entities[0].value")
+	f("no address", func(m *pb.Event) { m.Entities[3].Value = "2.26.157" }, edge.InvalidField, "event.entities[3].value")
+	f("zone", func(m *pb.Event) { m.Entities[3].Value = "fe80::1%eth0" }, edge.InvalidField, "event.entities[3].value")
+	f("no network", func(m *pb.Event) { m.Entities[3] = raw("ip24", "2.0.0.0/8") }, edge.InvalidField, "event.entities[3].value")
+	f("no number", func(m *pb.Event) { m.Entities[3] = raw("asn", "AS-1") }, edge.InvalidField, "event.entities[3].value")
+	f("too many entities", func(m *pb.Event) {
+		for range 27 {
+			m.Entities = append(m.Entities, raw("table", "t"))
+		}
+	}, edge.TooLong, "event.entities", "33", "32")
+
+	f("no payload", func(m *pb.Event) { m.Payload = nil }, edge.MissingField, "event.bet_placed")
+	f("other payload", func(m *pb.Event) { m.Payload = &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{}} },
+		edge.InvalidField, "event.auth_login", "bet_placed")
+	f("empty payload", func(m *pb.Event) { m.Payload = &pb.Event_BetPlaced{} }, edge.MissingField, "event.bet_placed.amount")
+	f("no amount", func(m *pb.Event) { m.GetBetPlaced().Amount = nil }, edge.MissingField, "event.bet_placed.amount")
+	f("custom with payload", func(m *pb.Event) { m.Type = "custom.x" }, edge.InvalidField, "event.bet_placed")
+	f("custom without name", func(m *pb.Event) { m.Type = "custom." }, edge.InvalidField, "event.type")
+	f("custom with a space", func(m *pb.Event) { m.Type = "custom.a b" }, edge.InvalidField, "event.type")
+	f("long text in payload", func(m *pb.Event) { m.GetBetPlaced().GestureId = long }, edge.TooLong, "event.bet_placed.gesture_id")
+	f("negative odds", func(m *pb.Event) { m.GetBetPlaced().OddsPpm = -1 }, edge.InvalidField, "event.bet_placed.odds_ppm")
+	f("label over 1", func(m *pb.Event) {
+		m.Type = "label.assigned"
+		m.Payload = &pb.Event_LabelAssigned{LabelAssigned: &pb.LabelAssigned{TargetEventId: "e", Label: "fraud", Fraud: 2}}
+	}, edge.InvalidField, "event.label_assigned.fraud")
+	f("bad time in payload", func(m *pb.Event) {
+		m.Type = "round.result"
+		m.Payload = &pb.Event_RoundResult{RoundResult: &pb.RoundResult{ShownAt: &timestamppb.Timestamp{Nanos: -1}}}
+	}, edge.InvalidField, "event.round_result.shown_at")
+	f("counter beyond int64", func(m *pb.Event) {
+		m.Type = "session.heartbeat"
+		m.Payload = &pb.Event_SessionHeartbeat{SessionHeartbeat: &pb.SessionHeartbeat{Seq: math.MaxUint64}}
+	}, edge.InvalidField, "event.session_heartbeat.seq")
+	f("guard of the server", func(m *pb.Event) {
+		m.Type, m.Trust = "guard.batch", pb.Trust_TRUST_SERVER
+		m.Payload = &pb.Event_GuardBatch{GuardBatch: &pb.GuardBatch{}}
+	}, edge.InvalidField, "event.trust")
+	f("rollback of nothing", func(m *pb.Event) {
+		m.Type = "bet.rolled_back"
+		m.Payload = &pb.Event_BetRolledBack{BetRolledBack: &pb.BetRolledBack{}}
+	}, edge.MissingField, "event.reference_transaction_id")
+
+	f("negative", func(m *pb.Event) { amount(m).AmountMinor = -1 }, edge.InvalidField, "event.bet_placed.amount.amount_minor")
+	f("overflow", func(m *pb.Event) { amount(m).AmountMinor = 1e15 + 1 }, edge.AmountOverflow, "event.bet_placed.amount.amount_minor")
+	f("least amount", func(m *pb.Event) { amount(m).AmountMinor = math.MinInt64 },
+		edge.AmountOverflow, "event.bet_placed.amount.amount_minor")
+	f("no currency", func(m *pb.Event) { amount(m).Currency = "" }, edge.MissingField, "event.bet_placed.amount.currency")
+	f("no such currency", func(m *pb.Event) { amount(m).Currency = "EURO" }, edge.UnknownCurrency,
+		"event.bet_placed.amount.currency", `"EURO"`)
+	f("no rate", func(m *pb.Event) { amount(m).Currency = "CHF" }, edge.UnknownCurrency,
+		"event.bet_placed.amount.currency", "CHF", "EUR", "2026-11-01")
+	f("mixed currencies", func(m *pb.Event) { m.GetBetPlaced().Bonus = &pb.Money{Currency: "USD"} },
+		edge.InvalidField, "event.bet_placed.bonus.currency", "EUR")
+	f("exponent", func(m *pb.Event) { amount(m).Exponent = proto.Uint32(3) }, edge.InvalidField,
+		"event.bet_placed.amount.exponent", "2", "3")
+	f("base set", func(m *pb.Event) { amount(m).BaseMinor = proto.Int64(1) }, edge.ForbiddenField,
+		"event.bet_placed.amount.base_minor")
+
+	set := func(name string, v *pb.Value) func(*pb.Event) { return func(m *pb.Event) { m.Attributes[name] = v } }
+	f("NaN", set("a", &pb.Value{Kind: &pb.Value_Number{Number: math.NaN()}}), edge.InvalidField, "event.attributes.a.number")
+	f("Inf", set("a", &pb.Value{Kind: &pb.Value_Number{Number: math.Inf(-1)}}), edge.InvalidField, "event.attributes.a.number")
+	f("attribute of nothing", set("a", &pb.Value{}), edge.MissingField, "event.attributes.a")
+	f("nil attribute", set("a", nil), edge.MissingField, "event.attributes.a")
+	f("nil money", set("a", &pb.Value{Kind: &pb.Value_Money{}}), edge.MissingField, "event.attributes.a")
+	f("long attribute", set("a", &pb.Value{Kind: &pb.Value_Text{Text: long}}), edge.TooLong, "event.attributes.a.text")
+	f("attribute's currency", set("a", &pb.Value{Kind: &pb.Value_Money{Money: &pb.Money{}}}), edge.MissingField,
+		"event.attributes.a.money.currency")
+	f("attribute's name", set("A", &pb.Value{Kind: &pb.Value_Int{}}), edge.InvalidField, "event.attributes", `"A"`)
+	f("attribute's empty name", set("", &pb.Value{Kind: &pb.Value_Int{}}), edge.InvalidField, "event.attributes")
+	f("too many attributes", func(m *pb.Event) {
+		for i := range 62 {
+			m.Attributes[fmt.Sprintf("a%d", i)] = &pb.Value{Kind: &pb.Value_Int{}}
+		}
+	}, edge.TooLong, "event.attributes", "65", "64")
+
+	var ev features.Event
+	if err := e.Accept(nil, now, &ev); err == nil {
+		t.Error("no message at all was accepted")
+	}
+}
+
+func TestAcceptAtTheBounds(t *testing.T) {
+	e := open(t, config(t))
+	f := func(change func(*pb.Event)) {
+		t.Helper()
+		msg := bet()
+		change(msg)
+		accept(t, e, msg)
+	}
+	f(func(m *pb.Event) { m.OccurredAt = timestamppb.New(now.Add(5 * time.Second)) })
+	f(func(m *pb.Event) { m.OccurredAt = timestamppb.New(now.Add(-30 * 24 * time.Hour)) })
+	f(func(m *pb.Event) { m.EventId = strings.Repeat("x", 128) })
+	f(func(m *pb.Event) { m.Entities[0].Value = strings.Repeat("é", 128) })
+	f(func(m *pb.Event) { m.GetBetPlaced().Amount.AmountMinor = 1e15 })
+	f(func(m *pb.Event) { m.SchemaVersion = 199 })
+	f(func(m *pb.Event) { m.Entities[0].Value = "\ufffd is a character" })
+}
+
+func TestHistoryCarriesItsOwnTimeOfReceipt(t *testing.T) {
+	cfg := config(t)
+	cfg.History = true
+	e := open(t, cfg)
+	then := time.Date(2018, 4, 1, 0, 0, 31, 1999, time.UTC)
+	msg := bet()
+	msg.OccurredAt, msg.ReceivedAt = timestamppb.New(then), timestamppb.New(then)
+	accept(t, e, msg)
+	if got, want := msg.ReceivedAt.AsTime(), then.Truncate(time.Microsecond); !got.Equal(want) {
+		t.Errorf("received_at: got %s, want %s", got, want)
+	}
+	late := bet()
+	late.OccurredAt, late.ReceivedAt = timestamppb.New(then.Add(6*time.Second)), timestamppb.New(then)
+	var refused *edge.Error
+	if err := e.Accept(late, now, &features.Event{}); !errors.As(err, &refused) || refused.Reason != edge.InFuture {
+		t.Errorf("occurred_at after its own received_at: got %v, want %s", err, edge.InFuture)
+	}
+	own := bet()
+	accept(t, e, own)
+	if got := own.ReceivedAt.AsTime(); !got.Equal(now) {
+		t.Errorf("received_at of an event without one: got %s, want the caller's %s", got, now)
+	}
+}
+
+func TestAcceptDropsUnknownFields(t *testing.T) {
+	e := open(t, config(t))
+	secret := protowire.AppendString(protowire.AppendTag(nil, 9000, protowire.BytesType), "jane@example.com")
+	msg := bet()
+	msg.SchemaVersion = 101
+	msg.ClockQuality = &pb.ClockQuality{Source: "ntp"}
+	for _, m := range []proto.Message{
+		msg, msg.OccurredAt, msg.ClockQuality, msg.Entities[4], msg.Attributes["lines"], msg.Attributes["tip"].GetMoney(),
+		msg.GetBetPlaced(), msg.GetBetPlaced().GetAmount(),
+	} {
+		m.ProtoReflect().SetUnknown(secret)
+	}
+	accept(t, e, msg)
+	data, err := proto.Marshal(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(data), "jane") {
+		t.Errorf("the stored message has a field of a newer schema: %s", hex.EncodeToString(data))
+	}
+}

@@ -1,0 +1,118 @@
+package edge_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"pitboss/features"
+	"pitboss/features/edge"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// FuzzAccept holds that no bytes of a stranger end the process, that every refusal has a reason and a path, and that
+// what was accepted keeps the bounds and would be stored.
+func FuzzAccept(f *testing.F) {
+	e := open(f, config(f))
+	label := bet()
+	label.Type = "label.assigned"
+	label.Payload = &pb.Event_LabelAssigned{LabelAssigned: &pb.LabelAssigned{TargetEventId: "e", Label: "fraud", Fraud: 1}}
+	for _, msg := range []*pb.Event{bet(), label, {}} {
+		data, err := proto.Marshal(msg)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		msg := &pb.Event{}
+		if proto.Unmarshal(data, msg) != nil {
+			return
+		}
+		personal := rawPersonal(msg)
+		err := e.Accept(msg, now, &features.Event{})
+		var refused *edge.Error
+		if errors.As(err, &refused) {
+			if refused.Reason == "" || !strings.HasPrefix(refused.Path, "event") || !utf8.ValidString(refused.Message) ||
+				len(refused.Message) > 400 {
+				t.Fatalf("a poor refusal: %+v", refused)
+			}
+			return
+		}
+		if err != nil && !strings.Contains(err.Error(), "not built yet") {
+			t.Fatal(err)
+		}
+		checkAccepted(t, msg, personal)
+	})
+}
+
+// rawPersonal gives the raw personal identifiers of a message by kind.
+func rawPersonal(msg *pb.Event) map[string]string {
+	values := map[string]string{}
+	for _, id := range msg.GetEntities() {
+		switch id.GetKind() {
+		case "player", "account", "session", "device", "ip", "ip24", "instrument", "customer":
+			if id.GetForm() == pb.Form_FORM_RAW {
+				values[id.GetKind()] = id.GetValue()
+			}
+		}
+	}
+	return values
+}
+
+func checkAccepted(t *testing.T, msg *pb.Event, personal map[string]string) {
+	t.Helper()
+	if len(msg.GetEntities()) > edge.MaxEntities || len(msg.GetAttributes()) > edge.MaxAttributes || len(msg.GetEventId()) > edge.MaxEventID {
+		t.Fatalf("out of bounds: %v", msg)
+	}
+	for _, id := range msg.GetEntities() {
+		if raw, ok := personal[id.GetKind()]; ok && (id.GetForm() != pb.Form_FORM_ALIAS || id.GetValue() == raw) {
+			t.Fatalf("%s is raw still: %v", id.GetKind(), id)
+		}
+	}
+	if msg.GetAccountRegistered().GetNickname() != "" {
+		t.Fatal("the nickname is still there")
+	}
+	if _, err := protojson.Marshal(msg); err != nil {
+		t.Fatalf("an accepted message has no JSON: %v", err)
+	}
+	if data, err := proto.Marshal(msg); err != nil || len(data) > 128<<10 {
+		t.Fatalf("an accepted message has %d bytes, error %v", len(data), err)
+	}
+}
+
+func FuzzParseRates(f *testing.F) {
+	f.Add([]byte(testRates))
+	f.Add([]byte(`{version: "1", base: EUR, currencies: {USD: {num: 1, den: 3, exponent: 2}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		table, err := edge.ParseRates(data, "r")
+		if err != nil {
+			return
+		}
+		for code, c := range table.Currencies {
+			if c.Num == 0 || c.Den == 0 || c.Exponent == nil {
+				t.Fatalf("%s: %+v was accepted", code, c)
+			}
+		}
+	})
+}
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add([]byte(testKeys))
+	f.Add([]byte(`{"format":1,"tenants":{"casino":{"keys":[]}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		keys, err := edge.ParseKeys(data, "k")
+		if err != nil {
+			return
+		}
+		for _, p := range keys.Fingerprints() {
+			if len(p.Value) != 16 {
+				t.Fatalf("fingerprint %+v", p)
+			}
+		}
+	})
+}

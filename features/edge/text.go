@@ -1,0 +1,49 @@
+package edge
+
+import "unicode/utf8"
+
+// checkText says what is wrong with text that must fit into most bytes of UTF-8 without control characters. Zero bytes
+// are control characters: keys of entities and events are hashes over parts that zero bytes separate.
+func checkText(path, s string, most int) *Error {
+	if len(s) > most {
+		return refuse(TooLong, path, "%d bytes, at most %d", len(s), most)
+	}
+	ascii := true
+	for i := range len(s) {
+		b := s[i]
+		if b < 0x20 || b == 0x7f {
+			return refuse(InvalidField, path, "control character %#02x at byte %d", b, i)
+		}
+		if b >= utf8.RuneSelf {
+			ascii = false
+		}
+	}
+	if ascii {
+		return nil
+	}
+	for i, r := range s {
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
+				return refuse(InvalidField, path, "not UTF-8 at byte %d", i)
+			}
+		}
+		if r >= 0x80 && r < 0xa0 {
+			return refuse(InvalidField, path, "control character U+%04X at byte %d", r, i)
+		}
+	}
+	return nil
+}
+
+// isWord says whether s is [a-z0-9_]{1,64}, with dots too where dots is given.
+func isWord(s string, dots bool) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && (!dots || b != '.') {
+			return false
+		}
+	}
+	return true
+}
