@@ -1,0 +1,97 @@
+package sim
+
+// agenda is a heap of players by when they act or tell something next; of two at the same moment the lower number goes
+// first, so that the order is the same everywhere.
+type agenda []*player
+
+// due is when the player acts or tells something next.
+func (p *player) due() int64 {
+	if p.head < len(p.queue) {
+		return p.queue[p.head].at
+	}
+	return p.wake
+}
+
+func (a agenda) less(i, j int) bool {
+	x, y := a[i].due(), a[j].due()
+	return x < y || x == y && a[i].idx < a[j].idx
+}
+
+func (a agenda) init() {
+	for i := len(a)/2 - 1; i >= 0; i-- {
+		a.down(i)
+	}
+}
+
+// settle puts the first player where it belongs after its time has changed.
+func (a agenda) settle() { a.down(0) }
+
+// drop takes the first player out for good.
+func (a *agenda) drop() {
+	old := *a
+	n := len(old) - 1
+	old[0], old[n] = old[n], nil
+	*a = old[:n]
+	a.down(0)
+}
+
+func (a agenda) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(a) {
+			return
+		}
+		if right := child + 1; right < len(a) && a.less(right, child) {
+			child = right
+		}
+		if !a.less(child, i) {
+			return
+		}
+		a[i], a[child] = a[child], a[i]
+		i = child
+	}
+}
+
+// later is a heap of events that come by themselves, long after what caused them.
+type later []*told
+
+func (l later) less(i, j int) bool {
+	return l[i].at < l[j].at || l[i].at == l[j].at && l[i].order < l[j].order
+}
+
+// push adds an event. Events are pushed in the order of the stream, which is the order of ties.
+func (l *later) push(t *told, order uint64) {
+	t.order = order
+	*l = append(*l, t)
+	h := *l
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !h.less(i, parent) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+func (l *later) pop() *told {
+	h := *l
+	first, n := h[0], len(h)-1
+	h[0], h[n] = h[n], nil
+	h = h[:n]
+	*l = h
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= n {
+			return first
+		}
+		if right := child + 1; right < n && h.less(right, child) {
+			child = right
+		}
+		if !h.less(child, i) {
+			return first
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}

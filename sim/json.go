@@ -1,0 +1,189 @@
+package sim
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// JSONWriter writes messages as JSON lines: the proto3 JSON mapping, with the fields in the order of their numbers and
+// no spaces. protojson promises neither its order nor its spaces, and a seed must give the same bytes for ever.
+type JSONWriter struct {
+	w    *bufio.Writer
+	buf  []byte
+	plan planner
+}
+
+// NewJSONWriter makes a writer of lines. Flush it at the end.
+func NewJSONWriter(w io.Writer) *JSONWriter {
+	return &JSONWriter{w: bufio.NewWriterSize(w, 1<<16)}
+}
+
+// Write writes one message as one line.
+func (j *JSONWriter) Write(m proto.Message) error {
+	out, err := j.plan.appendMessage(j.buf[:0], m.ProtoReflect())
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	j.buf = append(out, '\n')
+	_, err = j.w.Write(j.buf)
+	return err
+}
+
+// WriteTruth writes one truth as one line.
+func (j *JSONWriter) WriteTruth(t Truth) error {
+	b := append(j.buf[:0], `{"event_id":`...)
+	b = appendString(b, t.EventID)
+	b = appendString(append(b, `,"player":`...), t.Player)
+	b = strconv.AppendBool(append(b, `,"fraud":`...), t.Fraud)
+	b = appendString(append(b, `,"typology":`...), t.Typology)
+	b = appendString(append(b, `,"ring":`...), t.Ring)
+	b = appendString(append(b, `,"role":`...), t.Role)
+	b = strconv.AppendFloat(append(b, `,"mimicry":`...), t.Mimicry, 'g', -1, 64)
+	j.buf = append(b, "}\n"...)
+	_, err := j.w.Write(j.buf)
+	return err
+}
+
+// Flush writes what is buffered.
+func (j *JSONWriter) Flush() error { return j.w.Flush() }
+
+// planner remembers the fields of each message type in order of number, with their names ready to write.
+type planner struct {
+	plans map[protoreflect.MessageDescriptor][]plannedField
+}
+
+type plannedField struct {
+	fd protoreflect.FieldDescriptor
+	// name is the JSON name with quotes and colon.
+	name string
+}
+
+func (p *planner) fields(d protoreflect.MessageDescriptor) []plannedField {
+	if plan, ok := p.plans[d]; ok {
+		return plan
+	}
+	fds := d.Fields()
+	plan := make([]plannedField, fds.Len())
+	for i := range plan {
+		fd := fds.Get(i)
+		plan[i] = plannedField{fd, string(appendString(nil, fd.JSONName())) + ":"}
+	}
+	slices.SortFunc(plan, func(a, b plannedField) int { return int(a.fd.Number()) - int(b.fd.Number()) })
+	if p.plans == nil {
+		p.plans = map[protoreflect.MessageDescriptor][]plannedField{}
+	}
+	p.plans[d] = plan
+	return plan
+}
+
+func (p *planner) appendMessage(dst []byte, m protoreflect.Message) ([]byte, error) {
+	if t, ok := m.Interface().(*timestamppb.Timestamp); ok {
+		return appendTime(dst, t)
+	}
+	dst = append(dst, '{')
+	first := true
+	for _, f := range p.fields(m.Descriptor()) {
+		if !m.Has(f.fd) {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, f.name...)
+		var err error
+		if dst, err = p.appendField(dst, f.fd, m.Get(f.fd)); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.fd.JSONName(), err)
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+func (p *planner) appendField(dst []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
+	switch {
+	case fd.IsMap():
+		return nil, fmt.Errorf("maps are not written: their order is not fixed")
+	case fd.IsList():
+		list := v.List()
+		dst = append(dst, '[')
+		for i := range list.Len() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			var err error
+			if dst, err = p.appendValue(dst, fd, list.Get(i)); err != nil {
+				return nil, err
+			}
+		}
+		return append(dst, ']'), nil
+	}
+	return p.appendValue(dst, fd, v)
+}
+
+func (p *planner) appendValue(dst []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(dst, v.Bool()), nil
+	case protoreflect.StringKind:
+		return appendString(dst, v.String()), nil
+	case protoreflect.BytesKind:
+		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes())
+		return append(dst, '"'), nil
+	case protoreflect.EnumKind:
+		if ev := fd.Enum().Values().ByNumber(v.Enum()); ev != nil {
+			return append(append(append(dst, '"'), ev.Name()...), '"'), nil
+		}
+		return strconv.AppendInt(dst, int64(v.Enum()), 10), nil
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return strconv.AppendInt(dst, v.Int(), 10), nil
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return strconv.AppendUint(dst, v.Uint(), 10), nil
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return append(strconv.AppendInt(append(dst, '"'), v.Int(), 10), '"'), nil
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return append(strconv.AppendUint(append(dst, '"'), v.Uint(), 10), '"'), nil
+	case protoreflect.MessageKind:
+		return p.appendMessage(dst, v.Message())
+	default:
+		return nil, fmt.Errorf("values of kind %s are not written", fd.Kind())
+	}
+}
+
+func appendTime(dst []byte, t *timestamppb.Timestamp) ([]byte, error) {
+	if err := t.CheckValid(); err != nil {
+		return nil, err
+	}
+	at := t.AsTime()
+	dst = at.AppendFormat(append(dst, '"'), "2006-01-02T15:04:05")
+	switch n := t.GetNanos(); {
+	case n == 0:
+	case n%1e6 == 0:
+		dst = at.AppendFormat(dst, ".000")
+	case n%1e3 == 0:
+		dst = at.AppendFormat(dst, ".000000")
+	default:
+		dst = at.AppendFormat(dst, ".000000000")
+	}
+	return append(dst, 'Z', '"'), nil
+}
+
+// appendString writes plain text as it is and leaves everything else to encoding/json.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // strings always marshal
+			return append(dst, quoted...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
