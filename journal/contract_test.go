@@ -1,0 +1,26 @@
+package journal_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"pitboss/journal"
+	"pitboss/journal/journaltest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestMemoryContract(t *testing.T) {
+	journaltest.Run(t, func(*testing.T) journaltest.Subject {
+		m := journal.NewMemory(journal.MemoryConfig{})
+		return journaltest.Subject{Journal: m, FailNext: m.Fail}
+	})
+}
+
+func TestFilesContract(t *testing.T) {
+	journaltest.Run(t, func(t *testing.T) journaltest.Subject {
+		j, faults := journaltest.Open(t, t.TempDir())
+		return journaltest.Subject{Journal: j, FailNext: func(err error) { faults.FailWrites(err, 1, 10) }}
+	})
+}
