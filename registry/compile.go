@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"pitboss/features"
+	"pitboss/models"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// compile builds a bundle of its files, from the feature set outwards: each part is checked against those before it.
+func compile(c *contents, cfg Config) (*Bundle, error) {
+	m := c.manifest
+	b := &Bundle{
+		Name: m.Name, Version: m.Version, Hash: c.hash,
+		Ref: &pb.ModelRef{Name: m.Name, Version: m.Version, BundleHash: hex.EncodeToString(c.hash[:]), Role: "champion"},
+	}
+	var err error
+	opt := features.CompileOptions{Kinds: cfg.Kinds, Sources: cfg.Sources}
+	if b.Set, err = features.CompileSet(c.files[m.Features.File], m.Features.File, opt); err != nil {
+		return nil, err
+	}
+	if err := b.addModel(c, cfg.limits()); err != nil {
+		return nil, err
+	}
+	b.CalibrationHash = sha256.Sum256(c.files[m.Calibration.File])
+	if b.Calibration, err = models.ParseCalibration(c.files[m.Calibration.File]); err != nil {
+		return nil, fmt.Errorf("cannot read %q: %w", m.Calibration.File, err)
+	}
+	if b.Calibration.NeedsProbability() && !b.Model.Info().Probability {
+		return nil, fmt.Errorf("cannot use %q: calibration %q needs a model whose score is a probability, and this one has the objective %q",
+			m.Calibration.File, b.Calibration.Kind(), b.Model.Info().Objective)
+	}
+	if b.Policy, err = parsePolicy(m.Thresholds.File, c.files[m.Thresholds.File], cfg.Kinds); err != nil {
+		return nil, err
+	}
+	if b.Reasons, err = parseReasons(m.Reasons.File, c.files[m.Reasons.File], b.Set.Features, b.Columns); err != nil {
+		return nil, err
+	}
+	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.Model.Info().FeatureNames(), m.Golden.Rows)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.checkGolden(rows); err != nil {
+		return nil, fmt.Errorf("it does not give here what it gave its trainer: %w", err)
+	}
+	return b, nil
+}
+
+// addModel loads the model and finds its features in the set.
+func (b *Bundle) addModel(c *contents, limits models.Limits) error {
+	file := c.manifest.Model.File
+	var err error
+	if b.Model, err = models.Load(c.files[file], limits); err != nil {
+		return fmt.Errorf("cannot read %q: %w", file, err)
+	}
+	info := b.Model.Info()
+	switch {
+	case info.Format != c.manifest.Model.Format:
+		return fmt.Errorf("cannot use %q: it is %s, and %s says %s", file, info.Format, ManifestName, c.manifest.Model.Format)
+	case info.Outputs != 1:
+		return fmt.Errorf("cannot use %q: it has %d outputs; a decision needs one margin", file, info.Outputs)
+	}
+	if b.Columns, err = mapColumns(info.FeatureNames(), b.Set.Features); err != nil {
+		return fmt.Errorf("cannot use %q: %w", file, err)
+	}
+	return nil
+}

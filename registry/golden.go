@@ -1,0 +1,163 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+
+	"pitboss/models"
+)
+
+// maxGoldenRows bounds golden.csv.
+const maxGoldenRows = 256
+
+// How far from the trainer's own figures a bundle may be: train/BUNDLE.md says the same. A margin must have the same
+// bits.
+const (
+	scoreTolerance        = 1e-12
+	contributionTolerance = 1e-9
+)
+
+// GoldenError says where a bundle does not give what its trainer wrote down. The bundle is refused: what would be
+// served is not what was trained.
+type GoldenError struct {
+	// Row counts from 1, without the header.
+	Row int
+	// Value names the column: margin, score, base or contrib_<feature>.
+	Value string
+	// Got is ours, Want the trainer's; Tolerance is how far they may be apart, 0 for the same bits.
+	Got, Want, Tolerance float64
+}
+
+// Error names row, value, both figures and the tolerance.
+func (e *GoldenError) Error() string {
+	return fmt.Sprintf("golden row %d: %s is %v here and %v by the trainer (tolerance %v)", e.Row, e.Value, e.Got, e.Want,
+		e.Tolerance)
+}
+
+// goldenRow is one row with the trainer's own figures.
+type goldenRow struct {
+	row                 []float64
+	margin, score, base float64
+	contributions       []float64
+}
+
+// parseGolden reads golden.csv for a model with these features.
+func parseGolden(file string, data []byte, names []string, rows int) ([]goldenRow, error) {
+	r := csv.NewReader(bytes.NewReader(data))
+	r.FieldsPerRecord = 2*len(names) + 3
+	r.ReuseRecord = true
+	header, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %q: header: %w", file, err)
+	}
+	for i, want := range goldenHeader(names) {
+		if header[i] != want {
+			return nil, fmt.Errorf("cannot read %q: column %d is %q and must be %q", file, i+1, header[i], want)
+		}
+	}
+	var out []goldenRow
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %q: %w", file, err)
+		}
+		if len(out) == rows {
+			return nil, fmt.Errorf("cannot read %q: more rows than the %d that %s says", file, rows, ManifestName)
+		}
+		row, err := parseGoldenRow(record, len(names))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %q: row %d: %w", file, len(out)+1, err)
+		}
+		out = append(out, row)
+	}
+	if len(out) != rows {
+		return nil, fmt.Errorf("cannot read %q: %d rows; %s says %d", file, len(out), ManifestName, rows)
+	}
+	return out, nil
+}
+
+func goldenHeader(names []string) []string {
+	header := append(slices.Clone(names), "margin", "score", "base")
+	for _, n := range names {
+		header = append(header, "contrib_"+n)
+	}
+	return header
+}
+
+func parseGoldenRow(record []string, n int) (goldenRow, error) {
+	values := make([]float64, len(record))
+	for i, cell := range record {
+		if cell == "" && i < n {
+			values[i] = math.NaN()
+			continue
+		}
+		v, err := strconv.ParseFloat(cell, 64)
+		if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
+			return goldenRow{}, fmt.Errorf("column %d: %.32q is not a finite number", i+1, cell)
+		}
+		values[i] = v
+	}
+	return goldenRow{values[:n], values[n], values[n+1], values[n+2], values[n+3:]}, nil
+}
+
+// checkGolden scores the rows again and gives the first difference as a *GoldenError.
+func (b *Bundle) checkGolden(rows []goldenRow) error {
+	var s models.Scratch
+	var margin, leaves [1]float64
+	contributions := make([]float64, len(b.Columns))
+	for i := range rows {
+		g := &rows[i]
+		if err := b.Model.Predict(g.row, &s, margin[:]); err != nil {
+			return fmt.Errorf("golden row %d: %w", i+1, err)
+		}
+		if math.Float64bits(margin[0]) != math.Float64bits(g.margin) {
+			return &GoldenError{i + 1, "margin", margin[0], g.margin, 0}
+		}
+		score, err := b.Score(margin[0])
+		if err != nil {
+			return fmt.Errorf("golden row %d: %w", i+1, err)
+		}
+		if !within(score, g.score, scoreTolerance) {
+			return &GoldenError{i + 1, "score", score, g.score, scoreTolerance}
+		}
+		if b.Model.Info().Unexplainable != "" {
+			continue
+		}
+		if err := b.Model.Explain(g.row, &s, leaves[:], contributions); err != nil {
+			return fmt.Errorf("golden row %d: %w", i+1, err)
+		}
+		if err := b.checkContributions(i+1, g, contributions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bundle) checkContributions(row int, g *goldenRow, got []float64) error {
+	base := b.Model.Info().Base[0]
+	if t := contributionTolerance * math.Max(1, math.Abs(g.base)); !within(base, g.base, t) {
+		return &GoldenError{row, "base", base, g.base, t}
+	}
+	largest := 1.0
+	for _, c := range g.contributions {
+		largest = math.Max(largest, math.Abs(c))
+	}
+	for i, want := range g.contributions {
+		if t := contributionTolerance * largest; !within(got[i], want, t) {
+			return &GoldenError{row, "contrib_" + b.Model.Info().Features[i].Name, got[i], want, t}
+		}
+	}
+	return nil
+}
+
+// within is false where one of the two is NaN.
+func within(got, want, tolerance float64) bool { return math.Abs(got-want) <= tolerance }

@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pitboss/models"
+)
+
+// ManifestName is the one file of a bundle whose name is fixed. Its SHA-256 is the bundle's identity: it holds the
+// SHA-256 of every other file.
+const ManifestName = "bundle.yaml"
+
+var (
+	bundleName    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	bundleVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	fileName      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$`)
+)
+
+// manifest is bundle.yaml.
+type manifest struct {
+	Format int    `yaml:"format"`
+	Name   string `yaml:"name"`
+	// Version is unique within the name.
+	Version string `yaml:"version"`
+	Model   struct {
+		File   string        `yaml:"file"`
+		Format models.Format `yaml:"format"`
+	} `yaml:"model"`
+	Features    fileRef `yaml:"features"`
+	Calibration fileRef `yaml:"calibration"`
+	Thresholds  fileRef `yaml:"thresholds"`
+	Reasons     fileRef `yaml:"reasons"`
+	Golden      struct {
+		File string `yaml:"file"`
+		Rows int    `yaml:"rows"`
+	} `yaml:"golden"`
+	Profile *fileRef       `yaml:"profile"`
+	Files   []manifestFile `yaml:"files"`
+	// CreatedFrom and Libraries are evidence for people; that they parse is all that is asked of them.
+	CreatedFrom any `yaml:"created_from"`
+	Libraries   any `yaml:"libraries"`
+}
+
+type fileRef struct {
+	File string `yaml:"file"`
+}
+
+// manifestFile is one line of the list of files.
+type manifestFile struct {
+	Name   string `yaml:"name"`
+	Size   int64  `yaml:"size"`
+	SHA256 string `yaml:"sha256"`
+}
+
+// role is a part that a file plays in a bundle, with the most bytes it may have.
+type role struct {
+	name, file string
+	limit      int64
+}
+
+// roles gives the parts of the bundle. The profile's file is empty where there is none.
+func (m *manifest) roles(modelLimit int64) []role {
+	r := []role{
+		{"model", m.Model.File, modelLimit},
+		{"features", m.Features.File, 1 << 20},
+		{"calibration", m.Calibration.File, 1 << 20},
+		{"thresholds", m.Thresholds.File, 1 << 20},
+		{"reasons", m.Reasons.File, 4 << 20},
+		{"golden", m.Golden.File, 32 << 20},
+	}
+	if m.Profile != nil {
+		r = append(r, role{"profile", m.Profile.File, 64 << 20})
+	}
+	return r
+}
+
+// parseManifest reads bundle.yaml and checks that it is complete in itself.
+func parseManifest(data []byte, modelLimit int64) (*manifest, error) {
+	var m manifest
+	if err := decodeYAML(ManifestName, data, &m); err != nil {
+		return nil, err
+	}
+	if err := m.check(modelLimit); err != nil {
+		return nil, fmt.Errorf("cannot read %q: %w", ManifestName, err)
+	}
+	return &m, nil
+}
+
+func (m *manifest) check(modelLimit int64) error {
+	switch {
+	case m.Format != 1:
+		return fmt.Errorf("format is %d; this program reads 1", m.Format)
+	case !bundleName.MatchString(m.Name):
+		return fmt.Errorf("name: %q must match %s", m.Name, bundleName)
+	case !bundleVersion.MatchString(m.Version):
+		return fmt.Errorf("version: %q must match %s", m.Version, bundleVersion)
+	case m.Model.Format != models.FormatLightGBM:
+		return fmt.Errorf("model.format: %q is not %s", m.Model.Format, models.FormatLightGBM)
+	case m.Golden.Rows < 1 || m.Golden.Rows > maxGoldenRows:
+		return fmt.Errorf("golden.rows: %d is not 1 to %d", m.Golden.Rows, maxGoldenRows)
+	}
+	limits := map[string]int64{}
+	for _, r := range m.roles(modelLimit) {
+		if !fileName.MatchString(r.file) || strings.EqualFold(r.file, ManifestName) {
+			return fmt.Errorf("%s.file: %q is not a plain file name (%s, not %s)", r.name, r.file, fileName, ManifestName)
+		}
+		if _, ok := limits[r.file]; ok {
+			return fmt.Errorf("%s.file: %q plays another part already", r.name, r.file)
+		}
+		limits[r.file] = r.limit
+	}
+	return m.checkFiles(limits)
+}
+
+// checkFiles holds the list of files against the parts that they play.
+func (m *manifest) checkFiles(limits map[string]int64) error {
+	if !slices.IsSortedFunc(m.Files, func(a, b manifestFile) int { return strings.Compare(a.Name, b.Name) }) {
+		return fmt.Errorf("files: must be sorted by name")
+	}
+	for i, f := range m.Files {
+		limit, ok := limits[f.Name]
+		switch {
+		case !ok:
+			return fmt.Errorf("files[%d]: %q plays no part in the bundle, or is there twice", i, f.Name)
+		case f.Size < 0 || f.Size > limit:
+			return fmt.Errorf("files[%d] %q: size %d is not 0 to %d", i, f.Name, f.Size, limit)
+		}
+		if raw, err := hex.DecodeString(f.SHA256); err != nil || len(raw) != 32 || strings.ToLower(f.SHA256) != f.SHA256 {
+			return fmt.Errorf("files[%d] %q: sha256 %q is not 64 hex digits in lower case", i, f.Name, f.SHA256)
+		}
+		delete(limits, f.Name)
+	}
+	for _, r := range m.roles(0) {
+		if _, ok := limits[r.file]; ok {
+			return fmt.Errorf("files: %q (%s) is not listed", r.file, r.name)
+		}
+	}
+	return nil
+}
