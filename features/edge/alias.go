@@ -42,7 +42,7 @@ func newAliasKey(tenant, id string, secret []byte) *aliasKey {
 // alias gives a<keyid>_ and 32 characters of base32: HMAC-SHA-256 over a purpose, the tenant, the kind and the value,
 // each ended by a zero byte, which validation keeps out of all of them.
 func (k *aliasKey) alias(kind, value string) string {
-	st := k.pool.Get().(*aliasState)
+	st := k.pool.Get().(*aliasState) //nolint:forcetypeassert // the pool's New makes nothing else
 	defer k.pool.Put(st)
 	k.mac(st, "pitboss alias 1", kind, value)
 	var text [64]byte
@@ -53,7 +53,7 @@ func (k *aliasKey) alias(kind, value string) string {
 
 // fingerprint gives 16 hex digits that name the secret.
 func (k *aliasKey) fingerprint() string {
-	st := k.pool.Get().(*aliasState)
+	st := k.pool.Get().(*aliasState) //nolint:forcetypeassert // the pool's New makes nothing else
 	defer k.pool.Put(st)
 	k.mac(st, "pitboss fingerprint 1", k.id, "")
 	return hex.EncodeToString(st.sum[:8])

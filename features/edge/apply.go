@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -24,11 +24,11 @@ func (c *checker) apply() {
 		}
 	}
 	m.OccurredAt.Nanos -= m.OccurredAt.Nanos % 1000
-	m.ReceivedAt = timestamp(c.receivedAt)
+	m.ReceivedAt = timestamppb.New(c.receivedAt)
 	for i := range c.money {
 		done := &c.money[i]
-		done.money.Exponent = proto.Uint32(done.exponent)
-		done.money.BaseMinor = proto.Int64(done.base)
+		done.money.Exponent = new(done.exponent)
+		done.money.BaseMinor = new(done.base)
 	}
 	m.Enrichment = c.enrich()
 	for i := range c.entities {

@@ -24,7 +24,7 @@ func BenchmarkAccept(b *testing.B) {
 			}
 			b.StartTimer()
 		}
-		if err := e.Accept(msgs[i%len(msgs)], now, &ev); err != nil && err.Error() != "BUG: cannot decode an accepted event: not built yet" {
+		if err := e.Accept(msgs[i%len(msgs)], now, &ev); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -239,6 +239,9 @@ func (e *Edge) checkIdentifier(path string, id *pb.Identifier) (entity, *Error) 
 	if !ok {
 		return entity{}, refuse(UnknownKind, path+".kind", "unknown entity kind %s", clip(id.GetKind()))
 	}
+	if kind.Name == "tenant" || kind.Name == "brand" {
+		return entity{}, refuse(InvalidField, path+".kind", "the %s is named by the field event.%s", kind.Name, kind.Name)
+	}
 	if id.GetValue() == "" {
 		return entity{}, refuse(MissingField, path+".value", "needed")
 	}
@@ -250,8 +253,9 @@ func (e *Edge) checkIdentifier(path string, id *pb.Identifier) (entity, *Error) 
 		return entity{id: id, value: id.GetValue()}, nil
 	case pb.Form_FORM_RAW:
 		return rawEntity(path, kind, id)
+	default:
+		return entity{}, refuse(InvalidField, path+".form", "say FORM_RAW or FORM_ALIAS: it is never guessed")
 	}
-	return entity{}, refuse(InvalidField, path+".form", "say FORM_RAW or FORM_ALIAS: it is never guessed")
 }
 
 // rawEntity reads a raw value as its kind is written.
@@ -306,6 +310,8 @@ func (c *checker) checkPayload() *Error {
 // checkField checks one field of the payload. All amounts of a payload share a currency, which is the event's.
 func (c *checker) checkField(f *field, value protoreflect.Value, currency *string) *Error {
 	switch f.kind {
+	case fieldBool:
+		return nil
 	case fieldText:
 		return checkText(f.path, value.String(), MaxText)
 	case fieldInt:

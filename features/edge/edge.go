@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -56,8 +54,8 @@ func New(cfg Config) (*Edge, error) {
 		return nil, err
 	}
 	for _, l := range cfg.Lists {
-		loaded, err := loadValueList(l, cfg.Kinds, cfg.Dir)
-		if err != nil {
+		var loaded *valueList
+		if loaded, err = loadValueList(l, cfg.Kinds, cfg.Dir); err != nil {
 			return nil, err
 		}
 		e.lists = append(e.lists, loaded)
@@ -70,38 +68,11 @@ func New(cfg Config) (*Edge, error) {
 	return e, nil
 }
 
-// openTenant loads what belongs to one tenant.
-func (e *Edge) openTenant(name string, cfg TenantConfig, dir string) (*tenant, error) {
-	keys, ok := e.keys.tenants[name]
-	if !ok {
-		return nil, errors.New("the keys file has no key for it")
-	}
-	table := cfg.Rates
-	if table == nil && cfg.RatesFile != "" {
-		data, err := os.ReadFile(inDir(dir, cfg.RatesFile))
-		if err != nil {
-			return nil, fmt.Errorf("cannot read rate table: %w", err)
-		}
-		if table, err = ParseRates(data, cfg.RatesFile); err != nil {
-			return nil, err
-		}
-	}
-	base := cfg.BaseCurrency
-	if base == "" {
-		base = DefaultBaseCurrency
-	}
-	rates, err := newRates(base, table)
-	if err != nil {
-		return nil, err
-	}
-	return &tenant{rates: rates, key: keys.active, lists: newTenantLists(name, e.lists)}, nil
-}
-
 // Accept validates msg, enriches it, replaces raw personal identifiers by aliases and decodes it into dst. receivedAt is
 // when it came in. Accept takes msg over: it is changed in place and is the stored message from then on. Where it is
 // refused, the error is an *Error and msg is as it came.
 func (e *Edge) Accept(msg *pb.Event, receivedAt time.Time, dst *features.Event) error {
-	sc := e.scratch.Get().(*scratch)
+	sc := e.scratch.Get().(*scratch) //nolint:forcetypeassert // the pool's New makes nothing else
 	defer func() {
 		sc.reset()
 		e.scratch.Put(sc)
@@ -166,5 +137,29 @@ func (e *Edge) Tenants() []string {
 	return names
 }
 
-// timestamp makes a timestamp of microseconds.
-func timestamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
+// openTenant loads what belongs to one tenant.
+func (e *Edge) openTenant(name string, cfg TenantConfig, dir string) (*tenant, error) {
+	keys, ok := e.keys.tenants[name]
+	if !ok {
+		return nil, errors.New("the keys file has no key for it")
+	}
+	table := cfg.Rates
+	if table == nil && cfg.RatesFile != "" {
+		data, err := os.ReadFile(inDir(dir, cfg.RatesFile))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read rate table: %w", err)
+		}
+		if table, err = ParseRates(data, cfg.RatesFile); err != nil {
+			return nil, err
+		}
+	}
+	base := cfg.BaseCurrency
+	if base == "" {
+		base = DefaultBaseCurrency
+	}
+	rates, err := newRates(base, table)
+	if err != nil {
+		return nil, err
+	}
+	return &tenant{rates: rates, key: keys.active, lists: newTenantLists(name, e.lists)}, nil
+}

@@ -21,17 +21,17 @@ import (
 )
 
 // seeded gives a random source whose seed is printed, and taken back from PITBOSS_SEED.
-func seeded(t testing.TB) *rand.Rand {
-	t.Helper()
+func seeded(tb testing.TB) *rand.Rand {
+	tb.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("PITBOSS_SEED"); given != "" {
 		parsed, err := strconv.ParseUint(given, 10, 64)
 		if err != nil {
-			t.Fatalf("PITBOSS_SEED: %v", err)
+			tb.Fatalf("PITBOSS_SEED: %v", err)
 		}
 		seed = parsed
 	}
-	t.Logf("PITBOSS_SEED=%d", seed)
+	tb.Logf("PITBOSS_SEED=%d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
@@ -98,17 +98,17 @@ func TestAddressIsEnriched(t *testing.T) {
 	}
 }
 
-func writeGzip(t testing.TB, dir, name, text string) string {
-	t.Helper()
+func writeGzip(tb testing.TB, dir, name, text string) string {
+	tb.Helper()
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	if _, err := w.Write([]byte(text)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return write(t, dir, name, packed.String())
+	return write(tb, dir, name, packed.String())
 }
 
 func TestAddressThatTheProducerKnowsBetter(t *testing.T) {
@@ -273,7 +273,7 @@ func TestNicknamesThatLookAlikeShareASkeleton(t *testing.T) {
 	f("zero\u200bwidth", "zerowidth", true)
 	f("high5", "highs", true)
 	f("alice", "alicia", false)
-	f("玩家一", "玩家二", false)
+	f("\u73a9\u5bb6\u4e00", "\u73a9\u5bb6\u4e8c", false) // Han: player one, player two
 	f("!!!", "???", false)
 	f("--", "__", false)
 	if got := skeleton(""); got != "" {

@@ -70,23 +70,22 @@ func readList(path, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open list: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only: nothing is lost
 	return readBounded(f)
 }
 
 func unpack(data []byte) ([]byte, error) {
 	packed, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("not gzip: %w", err)
 	}
-	defer packed.Close()
 	return readBounded(packed)
 }
 
 func readBounded(in io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(in, maxList+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read on: %w", err)
 	}
 	if len(data) > maxList {
 		return nil, fmt.Errorf("larger than %d bytes", maxList)

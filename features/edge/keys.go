@@ -65,7 +65,7 @@ func LoadKeys(path string) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load alias keys: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only: nothing is lost
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("cannot load alias keys: %w", err)

@@ -11,8 +11,8 @@ import (
 
 // writeMMDB writes a database in MaxMind's DB format 2.0 (https://maxmind.github.io/MaxMind-DB/) with 32-bit records:
 // enough for tests to have one without shipping somebody's data.
-func writeMMDB(t testing.TB, dir, name, databaseType string, records map[string]any) string {
-	t.Helper()
+func writeMMDB(tb testing.TB, dir, name, databaseType string, records map[string]any) string {
+	tb.Helper()
 	tree := &mmdbTree{nodes: [][2]uint32{{}}}
 	var data []byte
 	prefixes := make([]string, 0, len(records))
@@ -42,7 +42,7 @@ func writeMMDB(t testing.TB, dir, name, databaseType string, records map[string]
 		"languages": []any{"en"}, "node_count": uint32(len(tree.nodes)), "record_size": uint16(32),
 	})
 	if err := os.WriteFile(filepath.Join(dir, name), file, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return name
 }

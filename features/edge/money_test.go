@@ -71,8 +71,7 @@ func checkAgainstBig(t *testing.T, e *edge.Edge, rnd *rand.Rand, num, den int64)
 	msg := bet()
 	msg.Attributes = map[string]*pb.Value{"x": {Kind: &pb.Value_Money{Money: &pb.Money{AmountMinor: minor, Currency: "USD"}}}}
 	err := e.Accept(msg, now, &features.Event{})
-	var refused *edge.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*edge.Error](err); ok {
 		if refused.Reason != edge.AmountOverflow || want.CmpAbs(big.NewInt(1e15)) <= 0 {
 			t.Fatalf("%d*%d/%d = %s: refused: %v", minor, num, den, want, refused)
 		}

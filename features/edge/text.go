@@ -36,7 +36,7 @@ func checkText(path, s string, most int) *Error {
 
 // isWord says whether s is [a-z0-9_]{1,64}, with dots too where dots is given.
 func isWord(s string, dots bool) bool {
-	if len(s) == 0 || len(s) > 64 {
+	if s == "" || len(s) > 64 {
 		return false
 	}
 	for i := range len(s) {
