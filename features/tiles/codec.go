@@ -1,6 +1,11 @@
 package tiles
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
 
 // What DecodeBinary refuses.
 var (
@@ -11,3 +16,245 @@ var (
 	// ErrCorrupt is no state at all.
 	ErrCorrupt = errors.New("corrupt window state")
 )
+
+// The format, version 1. Varints are those of encoding/binary.
+//
+//	version   1 byte
+//	layout    windows 1 byte | flags 1 byte (1: first and last) | raw uvarint
+//	          | columns uvarint, a byte each for its kind | tables uvarint, a byte each for its kind
+//	width     1 byte: 0 narrow, 1 wide tiles
+//	horizon   uvarint, its second
+//	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
+//
+// A new aggregate is a new column kind in the tiles, a new table kind or a new section; each raises the version.
+const (
+	formatVersion = 1
+
+	flagTimes = 1
+
+	columnSum     = 1
+	tableLastSeen = 1
+
+	sectionTiles    = 1
+	sectionTimes    = 2
+	sectionDistinct = 3
+	sectionRaw      = 4
+)
+
+// maxTileCount bounds what one stored tile can say to have counted, so that no reading can overflow.
+const maxTileCount = 1 << 48
+
+// appendHeader appends the version and what the state's content means.
+func appendHeader(spec Spec, dst []byte) []byte {
+	flags := byte(0)
+	if spec.Last {
+		flags |= flagTimes
+	}
+	dst = append(dst, formatVersion, byte(spec.Windows), flags)
+	dst = binary.AppendUvarint(dst, uint64(spec.Raw))
+	dst = binary.AppendUvarint(dst, uint64(spec.Sums))
+	for range spec.Sums {
+		dst = append(dst, columnSum)
+	}
+	dst = binary.AppendUvarint(dst, uint64(spec.Distincts))
+	for range spec.Distincts {
+		dst = append(dst, tableLastSeen)
+	}
+	return dst
+}
+
+// AppendBinary appends the state's encoding. Compact first: it makes it smaller, and one for all orders of arrival.
+func (s *State) AppendBinary(l *Layout, dst []byte) []byte {
+	dst = append(dst, l.header...)
+	width := byte(0)
+	if s.wide {
+		width = 1
+	}
+	dst = append(dst, width)
+	dst = binary.AppendUvarint(dst, uint64(s.horizon))
+	if len(s.tiles) > 0 {
+		dst = appendSection(dst, sectionTiles, func(b []byte) []byte { return s.appendTiles(l, b) })
+	}
+	if s.times.last != 0 {
+		dst = appendSection(dst, sectionTimes, func(b []byte) []byte {
+			b = binary.AppendUvarint(b, uint64(s.first))
+			b = binary.AppendUvarint(b, uint64(s.last)-uint64(s.times.last)*1e6)
+			return s.appendSeen(b, &s.times)
+		})
+	}
+	if len(s.cats) > 0 {
+		dst = appendSection(dst, sectionDistinct, func(b []byte) []byte { return s.appendCategories(l, b) })
+	}
+	if len(s.raw) > 0 {
+		dst = appendSection(dst, sectionRaw, func(b []byte) []byte { return s.appendRaw(l, b) })
+	}
+	return dst
+}
+
+// appendSection appends a section, its length before it: two bytes are kept for that, and moved where one or three do.
+func appendSection(dst []byte, tag byte, content func([]byte) []byte) []byte {
+	const kept = 2
+	dst = append(dst, tag, 0, 0)
+	from := len(dst)
+	dst = content(dst)
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(length[:], uint64(len(dst)-from))
+	for range n - kept {
+		dst = append(dst, 0)
+	}
+	end := len(dst) - max(n-kept, 0)
+	copy(dst[from-kept+n:], dst[from:end])
+	copy(dst[from-kept:], length[:n])
+	return dst[:end-kept+n]
+}
+
+// appendTiles appends the tiles column by column: beginnings by their distances, counts, then each sum.
+func (s *State) appendTiles(l *Layout, dst []byte) []byte {
+	stride := s.stride(l)
+	dst = binary.AppendUvarint(dst, uint64(len(s.tiles)/stride))
+	last := uint32(0)
+	for i := 0; i < len(s.tiles); i += stride {
+		begin := start(s.tiles[i])
+		if i == 0 {
+			dst = binary.AppendVarint(dst, int64(s.horizon)-int64(begin))
+		} else {
+			dst = binary.AppendUvarint(dst, uint64(begin-last))
+		}
+		last = begin
+	}
+	for i := 0; i < len(s.tiles); i += stride {
+		dst = binary.AppendUvarint(dst, uint64(s.tileCount(s.tiles[i:])))
+	}
+	for column := range l.spec.Sums {
+		for i := 0; i < len(s.tiles); i += stride {
+			sum := s.tileSum(s.tiles[i:], column)
+			if s.wide {
+				dst = binary.AppendUvarint(dst, sum.Lo)
+				dst = binary.AppendVarint(dst, sum.Hi)
+				continue
+			}
+			dst = binary.AppendVarint(dst, int64(sum.Lo))
+		}
+	}
+	return dst
+}
+
+// appendSeen appends seconds: the last by its distance from the horizon, the mask without its first bit, the base by its
+// distance from the last.
+func (s *State) appendSeen(dst []byte, e *seen) []byte {
+	dst = binary.AppendVarint(dst, int64(s.horizon)-int64(e.last))
+	dst = binary.AppendUvarint(dst, e.mask>>1)
+	base := uint64(0)
+	if e.base != 0 {
+		base = uint64(e.last - e.base)
+	}
+	return binary.AppendUvarint(dst, base)
+}
+
+func (s *State) appendCategories(l *Layout, dst []byte) []byte {
+	for col := range l.spec.Distincts {
+		column := s.column(col)
+		dst = binary.AppendUvarint(dst, uint64(len(column)))
+		for i := range column {
+			dst = binary.LittleEndian.AppendUint64(dst, column[i].hash)
+			dst = s.appendSeen(dst, &column[i].seen)
+		}
+	}
+	return dst
+}
+
+// appendRaw appends the raw contributions. A category is 0 for none, 1 and its hash, or 2 and more for its place among
+// the folded categories of its column and then the raw contributions before.
+func (s *State) appendRaw(l *Layout, dst []byte) []byte {
+	stride := l.rawStride()
+	dst = binary.AppendUvarint(dst, uint64(len(s.raw)/stride))
+	last := uint64(0)
+	for i := 0; i < len(s.raw); i += stride {
+		dst = binary.AppendUvarint(dst, s.raw[i]-last)
+		last = s.raw[i]
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(s.raw[i+1]))
+		for col, hash := range s.raw[i+2 : i+stride] {
+			at, known := s.findKnown(l, col, hash, i)
+			switch {
+			case hash == 0:
+				dst = append(dst, 0)
+			case known:
+				dst = binary.AppendUvarint(dst, uint64(at+2))
+			default:
+				dst = binary.LittleEndian.AppendUint64(append(dst, 1), hash)
+			}
+		}
+	}
+	return dst
+}
+
+// findKnown finds a category among the folded ones of its column and then among the raw contributions before word end.
+func (s *State) findKnown(l *Layout, col int, hash uint64, end int) (int, bool) {
+	column := s.column(col)
+	if at, ok := findCategory(column, hash); ok {
+		return at, true
+	}
+	stride := l.rawStride()
+	for i := 0; i < end; i += stride {
+		if s.raw[i+2+col] == hash {
+			return len(column) + i/stride, true
+		}
+	}
+	return 0, false
+}
+
+// DecodeBinary replaces the state by what AppendBinary wrote, and keeps nothing of data. The errors wrap ErrVersion,
+// ErrLayout (written by another spec) or ErrCorrupt; the state is then empty.
+func (s *State) DecodeBinary(l *Layout, data []byte) (err error) {
+	*s = State{tiles: s.tiles[:0], cats: s.cats[:0], raw: s.raw[:0]}
+	defer func() {
+		if err != nil {
+			*s = State{}
+		}
+	}()
+	d := decoder{data: data}
+	if version := d.byte(); d.bad != "" || version != formatVersion {
+		return fmt.Errorf("%w: %d, known is %d", ErrVersion, version, formatVersion)
+	}
+	want := l.header
+	if len(data) < len(want) || string(data[:len(want)]) != string(want) {
+		return fmt.Errorf("%w: it begins with %x, not %x", ErrLayout, data[:min(len(data), len(want))], want)
+	}
+	d.data = data[len(want):]
+	s.wide = d.below(2) == 1
+	s.horizon = uint32(d.below(math.MaxUint32 + 1))
+	for tag := byte(0); d.bad == "" && len(d.data) > 0; {
+		next := d.byte()
+		if next <= tag {
+			d.fail("sections out of order")
+		}
+		tag = next
+		section := d.cut(d.below(uint64(len(d.data)) + 1))
+		s.decodeSection(l, tag, section)
+		if section.bad == "" && len(section.data) > 0 {
+			section.fail("bytes left over")
+		}
+		if section.bad != "" {
+			d.fail(fmt.Sprintf("section %d: %s", tag, section.bad))
+		}
+	}
+	if d.bad != "" {
+		return fmt.Errorf("%w: %s", ErrCorrupt, d.bad)
+	}
+	return nil
+}
+
+func (s *State) decodeSection(l *Layout, tag byte, d *decoder) {
+	switch {
+	case tag == sectionTiles && len(l.windows) > 0:
+		s.decodeTiles(l, d)
+	case tag == sectionTimes && l.spec.Last:
+		s.decodeTimes(d)
+	case tag == sectionDistinct && l.spec.Distincts > 0:
+		s.decodeCategories(l, d)
+	case tag == sectionRaw && l.spec.Raw > 0:
+		s.decodeRaw(l, d)
+	default:
+		d.fail("unknown")
+	}
+}

@@ -39,6 +39,8 @@ type Layout struct {
 	levels []level
 	// windows are the spec's windows, shortest first, with their rungs.
 	windows []window
+	// header is how each encoding begins.
+	header []byte
 }
 
 // level keeps tiles of hop seconds for length seconds behind the horizon.
@@ -83,8 +85,47 @@ func NewLayout(spec Spec) (*Layout, error) {
 		}
 		l.levels = append(l.levels, level{length: r.length, hop: r.hop})
 	}
+	l.header = appendHeader(spec, nil)
 	return l, nil
 }
 
 // Spec gives what the layout was made of, with its defaults filled in.
 func (l *Layout) Spec() Spec { return l.spec }
+
+// maxLevels is the ladder and the seconds before it.
+const maxLevels = int(windowCount) + 1
+
+// edge gives the second from which on something of length and hop is kept at second at.
+func edge(at, length, hop int64) int64 {
+	from := at - length
+	r := from % hop
+	if r < 0 {
+		r += hop
+	}
+	return from - r
+}
+
+// levelEdges gives, for each level, the oldest second that it still holds at the horizon's second; what is older belongs
+// to the next level.
+func (l *Layout) levelEdges(horizon int64) (edges [maxLevels]int64) {
+	for i, lv := range l.levels {
+		edges[i] = edge(horizon, lv.length, lv.hop)
+	}
+	return edges
+}
+
+// level gives the level of a second, or -1 where it is too old for all.
+func (l *Layout) level(sec, horizon int64) int {
+	for i, lv := range l.levels {
+		if sec >= edge(horizon, lv.length, lv.hop) {
+			return i
+		}
+	}
+	return -1
+}
+
+// oldest gives the oldest second that any window can still have.
+func (l *Layout) oldest(horizon int64) int64 {
+	lv := l.levels[len(l.levels)-1]
+	return edge(horizon, lv.length, lv.hop)
+}

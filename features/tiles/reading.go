@@ -8,8 +8,9 @@ type Reading struct {
 
 	slots    [windowCount]int8 // the place of each window in the rows below, -1 without
 	counts   [windowCount]int64
-	sums     []Int128 // row by row, one row per window of the layout
-	distinct []cell   // the same
+	sums     []Int128 // one row per window of the layout
+	distinct []cell   // one row per column, shortest window first
+	nWindows int
 	nSums    int
 	nCats    int
 	first    moment
@@ -44,7 +45,7 @@ func (r *Reading) Distinct(w Window, column int) (int64, Flags) {
 	if column >= r.nCats {
 		panic("BUG: tiles: no such distinct column in the layout")
 	}
-	c := r.distinct[r.slot(w)*r.nCats+column]
+	c := r.distinct[column*r.nWindows+r.slot(w)]
 	return c.n, c.flags | r.Flags
 }
 
@@ -62,4 +63,29 @@ func (r *Reading) slot(w Window) int {
 		panic("BUG: tiles: no such window in the layout: " + w.String())
 	}
 	return int(i)
+}
+
+// reset empties the reading for a layout.
+func (r *Reading) reset(l *Layout) {
+	r.Flags = 0
+	r.nWindows, r.nSums, r.nCats = len(l.windows), l.spec.Sums, l.spec.Distincts
+	for w := range r.slots {
+		r.slots[w] = -1
+	}
+	for i := range l.windows {
+		r.slots[l.windows[i].id] = int8(i)
+	}
+	clear(r.counts[:])
+	r.sums = zeroed(r.sums, r.nWindows*r.nSums)
+	r.distinct = zeroed(r.distinct, r.nWindows*r.nCats)
+	r.first, r.last = moment{at: NoTime}, moment{at: NoTime}
+}
+
+func zeroed[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
 }

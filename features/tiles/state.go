@@ -1,35 +1,103 @@
 package tiles
 
+import (
+	"math"
+	"unsafe"
+)
+
 // State is what a group keeps of one entity. The zero value is the empty state. It holds no lock: its owner sees to it
 // that nothing else happens during Add, Compact and DecodeBinary; readings may run side by side.
-type State struct{}
-
-// Add puts a contribution where it belongs. The horizon may be the one before or the one after this event.
-func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement { panic("BUG: being built") }
-
-// Read evaluates every window at t. An event that is not inside the state takes part as plus; one that is inside is left
-// out as minus; nil does nothing. They must be as they were, or will be, added.
 //
-//	                 event not inside   event inside
-//	include current  plus               -
-//	exclude current  -                  minus
-//
-// From the horizon's second on, readings are exact, but for Capped and for what CorrectionMissed says; before, they are
-// Late.
-func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *Reading) {
-	panic("BUG: being built")
+// It is a bag of tiles, each the count and the sums of the contributions of one stretch of time, sorted by their
+// beginnings. A tile's level (how long it is) is nowhere stored, since it follows from its beginning and the horizon: the
+// finest level that still reaches back to it. Beside it lie, for what cannot be taken apart again, the newest raw
+// contributions, and all older ones folded into last-seen seconds. All slabs are free of pointers.
+type State struct {
+	tiles []uint64   // tile after tile, see tile.go
+	cats  []category // column after column, each sorted by hash, see distinct.go
+	raw   []uint64   // the newest contributions, see raw.go
+
+	// What is known of the folded contributions: cats, and for Spec.Last these; times.last is 0 without any.
+	first, last int64
+	times       seen
+
+	horizon uint32
+	ends    [MaxDistincts]uint16 // where each column of cats ends
+	wide    bool                 // the tiles have wide columns
+}
+
+// Add puts a contribution where it belongs. The horizon may be the one before or the one after this event. It panics
+// where the contribution has fewer values or categories than the spec.
+func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
+	sec := floorSecond(c.At)
+	if sec < 1 || sec > math.MaxUint32 {
+		return OutOfRange
+	}
+	s.raise(max(floorSecond(horizon), sec-graceSeconds))
+	if l.spec.Raw > 0 {
+		s.addRaw(l, c)
+	}
+	if len(l.levels) == 0 {
+		return Placed
+	}
+	at := l.level(sec, int64(s.horizon))
+	if at < 0 {
+		return TooOld
+	}
+	s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+	return Placed
 }
 
 // Compact merges what the horizon allows to be coarser and drops what no window needs any more. It never changes a
 // reading. After it, the same set of contributions and horizon give the same bytes.
-func (s *State) Compact(l *Layout, horizon int64) { panic("BUG: being built") }
+func (s *State) Compact(l *Layout, horizon int64) {
+	s.raise(floorSecond(horizon))
+	s.compactTiles(l)
+	s.compactCategories(l)
+	if s.times.last != 0 {
+		s.times.keep(int64(s.horizon), 0)
+	}
+}
 
 // MemBytes is what the state holds in RAM, with itself.
-func (s *State) MemBytes() int { panic("BUG: being built") }
+func (s *State) MemBytes() int {
+	return int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats)
+}
 
-// AppendBinary appends the state's encoding. Compact first: it makes it smaller.
-func (s *State) AppendBinary(l *Layout, dst []byte) []byte { panic("BUG: being built") }
+// Clone gives a copy that shares nothing with s.
+func (s *State) Clone() *State {
+	c := *s
+	c.tiles = append([]uint64(nil), s.tiles...)
+	c.cats = append([]category(nil), s.cats...)
+	c.raw = append([]uint64(nil), s.raw...)
+	return &c
+}
 
-// DecodeBinary replaces the state by what AppendBinary wrote, and keeps nothing of data. The errors wrap ErrVersion,
-// ErrLayout (written by another spec) or ErrCorrupt; the state is then empty.
-func (s *State) DecodeBinary(l *Layout, data []byte) error { panic("BUG: being built") }
+// raise lets the horizon rise to a second. It never falls: what was merged under a higher one cannot be told apart again.
+func (s *State) raise(sec int64) {
+	s.horizon = uint32(s.horizonAt(sec))
+}
+
+// horizonAt gives the horizon's second where the owner's is sec.
+func (s *State) horizonAt(sec int64) int64 {
+	return min(max(int64(s.horizon), sec), math.MaxUint32)
+}
+
+// floorSecond gives the second that a time in microseconds lies in.
+func floorSecond(at int64) int64 {
+	sec := at / 1e6
+	if at%1e6 < 0 {
+		sec--
+	}
+	return sec
+}
+
+// room gives a slice with place for more elements, growing by a quarter: memory counts more here than the copies.
+func room[T any](s []T, more int) []T {
+	if len(s)+more <= cap(s) {
+		return s
+	}
+	grown := make([]T, len(s), len(s)+max(more, 4*more, len(s)/4/max(more, 1)*more))
+	copy(grown, s)
+	return grown
+}

@@ -1,0 +1,353 @@
+package tiles_test
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pitboss/features/tiles"
+)
+
+const graceMicros = int64(tiles.Grace / time.Microsecond)
+
+// seedAndRounds gives the seed of a random test, which it prints, and how many rounds to run.
+func seedAndRounds(t *testing.T, rounds int) (uint64, int) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("PITBOSS_SEED"); text != "" {
+		v, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("PITBOSS_SEED %q: %v", text, err)
+		}
+		seed = v
+	}
+	if text := os.Getenv("PITBOSS_ROUNDS"); text != "" {
+		v, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("PITBOSS_ROUNDS %q: %v", text, err)
+		}
+		rounds = v
+	}
+	t.Logf("run again with PITBOSS_SEED=%d PITBOSS_ROUNDS=%d", seed, rounds)
+	return seed, rounds
+}
+
+// world is one random set of contributions of one group, with what else its entity saw.
+type world struct {
+	layout *tiles.Layout
+	spec   tiles.Spec
+	set    []tiles.Contribution
+	other  int64 // the newest event of the entity's other groups
+}
+
+func randomWorld(t *testing.T, rng *rand.Rand) *world {
+	spec := tiles.Spec{
+		Windows:   tiles.WindowSet(rng.IntN(64)),
+		Sums:      rng.IntN(3),
+		Distincts: rng.IntN(3),
+		Last:      rng.IntN(3) > 0,
+		Raw:       []int{0, 1, 2, 5, 40}[rng.IntN(5)],
+	}
+	if spec.Windows == 0 {
+		spec.Sums, spec.Distincts, spec.Last = 0, 0, true
+	}
+	layout, err := tiles.NewLayout(spec)
+	if err != nil {
+		t.Fatalf("NewLayout(%+v): %v", spec, err)
+	}
+	w := &world{layout: layout, spec: layout.Spec()}
+	n := 1 + rng.IntN(60)
+	if rng.IntN(8) == 0 {
+		n = 300 + rng.IntN(500)
+	}
+	newest := int64(1_767_225_600_000_000) + rng.Int64N(40*86400e6)
+	kinds := 1 + rng.IntN(12)
+	if n > 300 && rng.IntN(2) == 0 {
+		kinds = 200 + rng.IntN(300)
+	}
+	huge := rng.IntN(4) == 0
+	taken := map[[2]int64]bool{}
+	for len(w.set) < n {
+		c := w.contribution(rng, newest, kinds, huge)
+		if key := [2]int64{c.At, int64(c.ID)}; !taken[key] {
+			taken[key] = true
+			w.set = append(w.set, c)
+		}
+	}
+	w.other = newest - rng.Int64N(40*86400e6)
+	if rng.IntN(4) == 0 {
+		w.other = newest + rng.Int64N(200e6)
+	}
+	return w
+}
+
+// contribution makes one: times fall on each other, in the grace, in each window and beyond the last one.
+func (w *world) contribution(rng *rand.Rand, newest int64, kinds int, huge bool) tiles.Contribution {
+	spans := [...]int64{3e6, 70e6, 400e6, 4000e6, 100_000e6, 700_000e6, 2_700_000e6, 4_000_000e6}
+	at := newest - rng.Int64N(spans[rng.IntN(len(spans))])
+	if rng.IntN(3) == 0 {
+		at -= at % 500_000 // ties
+	}
+	c := tiles.Contribution{At: at, ID: uint32(rng.IntN(1 << 20))}
+	if rng.IntN(2) == 0 {
+		c.ID = rng.Uint32()
+	}
+	for range w.spec.Sums {
+		v := rng.Int64N(20_000) - 2_000
+		if huge {
+			v = []int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - 3, -7, 0, v}[rng.IntN(6)]
+		}
+		c.Values = append(c.Values, v)
+	}
+	for range w.spec.Distincts {
+		hash := uint64(rng.IntN(kinds))
+		if hash != 0 {
+			hash *= 0x9e3779b97f4a7c15
+		}
+		c.Categories = append(c.Categories, hash)
+	}
+	return c
+}
+
+// arrive adds the contributions in a random order, and at random compacts, encodes and decodes, and reads. It gives the
+// state and the horizon.
+func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (*tiles.State, int64) {
+	s := &tiles.State{}
+	newest := int64(0)
+	otherAt := rng.IntN(len(set) + 1)
+	compacts, codecs := rng.IntN(3), rng.IntN(3)
+	var r tiles.Reading
+	for i, at := range rng.Perm(len(set)) {
+		if i == otherAt {
+			newest = max(newest, w.other)
+		}
+		c := &set[at]
+		before := newest
+		newest = max(newest, c.At)
+		horizon := newest
+		if rng.IntN(2) == 0 {
+			horizon = before
+		}
+		s.Add(w.layout, c, horizon-graceMicros)
+		if compacts > 0 && rng.IntN(10*compacts) == 0 {
+			s.Compact(w.layout, newest-graceMicros)
+		}
+		if codecs > 0 && rng.IntN(20*codecs) == 0 {
+			s = w.roundTrip(t, s)
+		}
+		if rng.IntN(20) == 0 {
+			s.Read(w.layout, c.At, newest-graceMicros, nil, c, &r)
+		}
+	}
+	newest = max(newest, w.other)
+	return s, newest - graceMicros
+}
+
+func (w *world) roundTrip(t *testing.T, s *tiles.State) *tiles.State {
+	t.Helper()
+	data := s.AppendBinary(w.layout, []byte("prefix"))[len("prefix"):]
+	back := &tiles.State{}
+	if err := back.DecodeBinary(w.layout, data); err != nil {
+		t.Fatalf("DecodeBinary(%x): %v", data, err)
+	}
+	if again := back.AppendBinary(w.layout, nil); !bytes.Equal(data, again) {
+		t.Fatalf("encoded\n%x, decoded and encoded\n%x", data, again)
+	}
+	return back
+}
+
+// times gives evaluation times: at events, around the horizon, after everything, and older ones.
+func (w *world) times(rng *rand.Rand, horizon int64) []int64 {
+	newest := horizon + graceMicros
+	ts := []int64{
+		newest, horizon, newest + rng.Int64N(5e6), newest + rng.Int64N(40*86400e6), horizon + rng.Int64N(graceMicros),
+		horizon + rng.Int64N(graceMicros), horizon - rng.Int64N(100e6), horizon - rng.Int64N(100_000e6),
+		horizon - rng.Int64N(40*86400e6),
+	}
+	for range 4 {
+		ts = append(ts, w.set[rng.IntN(len(w.set))].At)
+	}
+	return ts
+}
+
+// TestReadingIsAFunctionOfTheSet holds the invariant: whatever the order, whenever it is compacted, however often it is
+// written and read back, a state gives what the reference gives from all contributions, bit for bit, and in the end has
+// the same bytes.
+func TestReadingIsAFunctionOfTheSet(t *testing.T) {
+	seed, rounds := seedAndRounds(t, 500)
+	for round := range rounds {
+		rng := rand.New(rand.NewPCG(seed, uint64(round)))
+		w := randomWorld(t, rng)
+		ref := &reference{spec: w.spec, set: w.set}
+		var states []*tiles.State
+		var horizon int64
+		for range 3 {
+			s, h := w.arrive(t, rng, w.set)
+			states, horizon = append(states, s), h
+		}
+		ref.horizon = sec(horizon)
+		for _, at := range w.times(rng, horizon) {
+			plus, minus := w.currents(rng, at)
+			want := ref.contract(at, plus, minus)
+			for i, s := range states {
+				where := fmt.Sprintf("seed %d round %d order %d at %d plus %v minus %v", seed, round, i, at, plus, minus)
+				w.check(t, where, ref, s, at, horizon, plus, minus, want)
+			}
+		}
+		w.checkBytes(t, fmt.Sprintf("seed %d round %d", seed, round), states, horizon)
+	}
+}
+
+// currents gives at random an event that is not inside, or one that is.
+func (w *world) currents(rng *rand.Rand, at int64) (plus, minus *tiles.Contribution) {
+	switch rng.IntN(3) {
+	case 0:
+		c := w.contribution(rng, at, 6, false)
+		if rng.IntN(2) == 0 {
+			c.At = at
+		}
+		return &c, nil
+	case 1:
+		c := w.set[rng.IntN(len(w.set))]
+		for range 8 { // most often one that matters
+			if c.At <= at && at-c.At < 100e6 {
+				break
+			}
+			c = w.set[rng.IntN(len(w.set))]
+		}
+		return nil, &c
+	}
+	return nil, nil
+}
+
+func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State, at, horizon int64,
+	plus, minus *tiles.Contribution, want result) {
+	t.Helper()
+	var r tiles.Reading
+	s.Read(w.layout, at, horizon, plus, minus, &r)
+	got := resultOf(w.spec, &r)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("%s: spec %+v: reading differs (-want +got):\n%s", where, w.spec, diff)
+	}
+	if got.Late {
+		return
+	}
+	// What carries no flag is the ideal itself.
+	ideal := ref.ideal(at, plus, minus)
+	for i := range got.Windows {
+		for col := range got.Windows[i].Distinct {
+			if got.Windows[i].Distinct[col].Flags != 0 {
+				ideal.Windows[i].Distinct[col] = got.Windows[i].Distinct[col]
+			}
+		}
+	}
+	if got.Last.Flags != 0 {
+		ideal.Last = got.Last
+	}
+	if got.First.Flags != 0 {
+		ideal.First = got.First
+	}
+	if diff := cmp.Diff(ideal, got); diff != "" {
+		t.Fatalf("%s: spec %+v: not flagged, but not ideal (-want +got):\n%s", where, w.spec, diff)
+	}
+	if minus != nil {
+		if _, _, known := ref.split(plus, minus); known {
+			w.checkNotMissed(t, where, got)
+		}
+	}
+}
+
+// checkNotMissed holds the promise that any of the newest raw contributions can be left out.
+func (w *world) checkNotMissed(t *testing.T, where string, got result) {
+	t.Helper()
+	flags := got.Last.Flags | got.First.Flags
+	for _, wr := range got.Windows {
+		for _, d := range wr.Distinct {
+			flags |= d.Flags
+		}
+	}
+	if flags&tiles.CorrectionMissed != 0 {
+		t.Fatalf("%s: a raw contribution could not be left out: %+v", where, got)
+	}
+}
+
+// checkBytes compacts all states and compares what they are written as.
+func (w *world) checkBytes(t *testing.T, where string, states []*tiles.State, horizon int64) {
+	t.Helper()
+	var first []byte
+	for i, s := range states {
+		s.Compact(w.layout, horizon)
+		data := s.AppendBinary(w.layout, nil)
+		w.roundTrip(t, s)
+		s.Compact(w.layout, horizon)
+		if again := s.AppendBinary(w.layout, nil); !bytes.Equal(data, again) {
+			t.Fatalf("%s: compacted twice, %x became %x", where, data, again)
+		}
+		if i == 0 {
+			first = data
+		} else if !bytes.Equal(first, data) {
+			t.Fatalf("%s: spec %+v: order 0 is\n%x, order %d is\n%x", where, w.spec, first, i, data)
+		}
+	}
+}
+
+// TestPlusIsAsAdded compares an event that takes part on the fly with the same event added, and one that is left out
+// with a state that never had it.
+func TestPlusIsAsAdded(t *testing.T) {
+	seed, rounds := seedAndRounds(t, 500)
+	for round := range rounds {
+		rng := rand.New(rand.NewPCG(seed, uint64(round)))
+		w := randomWorld(t, rng)
+		last := w.set[len(w.set)-1]
+		if len(w.set) < 2 {
+			continue
+		}
+		if rng.IntN(2) == 0 {
+			last.At = max(last.At, w.other+rng.Int64N(5e6))
+		}
+		s, horizon := w.arrive(t, rng, w.set[:len(w.set)-1])
+		after := max(horizon, last.At-graceMicros)
+		at := max(last.At, after) + rng.Int64N(3e6)
+		where := fmt.Sprintf("seed %d round %d spec %+v", seed, round, w.spec)
+		var r tiles.Reading
+		s.Read(w.layout, at, horizon, nil, nil, &r)
+		without := resultOf(w.spec, &r)
+		s.Read(w.layout, at, horizon, &last, nil, &r)
+		flown := resultOf(w.spec, &r)
+		s.Add(w.layout, &last, horizon)
+		s.Read(w.layout, at, after, nil, nil, &r)
+		if diff := cmp.Diff(resultOf(w.spec, &r), flown); diff != "" {
+			t.Fatalf("%s: on the fly differs from added (-added +on the fly):\n%s", where, diff)
+		}
+		s.Read(w.layout, at, after, nil, &last, &r)
+		left := resultOf(w.spec, &r)
+		if diff := cmp.Diff(without, ignoreFlagged(without, left)); diff != "" {
+			t.Fatalf("%s: left out differs from never added (-never +left out):\n%s", where, diff)
+		}
+	}
+}
+
+// ignoreFlagged gives got with want's values where got says that they may be wrong.
+func ignoreFlagged(want, got result) result {
+	for i := range got.Windows {
+		for col := range got.Windows[i].Distinct {
+			if got.Windows[i].Distinct[col].Flags != 0 {
+				got.Windows[i].Distinct[col] = want.Windows[i].Distinct[col]
+			}
+		}
+	}
+	if got.Last.Flags != 0 {
+		got.Last = want.Last
+	}
+	if got.First.Flags != 0 {
+		got.First = want.First
+	}
+	return got
+}

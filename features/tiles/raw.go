@@ -1,0 +1,111 @@
+package tiles
+
+import "slices"
+
+// The newest Spec.Raw contributions are kept as they came, each as its time, its ID and its categories, a word each. All
+// older ones are folded: into the categories' seconds, the first and the last time. Both parts are functions of the set:
+// the raw ones are the newest by all their words, and a contribution that was folded never comes back. So whatever
+// cannot be inverted can still do without any one of the raw contributions.
+
+// addRaw puts a contribution among the raw ones and folds the one that it turns out, which may be itself.
+func (s *State) addRaw(l *Layout, c *Contribution) {
+	var words [2 + MaxDistincts]uint64
+	rec := l.record(c, &words)
+	at := len(s.raw)
+	for at > 0 && slices.Compare(rec, s.raw[at-len(rec):at]) < 0 {
+		at -= len(rec)
+	}
+	if !s.rawFull(l) {
+		s.raw = insert(s.raw, at, len(rec))
+		copy(s.raw[at:], rec)
+		return
+	}
+	if at == 0 {
+		s.fold(l, rec)
+		return
+	}
+	s.fold(l, s.raw[:len(rec)])
+	at -= len(rec)
+	copy(s.raw, s.raw[len(rec):at+len(rec)])
+	copy(s.raw[at:], rec)
+}
+
+// fold adds a raw contribution to what is known of those that are not raw.
+func (s *State) fold(l *Layout, rec []uint64) {
+	at := int64(rec[0])
+	sec := floorSecond(at)
+	if l.spec.Last {
+		if s.times.last == 0 {
+			s.first, s.last = at, at
+		}
+		s.first, s.last = min(s.first, at), max(s.last, at)
+		s.times.add(uint32(sec))
+	}
+	if l.spec.Distincts == 0 || sec < l.oldest(int64(s.horizon)) {
+		return
+	}
+	for col, hash := range rec[2:] {
+		if hash != 0 {
+			s.addCategory(l, col, hash, uint32(sec))
+		}
+	}
+}
+
+func (l *Layout) rawStride() int { return 2 + l.spec.Distincts }
+
+// record gives the words of a contribution.
+func (l *Layout) record(c *Contribution, words *[2 + MaxDistincts]uint64) []uint64 {
+	words[0], words[1] = uint64(c.At), uint64(c.ID)
+	copy(words[2:], c.Categories[:l.spec.Distincts])
+	return words[:l.rawStride()]
+}
+
+// rawFull says that a further contribution turns one out, and that there may be folded ones.
+func (s *State) rawFull(l *Layout) bool { return len(s.raw) >= l.spec.Raw*l.rawStride() }
+
+// rawQuery is what a query makes of the raw contributions.
+type rawQuery struct {
+	// words are the raw contributions that take part, oldest first, but for the query's plus.
+	words []uint64
+	// plus says that the query's plus is one of them.
+	plus bool
+	// minus says that the query's minus was one of them: everything can do without it.
+	minus bool
+	// fold is what plus turns out of them, perhaps itself; foldSec is its second, 0 without.
+	fold    []uint64
+	foldSec int64
+}
+
+// prepareRaw sees to plus and minus. It keeps words for the record of plus.
+func (s *State) prepareRaw(l *Layout, q *query, words *[2 + MaxDistincts]uint64) {
+	stride := l.rawStride()
+	q.raw.words = s.raw
+	if q.minus != nil {
+		for i := 0; i < len(s.raw); i += stride {
+			q.raw.minus = q.raw.minus || q.isMinus(s.raw[i:])
+		}
+	}
+	if q.plusSec == 0 {
+		return
+	}
+	rec := l.record(q.plus, words)
+	switch {
+	case !s.rawFull(l):
+		q.raw.plus = true
+		return
+	case slices.Compare(rec, s.raw[:stride]) < 0:
+		q.raw.fold = rec
+	default:
+		q.raw.plus, q.raw.fold, q.raw.words = true, s.raw[:stride], s.raw[stride:]
+	}
+	q.raw.foldSec = floorSecond(int64(q.raw.fold[0]))
+}
+
+func (q *query) isMinus(rec []uint64) bool {
+	return q.minus != nil && int64(rec[0]) == q.minus.At && uint32(rec[1]) == q.minus.ID
+}
+
+// takesPart says whether a raw contribution counts in the query: it is not of a later second and not left out.
+func (q *query) takesPart(rec []uint64) bool {
+	return floorSecond(int64(rec[0])) <= q.sec && !q.isMinus(rec)
+}

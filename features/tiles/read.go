@@ -1,0 +1,190 @@
+package tiles
+
+import "math/bits"
+
+// query is one evaluation: its second, the horizon's, and the events that take part or are left out.
+type query struct {
+	sec     int64
+	horizon int64
+	// edges are the first second of each window, levels the oldest of each level.
+	edges  [windowCount]int64
+	levels [maxLevels]int64
+	plus   *Contribution
+	minus  *Contribution
+	// plusSec and minusSec are 0 without the event, or where no state would hold it.
+	plusSec, minusSec int64
+	raw               rawQuery
+}
+
+// Read evaluates every window at t. An event that is not inside the state takes part as plus; one that is inside is left
+// out as minus; nil does nothing. They must be as they will be, or were, added.
+//
+//	                 event not inside   event inside
+//	include current  plus               -
+//	exclude current  -                  minus
+//
+// From the horizon's second on, readings are exact, but for Capped and for what CorrectionMissed says; before, they are
+// Late. With both plus and minus the state is copied: that is for tools, not for decisions.
+func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *Reading) {
+	if plus != nil && minus != nil {
+		s = s.Clone()
+		s.Add(l, plus, horizon)
+		plus = nil
+	}
+	q := query{sec: floorSecond(t), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	if plus != nil {
+		q.plusSec = secondInRange(plus.At)
+	}
+	if minus != nil {
+		q.minusSec = secondInRange(minus.At)
+	}
+	r.reset(l)
+	if q.sec < q.horizon {
+		r.Flags = Late
+	}
+	for i := range l.windows {
+		q.edges[i] = edge(q.sec, l.windows[i].length, l.windows[i].hop)
+	}
+	q.levels = l.levelEdges(q.horizon)
+	if s.wide || r.Flags != 0 {
+		s.readAnyTiles(l, &q, r)
+	} else {
+		s.readTiles(l, &q, r)
+	}
+	if q.plusSec != 0 {
+		r.add(l, &q, q.plusSec, plus.Values, false)
+	}
+	if q.minusSec != 0 {
+		r.add(l, &q, q.minusSec, minus.Values, true)
+	}
+	if l.spec.Raw == 0 {
+		return
+	}
+	var words [2 + MaxDistincts]uint64
+	s.prepareRaw(l, &q, &words)
+	for col := range l.spec.Distincts {
+		s.readDistinct(l, &q, col, r)
+	}
+	if l.spec.Last {
+		s.readTimes(l, &q, r)
+	}
+}
+
+func secondInRange(at int64) int64 {
+	if sec := floorSecond(at); sec >= 1 && sec <= 1<<32-1 {
+		return sec
+	}
+	return 0
+}
+
+// readTiles is one pass over the tiles from the newest to the oldest: a window is what the shorter one has and the tiles
+// down to its own edge.
+func (s *State) readTiles(l *Layout, q *query, r *Reading) {
+	stride, sums := 1+l.spec.Sums, l.spec.Sums
+	tiles := s.tiles
+	end := len(tiles)
+	for end > 0 && int64(start(tiles[end-stride])) > q.sec {
+		end -= stride
+	}
+	var count int64
+	for w := range l.windows {
+		from := end
+		for from > 0 && int64(start(tiles[from-stride])) >= q.edges[w] {
+			from -= stride
+			count += int64(uint32(tiles[from]))
+		}
+		r.counts[w] = count
+		row := r.sums[w*sums : (w+1)*sums]
+		if w > 0 {
+			copy(row, r.sums[(w-1)*sums:])
+		}
+		for column := range row {
+			sum := row[column]
+			for i := from + 1 + column; i < end; i += stride {
+				var carry uint64
+				sum.Lo, carry = bits.Add64(sum.Lo, tiles[i], 0)
+				sum.Hi += int64(tiles[i])>>63 + int64(carry)
+			}
+			row[column] = sum
+		}
+		end = from
+	}
+}
+
+// readAnyTiles gives the same as readTiles for every layout of the tiles and every time. At a time before the horizon a
+// tile may be cut by an edge of the window; only those that lie wholly inside it count, each as long as it would be after
+// Compact.
+func (s *State) readAnyTiles(l *Layout, q *query, r *Reading) {
+	stride := s.stride(l)
+	for i := 0; i < len(s.tiles); i += stride {
+		w := q.window(l, int64(start(s.tiles[i])))
+		if w < 0 {
+			continue
+		}
+		r.counts[w] += s.tileCount(s.tiles[i:])
+		for column := range l.spec.Sums {
+			sum := &r.sums[w*l.spec.Sums+column]
+			*sum = sum.Add(s.tileSum(s.tiles[i:], column))
+		}
+	}
+	for w := 1; w < len(l.windows); w++ {
+		r.counts[w] += r.counts[w-1]
+		for column := range l.spec.Sums {
+			sum := &r.sums[w*l.spec.Sums+column]
+			*sum = sum.Add(r.sums[(w-1)*l.spec.Sums+column])
+		}
+	}
+}
+
+// window gives the shortest window that a contribution of a second counts in, or -1. The longer ones have it too. Its
+// tile reaches to the next one, or to where the finer level begins.
+func (q *query) window(l *Layout, sec int64) int {
+	for i, lv := range l.levels {
+		if sec < q.levels[i] {
+			continue
+		}
+		begin := sec - sec%lv.hop
+		end := begin + lv.hop
+		if i > 0 {
+			end = min(end, q.levels[i-1])
+		}
+		if end > q.sec+1 {
+			return -1
+		}
+		return q.firstWindow(l, begin)
+	}
+	return -1
+}
+
+// firstWindow gives the shortest window that reaches back to a second, or -1.
+func (q *query) firstWindow(l *Layout, sec int64) int {
+	for w := range l.windows {
+		if sec >= q.edges[w] {
+			return w
+		}
+	}
+	return -1
+}
+
+// add counts one event of a second, or takes it away again.
+func (r *Reading) add(l *Layout, q *query, sec int64, values []int64, away bool) {
+	first := q.window(l, sec)
+	if first < 0 {
+		return
+	}
+	for w := first; w < len(l.windows); w++ {
+		if away {
+			r.counts[w]--
+		} else {
+			r.counts[w]++
+		}
+		for column := range l.spec.Sums {
+			v := MakeInt128(values[column])
+			if away {
+				v = v.Neg()
+			}
+			sum := &r.sums[w*l.spec.Sums+column]
+			*sum = sum.Add(v)
+		}
+	}
+}

@@ -1,0 +1,328 @@
+package tiles_test
+
+import (
+	"cmp"
+	"math/big"
+	"slices"
+
+	"pitboss/features/tiles"
+)
+
+// result is a reading in a form that can be compared and printed.
+type result struct {
+	Late    bool
+	Windows []windowResult
+	Last    timeResult
+	First   timeResult
+}
+
+type windowResult struct {
+	Window   string
+	Count    int64
+	Sums     []string
+	Distinct []countResult
+}
+
+type countResult struct {
+	N     int64
+	Flags tiles.Flags
+}
+
+type timeResult struct {
+	At    int64
+	Flags tiles.Flags
+}
+
+func resultOf(spec tiles.Spec, r *tiles.Reading) result {
+	res := result{Late: r.Flags&tiles.Late != 0}
+	for _, w := range spec.Windows.List() {
+		wr := windowResult{Window: w.String(), Count: r.Count(w)}
+		for i := range spec.Sums {
+			wr.Sums = append(wr.Sums, bigOf(r.Sum(w, i)).String())
+		}
+		for i := range spec.Distincts {
+			n, flags := r.Distinct(w, i)
+			wr.Distinct = append(wr.Distinct, countResult{n, flags &^ tiles.Late})
+		}
+		res.Windows = append(res.Windows, wr)
+	}
+	at, flags := r.Last()
+	res.Last = timeResult{at, flags &^ tiles.Late}
+	at, flags = r.First()
+	res.First = timeResult{at, flags &^ tiles.Late}
+	return res
+}
+
+func bigOf(v tiles.Int128) *big.Int {
+	b := new(big.Int).Lsh(big.NewInt(v.Hi), 64)
+	return b.Add(b, new(big.Int).SetUint64(v.Lo))
+}
+
+// The ladder once more, by hand: the reference shares nothing with what it checks.
+var ladder = map[string]struct{ length, hop int64 }{
+	"1m": {60, 1}, "5m": {300, 5}, "1h": {3600, 60}, "24h": {86400, 1800}, "7d": {604800, 14400}, "30d": {2592000, 43200},
+}
+
+func sec(at int64) int64 { return at / 1_000_000 } // all times of the tests are after 1970
+
+func edgeOf(second int64, name string) int64 {
+	w := ladder[name]
+	return (second - w.length) / w.hop * w.hop
+}
+
+// reference answers from all contributions, kept as they came.
+type reference struct {
+	spec    tiles.Spec // with its defaults filled in
+	set     []tiles.Contribution
+	horizon int64 // its second
+}
+
+// with gives the set with plus and without minus.
+func (m *reference) with(plus, minus *tiles.Contribution) []tiles.Contribution {
+	set := slices.Clone(m.set)
+	if plus != nil {
+		set = append(set, *plus)
+	}
+	if minus == nil {
+		return set
+	}
+	return slices.DeleteFunc(set, func(c tiles.Contribution) bool { return c.At == minus.At && c.ID == minus.ID })
+}
+
+// ideal applies the contract literally: what is in [floor((t-W)/h)*h, end of t's second).
+func (m *reference) ideal(t int64, plus, minus *tiles.Contribution) result {
+	set := slices.DeleteFunc(m.with(plus, minus), func(c tiles.Contribution) bool { return sec(c.At) > sec(t) })
+	res := result{Last: timeResult{At: tiles.NoTime}, First: timeResult{At: tiles.NoTime}}
+	for _, w := range m.spec.Windows.List() {
+		in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
+			return sec(c.At) < edgeOf(sec(t), w.String())
+		})
+		res.Windows = append(res.Windows, m.count(w, in))
+	}
+	if m.spec.Last && len(set) > 0 {
+		byTime := func(a, b tiles.Contribution) int { return cmp.Compare(a.At, b.At) }
+		res.Last.At, res.First.At = slices.MaxFunc(set, byTime).At, slices.MinFunc(set, byTime).At
+	}
+	return res
+}
+
+func (m *reference) count(w tiles.Window, in []tiles.Contribution) windowResult {
+	wr := windowResult{Window: w.String(), Count: int64(len(in))}
+	for i := range m.spec.Sums {
+		sum := new(big.Int)
+		for _, c := range in {
+			sum.Add(sum, big.NewInt(c.Values[i]))
+		}
+		wr.Sums = append(wr.Sums, sum.String())
+	}
+	for i := range m.spec.Distincts {
+		seen := map[uint64]bool{}
+		for _, c := range in {
+			if c.Categories[i] != 0 {
+				seen[c.Categories[i]] = true
+			}
+		}
+		wr.Distinct = append(wr.Distinct, countResult{N: int64(len(seen))})
+	}
+	return wr
+}
+
+// contract is the whole contract with its bounds: what is late, the newest raw contributions, the cap of categories.
+func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
+	res := m.ideal(t, plus, minus)
+	if sec(t) < m.horizon {
+		res.Late = true
+		set := m.with(plus, minus)
+		for i, w := range m.spec.Windows.List() {
+			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) })
+			res.Windows[i] = m.count(w, in)
+		}
+	}
+	raw, folded, known := m.split(plus, minus)
+	for col := range m.spec.Distincts {
+		m.distinct(&res, col, t, raw, folded, minus, known)
+	}
+	if m.spec.Last {
+		m.times(&res, t, raw, folded, minus, known)
+	}
+	return res
+}
+
+// tile gives the stretch that a contribution has been merged into at the horizon.
+func (m *reference) tile(c tiles.Contribution) (from, to int64, ok bool) {
+	if oldest := m.horizon; !m.spec.Windows.Has(tiles.W1m) && sec(c.At) >= oldest {
+		return sec(c.At), sec(c.At) + 1, true
+	}
+	finer := m.horizon
+	for _, w := range m.spec.Windows.List() {
+		edge := edgeOf(m.horizon, w.String())
+		if sec(c.At) >= edge {
+			hop := ladder[w.String()].hop
+			from, to = sec(c.At)/hop*hop, sec(c.At)/hop*hop+hop
+			if w != tiles.W1m {
+				to = min(to, finer)
+			}
+			return from, to, true
+		}
+		finer = edge
+	}
+	return 0, 0, false
+}
+
+// inside says whether a contribution's tile lies wholly inside a window.
+func (m *reference) inside(c tiles.Contribution, w tiles.Window, t int64) bool {
+	from, to, ok := m.tile(c)
+	return ok && from >= edgeOf(sec(t), w.String()) && to <= sec(t)+1
+}
+
+// split gives the newest raw contributions, minus left out, and the older ones. known says that minus was raw.
+func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.Contribution, known bool) {
+	all := m.with(plus, nil)
+	slices.SortFunc(all, func(a, b tiles.Contribution) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories))
+	})
+	at := max(len(all)-m.spec.Raw, 0)
+	folded = all[:at]
+	for _, c := range all[at:] {
+		if minus != nil && c.At == minus.At && c.ID == minus.ID {
+			known = true
+			continue
+		}
+		raw = append(raw, c)
+	}
+	return raw, folded, known
+}
+
+type seenAt struct {
+	sec  int64
+	hash uint64
+}
+
+func (m *reference) distinct(res *result, col int, t int64, raw, folded []tiles.Contribution, minus *tiles.Contribution, known bool) {
+	windows := m.spec.Windows.List()
+	oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+	newest, before := map[uint64]int64{}, map[uint64]int64{}
+	mark, full := m.mark(col, oldest, folded)
+	for _, c := range folded {
+		hash, at := c.Categories[col], sec(c.At)
+		if hash == 0 || at < oldest || full && (at < mark.sec || at == mark.sec && hash < mark.hash) || at > sec(t) {
+			continue
+		}
+		if sec(t) < m.horizon && m.newestBefore(col, hash, m.horizon, folded) > at {
+			continue // before the horizon only the newest is known
+		}
+		if at > newest[hash] {
+			newest[hash], before[hash] = at, newest[hash]
+		} else if at < newest[hash] {
+			before[hash] = max(before[hash], at)
+		}
+	}
+	for hash, at := range newest {
+		if at < m.horizon {
+			before[hash] = 0 // the same
+		} else if b := before[hash]; b < m.horizon && b != 0 {
+			before[hash] = m.newestBefore(col, hash, m.horizon, folded)
+		}
+	}
+	alone := map[uint64]bool{}
+	for hash := range newest {
+		alone[hash] = true
+	}
+	for _, c := range raw {
+		hash, at := c.Categories[col], sec(c.At)
+		if hash == 0 || at > sec(t) {
+			continue
+		}
+		alone[hash] = false
+		if at >= oldest {
+			newest[hash] = max(newest[hash], at)
+		}
+	}
+	for i, w := range windows {
+		edge := edgeOf(sec(t), w.String())
+		cell := countResult{}
+		for hash, at := range newest {
+			if at < edge {
+				continue
+			}
+			cell.N++
+			if minus != nil && !known && minus.Categories[col] == hash && sec(minus.At) == at && alone[hash] && before[hash] < edge {
+				cell.Flags |= tiles.CorrectionMissed
+			}
+		}
+		if full && mark.sec >= edge {
+			cell.Flags |= tiles.Capped
+		}
+		res.Windows[i].Distinct[col] = cell
+	}
+}
+
+func (m *reference) newestBefore(col int, hash uint64, horizon int64, folded []tiles.Contribution) (newest int64) {
+	for _, c := range folded {
+		if c.Categories[col] == hash && sec(c.At) < horizon {
+			newest = max(newest, sec(c.At))
+		}
+	}
+	return newest
+}
+
+// mark gives the oldest of the newest categories of the folded contributions, where there are as many as can be kept.
+func (m *reference) mark(col int, oldest int64, folded []tiles.Contribution) (seenAt, bool) {
+	last := map[uint64]int64{}
+	for _, c := range folded {
+		if hash := c.Categories[col]; hash != 0 && sec(c.At) >= oldest {
+			last[hash] = max(last[hash], sec(c.At))
+		}
+	}
+	if len(last) < tiles.DistinctCap {
+		return seenAt{}, false
+	}
+	var all []seenAt
+	for hash, at := range last {
+		all = append(all, seenAt{at, hash})
+	}
+	slices.SortFunc(all, func(a, b seenAt) int { return cmp.Or(cmp.Compare(b.sec, a.sec), cmp.Compare(b.hash, a.hash)) })
+	return all[tiles.DistinctCap-1], true
+}
+
+func (m *reference) times(res *result, t int64, raw, folded []tiles.Contribution, minus *tiles.Contribution, known bool) {
+	res.Last, res.First = timeResult{At: tiles.NoTime}, timeResult{At: tiles.NoTime}
+	for _, c := range raw {
+		if sec(c.At) <= sec(t) {
+			res.Last.At = max(res.Last.At, c.At)
+			if res.First.At == tiles.NoTime || c.At < res.First.At {
+				res.First.At = c.At
+			}
+		}
+	}
+	if len(folded) == 0 {
+		return
+	}
+	if first := folded[0].At; sec(first) <= sec(t) {
+		res.First.At = first
+		if minus != nil && !known && minus.At == first {
+			res.First.Flags = tiles.CorrectionMissed
+		}
+	}
+	if res.Last.At != tiles.NoTime {
+		return
+	}
+	newest := folded[len(folded)-1].At
+	if sec(newest) <= sec(t) {
+		res.Last.At = newest
+	} else {
+		at := int64(0)
+		for _, c := range folded {
+			if sec(c.At) <= sec(t) || sec(t) < m.horizon && sec(c.At) < m.horizon {
+				at = max(at, sec(c.At))
+			}
+		}
+		if at == 0 || at > sec(t) {
+			return
+		}
+		res.Last = timeResult{At: at * 1_000_000, Flags: tiles.Capped}
+	}
+	if minus != nil && !known && sec(minus.At) == sec(res.Last.At) {
+		res.Last.Flags |= tiles.CorrectionMissed
+	}
+}
