@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Trains a bundle (BUNDLE.md) from vectors that pitboss exported.
+
+    pip install -r train/requirements.txt
+    python train/train.py --vectors vectors.parquet --labels labels.csv --feature-set features.yaml --name cards --version 1 \\
+        --train-before 2018-06-24 --labels-known-by 2018-06-30 --out bundles/cards-1
+
+Rows before --train-before train the model; rows from --valid-from on (default: the same time) are held out, to fit the calibration
+and to choose the thresholds. Without times, the latest fifth of the rows is held out. The same input, parameters and
+seed give the same bytes. Exit codes: 0 done, 2 something is wrong with the input (the message says what)."""
+import argparse
+import os
+import platform
+import sys
+
+import lightgbm as lgb
+import numpy as np
+
+import bundle
+import calibration
+import quality
+import vectors
+from vectors import InputError
+
+# What pins the result; a caller may not change it.
+FIXED = {"objective": "binary", "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
+
+
+def arguments(argv):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--vectors", required=True, help="Parquet or CSV: event_id, t, features by name")
+    p.add_argument("--labels", help="Parquet or CSV: event_id, the label column, optionally known_at; default: the label is in the vectors")
+    p.add_argument("--label-column", default="label", help="1/0 or true/false (default: label)")
+    p.add_argument("--labels-known-by", help="ignore labels whose known_at is later (ISO 8601)")
+    p.add_argument("--unlabelled", choices=("drop", "legit"), default="drop", help="rows without a label: leave out, or take for honest")
+    p.add_argument("--weight-column", help="a column of the vectors with a positive weight for each row")
+    p.add_argument("--feature-set", required=True, help="the feature set that the vectors were computed with; copied verbatim")
+    p.add_argument("--drop", default="", help="features of the set that the model shall not use, separated by commas")
+    p.add_argument("--out", required=True, help="the bundle's directory, which must not exist")
+    p.add_argument("--name", default="model")
+    p.add_argument("--version", default="1")
+    p.add_argument("--train-before", help="train on rows before this time (ISO 8601)")
+    p.add_argument("--valid-from", help="hold out rows from this time on (default: --train-before)")
+    p.add_argument("--valid-before", help="hold out rows before this time only")
+    p.add_argument("--trees", type=int, default=200)
+    p.add_argument("--leaves", type=int, default=31)
+    p.add_argument("--params", default="", help="more LightGBM parameters, such as learning_rate=0.05,min_data_in_leaf=50")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--calibration", choices=("platt", "isotonic", "none"), default="platt")
+    p.add_argument("--thresholds", default="challenge=q0.98,limit=q0.99,hold=q0.995,block=q0.999",
+                   help="OUTCOME=qN (quantile of held-out scores), pN (precision on held-out rows) or sN (score), separated by commas")
+    p.add_argument("--policy", help="a thresholds.yaml to take verbatim instead of choosing thresholds")
+    p.add_argument("--reasons", help="a reasons.yaml to take verbatim (default: a skeleton with one reason a feature)")
+    p.add_argument("--golden-rows", type=int, default=64)
+    a = p.parse_args(argv)
+    if not bundle.NAME.fullmatch(a.name):
+        raise InputError(f"--name {a.name!r}: want lower case letters, digits, _ and -, at most 63")
+    if not bundle.VERSION.fullmatch(a.version):
+        raise InputError(f"--version {a.version!r}: want letters, digits, ., _ and -, at most 63")
+    if not 1 <= a.golden_rows <= 256:
+        raise InputError("--golden-rows: want 1 to 256")
+    return a
+
+
+def split(v, a):
+    """The rows to train on and those held out."""
+    if a.train_before is None:
+        if a.valid_from is not None:
+            raise InputError("--valid-from needs --train-before")
+        cut = int(v.t[int(len(v) * 0.8)])
+    else:
+        cut = vectors.parse_time(a.train_before)
+    valid_from = cut if a.valid_from is None else vectors.parse_time(a.valid_from)
+    if valid_from < cut:
+        raise InputError("--valid-from is before --train-before: rows would be trained on and held out")
+    held = v.t >= valid_from
+    if a.valid_before is not None:
+        held &= v.t < vectors.parse_time(a.valid_before)
+    train, valid = v.where(v.t < cut), v.where(held)
+    for name, s in (("to train on", train), ("held out", valid)):
+        if len(s) == 0 or len(np.unique(s.y)) < 2:
+            raise InputError(f"{len(s)} labelled rows {name}, {int((s.y == 1).sum())} of them fraud: want some of both kinds")
+    return train, valid, cut, valid_from
+
+
+def parameters(a):
+    p = {"learning_rate": 0.05, "min_data_in_leaf": 20}
+    for part in filter(None, a.params.split(",")):
+        key, eq, value = part.partition("=")
+        if not eq or key in FIXED or key in ("seed", "num_leaves", "linear_tree"):
+            raise InputError(f"--params: {part!r} is not KEY=VALUE, or is fixed by this script")
+        for kind in (int, float, str):
+            try:
+                p[key] = kind(value)
+                break
+            except ValueError:
+                pass
+    return {**p, "num_leaves": a.leaves, "seed": a.seed}
+
+
+def fit(train, features, params, trees):
+    """The model's text. What is scored later is what this text says, not what training had in memory."""
+    data = lgb.Dataset(train.x, train.y, weight=train.weight, feature_name=features)
+    return lgb.train({**FIXED, **params}, data, num_boost_round=trees).model_to_string()
+
+
+def golden(model, cal, v, count):
+    """Rows over the whole range of margins, and those with most values missing."""
+    margins = model.predict(v.x, raw_score=True, num_threads=1)
+    by_margin = np.argsort(margins, kind="stable")
+    spread = by_margin[np.unique(np.linspace(0, len(v) - 1, count).round().astype(int))]
+    sparse = np.argsort(-np.isnan(v.x).sum(axis=1), kind="stable")[: count // 4]
+    picked = list(dict.fromkeys([*sparse.tolist(), *spread.tolist()]))[:count]
+    x = np.ascontiguousarray(v.x[picked])
+    margin = model.predict(x, raw_score=True, num_threads=1)
+    score = model.predict(x, num_threads=1)
+    phi = model.predict(x, pred_contrib=True, num_threads=1)
+    return [(x[i], margin[i], calibration.apply(cal, float(margin[i]), float(score[i])), phi[i, -1], phi[i, :-1]) for i in range(len(picked))]
+
+
+def calibrated(cal, margin, score):
+    return np.array([calibration.apply(cal, float(m), float(s)) for m, s in zip(margin, score)])
+
+
+def honest_metrics(a, v, margin, score):
+    """Probabilities measured on the later half of the held-out rows, with a calibration fitted on the earlier half."""
+    half = len(v) // 2
+    early, late = slice(None, half), slice(half, None)
+    if len(np.unique(v.y[early])) < 2 or len(np.unique(v.y[late])) < 2:
+        early = late = slice(None)
+    cal = calibration.fit(a.calibration, margin[early], v.y[early], v.weight[early])
+    return quality.metrics(calibrated(cal, margin[late], score[late]), margin[late], v.y[late], v.weight[late])
+
+
+def run(argv):
+    a = arguments(argv)
+    if os.path.exists(a.out):
+        raise InputError(f"{a.out} exists: a bundle is never changed, write another")
+    targets = quality.parse_targets(a.thresholds)
+    params = parameters(a)
+    dropped = set(filter(None, a.drop.split(",")))
+    features = [f for f in vectors.feature_names(a.feature_set) if f not in dropped]
+    known_by = vectors.parse_time(a.labels_known_by) if a.labels_known_by else None
+    v = vectors.load(a.vectors, features, a.label_column, a.labels, known_by, a.weight_column)
+    if a.unlabelled == "legit":
+        v.y = np.where(np.isnan(v.y), 0.0, v.y)
+    v = v.where(~np.isnan(v.y))
+    train, valid, cut, valid_from = split(v, a)
+    text = fit(train, features, params, a.trees)
+    model = lgb.Booster(model_str=text)
+    margin, score = (model.predict(valid.x, raw_score=raw, num_threads=1) for raw in (True, False))
+    cal = calibration.fit(a.calibration, margin, valid.y, valid.weight)
+    chosen = quality.thresholds(targets, calibrated(cal, margin, score), valid.y, valid.weight)
+    rows = golden(model, cal, v, a.golden_rows)
+    files = {"model.txt": text.encode(), "calibration.json": bundle.calibration_json(cal),
+             "golden.csv": bundle.golden_csv(features, rows).encode(), **verbatim(a, features, chosen)}
+    metrics = honest_metrics(a, valid, margin, score)
+    created_from = {"vectors": {"sha256": vectors.digest(a.vectors), "rows": len(v), "positives": int((v.y == 1).sum())}}
+    if a.labels:
+        created_from["labels"] = {"sha256": vectors.digest(a.labels)}
+    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=len(train),
+                        seed=a.seed, trees=a.trees, params=params, metrics=metrics)
+    libraries = {"python": platform.python_version(), "lightgbm": lgb.__version__, "numpy": np.__version__}
+    bundle.write(a.out, a.name, a.version, files, len(rows), created_from, libraries)
+    print(f"{a.out}: {len(train)} rows trained on, {len(valid)} held out, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
+          + ", thresholds " + ", ".join(f"{o} {t:.6g}" for o, t in chosen.items()))
+
+
+def verbatim(a, features, chosen):
+    """The files that come from people, or are made up for them to change."""
+    def read(path):
+        try:
+            with open(path, "rb") as f:
+                return f.read()
+        except OSError as e:
+            raise InputError(f"cannot read {path}: {e.strerror}") from e
+    policy = {"format": 1, "segments": [{"name": "default", "thresholds": chosen}], "fallback": bundle.FALLBACK}
+    reasons = read(a.reasons) if a.reasons else bundle.dump(bundle.reasons_skeleton(features)).encode()
+    bundle.check_reasons(reasons, features, a.reasons or "the skeleton of reasons")
+    return {"features.yaml": read(a.feature_set), "reasons.yaml": reasons,
+            "thresholds.yaml": read(a.policy) if a.policy else bundle.dump(policy).encode()}
+
+
+def main(argv=None):
+    try:
+        run(sys.argv[1:] if argv is None else argv)
+    except InputError as e:
+        print(f"train: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
