@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,18 +128,18 @@ func TestLoadRefuses(t *testing.T) {
 		{"bundle.yaml", "name: tiny\n", "name: tiny\nname: tiny\n", `already defined`},
 		{"bundle.yaml", "name: tiny\n", "name: &a tiny\n", `[2:7] anchors, aliases, merge keys and tags are not allowed`},
 		{"bundle.yaml", "seed: 7", "seed: [[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]", `nested deeper than 16`},
-		{"bundle.yaml", "files:\n", "files:\n  - {name: model.txt, size: 30940, sha256: \"00\"}\n", `files: must be sorted by name`},
-		{"bundle.yaml", "{name: golden.csv, size: 7455", "{name: golden.csv, size: 7456", `"golden.csv" has 7455 bytes; bundle.yaml says 7456`},
-		{"bundle.yaml", "{name: golden.csv, size: 7455", "{name: golden.csv, size: 7454", `"golden.csv" has 7455 bytes; at most 7454`},
-		{"bundle.yaml", "size: 30940", "size: 1000000000000", `files[3] "model.txt": size 1000000000000 is not 0 to`},
+		{"bundle.yaml", "files:\n", "files:\n  - {name: model.txt, size: 71215, sha256: \"00\"}\n", `files: must be sorted by name`},
+		{"bundle.yaml", "{name: golden.csv, size: 8300", "{name: golden.csv, size: 8301", `"golden.csv" has 8300 bytes; bundle.yaml says 8301`},
+		{"bundle.yaml", "{name: golden.csv, size: 8300", "{name: golden.csv, size: 8299", `"golden.csv" has 8300 bytes; at most 8299`},
+		{"bundle.yaml", "size: 71215", "size: 1000000000000", `files[3] "model.txt": size 1000000000000 is not 0 to`},
 		{"bundle.yaml", `sha256: "a`, `sha256: "A`, `is not 64 hex digits in lower case`},
-		{"bundle.yaml", `sha256: "a`, `sha256: "b`, `"golden.csv" has the SHA-256 a7`},
+		{"bundle.yaml", `sha256: "a`, `sha256: "b`, `"golden.csv" has the SHA-256 a0`},
 		{"bundle.yaml", "libraries:", "--- \nlibraries:", `more than one document`},
 		// features.yaml and model.txt
 		{"features.yaml", "  - {name: ip_bets_1h,", "  - {name: ip_bets_2h,", `the model wants features that the feature set does not have: "ip_bets_1h"`},
 		{"features.yaml", "version", "verzion", "verzion"},
 		{"model.txt", "tree\n", "forest\n", `cannot read "model.txt"`},
-		{"model.txt", "leaf_value=-1.8", "leaf_value=-1.7", `: margin is`},
+		{"model.txt", "\nleaf_value=-1.", "\nleaf_value=-2.", `golden row 1: `},
 		// calibration.json
 		{"calibration.json", `"a": 0.9`, `"a": 0.8`, `golden row 1: score is`},
 		{"calibration.json", `"kind": "platt"`, `"kind": "magic"`, `cannot read "calibration.json"`},
@@ -279,7 +281,10 @@ func TestGoldenRowsDecide(t *testing.T) {
 		column string
 		change func(string) string
 	}{
-		{"margin", func(s string) string { return s + "1" }}, // the last digit but one of seventeen
+		{"margin", func(s string) string {
+			v, _ := strconv.ParseFloat(s, 64)
+			return strconv.FormatFloat(math.Nextafter(v, 0), 'g', -1, 64) // one bit
+		}},
 		{"score", func(s string) string { return s[:12] }},
 		{"base", func(s string) string { return s[:8] }},
 		{"contrib_stake_1h", func(string) string { return "2e-9" }},

@@ -128,8 +128,8 @@ def simulate():
     rng = np.random.default_rng(SEED)
     n = ROWS
     fraud = rng.random(n) < 0.15
-    bets_1m = rng.poisson(np.where(fraud, 4.0, 1.5)) + 1.0
-    bets_1h = bets_1m + rng.poisson(np.where(fraud, 25, 12))
+    bets_1m = rng.poisson(np.where(fraud, 2.5, 1.5)) + 1.0
+    bets_1h = bets_1m + rng.poisson(np.where(fraud, 16, 12))
     amount = np.round(np.exp(rng.normal(np.where(fraud, 6.5, 5.8), 0.8)))
     stake_1h = np.round(amount + bets_1h * np.exp(rng.normal(5.5, 0.6, n)))
     stake_mean_24h = np.round(np.exp(rng.normal(5.8, 0.5, n)), 2)
@@ -137,8 +137,8 @@ def simulate():
     games = rng.poisson(np.where(fraud, 1.0, 3.0)) + 1.0
     since = np.round(np.exp(rng.normal(np.where(fraud, 6, 9), 1.5)), 6)
     since[rng.random(n) < np.where(fraud, 0.4, 0.2)] = np.nan
-    device = bets_1h + rng.poisson(np.where(fraud, 20, 1))
-    ip = device + rng.poisson(np.where(fraud, 30, 5))
+    device = bets_1h + np.where(rng.random(n) < np.where(fraud, 0.4, 0.1), rng.poisson(8, n), 0.0)
+    ip = device + rng.poisson(np.where(fraud, 9, 5))
     share = np.where(np.isnan(stake_mean_24h), 0.0, stake_1h / stake_mean_24h)
     columns = {
         "bets_1m": bets_1m, "bets_1h": bets_1h, "stake_1h": stake_1h, "stake_mean_24h": stake_mean_24h,
@@ -178,7 +178,7 @@ def main(target):
         "calibration.json": json.dumps({"format": 1, "kind": "platt", "a": a, "b": b}) + "\n",
         "thresholds.yaml": THRESHOLDS_YAML,
         "reasons.yaml": REASONS_YAML,
-        "golden.csv": golden(model, x[:24], a, b),
+        "golden.csv": golden(model, np.concatenate([x[y == 1][:12], x[y == 0][:12]]), a, b),
     }
     files = {name: text.encode() for name, text in sorted(files.items())}
     lines = ["format: 1", "name: tiny", 'version: "1"',

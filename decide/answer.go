@@ -1,0 +1,100 @@
+package decide
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"pitboss/features"
+	pb "pitboss/proto/pitboss/v1"
+	"pitboss/registry"
+)
+
+// Answer gives a recorded decision as its caller sees it. Made from the record alone, it is the same whenever it is
+// made. It shares messages with the frame.
+func Answer(frame *pb.EventFrame) *pb.Decision {
+	r := frame.GetDecision()
+	in, out := r.GetInputs(), r.GetOutputs()
+	a := &pb.Decision{
+		DecisionId:    r.GetDecisionId(),
+		EventId:       frame.GetEvent().GetEventId(),
+		Status:        pb.Status_STATUS_NEW,
+		Outcome:       out.GetOutcome(),
+		RiskLevel:     out.GetRiskLevel(),
+		Review:        out.GetReview(),
+		Reactions:     out.GetReactions(),
+		Reasons:       out.GetReasons(),
+		ReasonsStatus: out.GetReasonsStatus(),
+		Model:         r.GetModel(),
+		Segment:       out.GetSegment(),
+		PolicyVersion: r.GetPolicyVersion(),
+		FeaturesAsOf:  timestamp(in.GetEvaluatedAtUs()),
+		Degraded:      r.GetVerdicts().GetSkipped(),
+		TimingsUs:     r.GetObservations().GetTimingsUs(),
+	}
+	if out != nil {
+		a.Score, a.Margin, a.BaseValue = out.Score, out.Margin, out.BaseValue
+	}
+	if at := out.GetExpiresAtUs(); at != 0 {
+		a.ExpiresAt = timestamp(at)
+	}
+	if frame.GetEvent().GetSupersedesEventId() != "" {
+		a.Status = pb.Status_STATUS_SUPERSEDING
+	}
+	return a
+}
+
+func timestamp(us int64) *timestamppb.Timestamp { return timestamppb.New(time.UnixMicro(us)) }
+
+// AddFeatures adds every feature's value, status and contribution to an answer made from a record: EXPLAIN_FULL. Values
+// are the record's; contributions are computed again by the record's own bundle, and must be the recorded ones.
+func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundles *registry.Registry) error {
+	hash := r.GetInputs().GetBundleHash()
+	if len(hash) != 32 {
+		return nil // made without a bundle, so without features
+	}
+	bundle, err := bundles.Get([32]byte(hash))
+	if err != nil {
+		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
+	}
+	j := &judgment{}
+	j.open(ev, r.GetInputs(), r.GetVerdicts(), bundle, bundles.Fallback())
+	if err := j.check(); err != nil {
+		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
+	}
+	if !j.isSkipped(StageModel) && !j.isSkipped(StageExplain) && j.wantsReasons() {
+		if err := j.score(); err != nil {
+			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
+		}
+		if err := j.explain(); err != nil {
+			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
+		}
+		if got := j.contributionsHash(); j.explained && string(got) != string(r.GetOutputs().GetContributionsHash()) {
+			return fmt.Errorf("cannot explain decision %s in full: its contributions hash to %x now, and %x is recorded",
+				r.GetDecisionId(), got, r.GetOutputs().GetContributionsHash())
+		}
+	}
+	j.addFeatures(a)
+	return nil
+}
+
+// addFeatures lists the vector as far as there is one.
+func (j *judgment) addFeatures(a *pb.Decision) {
+	if j.bundle == nil || j.isSkipped(StageRecord) || len(j.in.Vector) != len(j.bundle.Set.Features) {
+		return
+	}
+	a.Features = make([]*pb.FeatureValue, len(j.in.Vector))
+	for i, value := range j.in.Vector {
+		f := &pb.FeatureValue{Name: j.bundle.Set.Features[i].Name, Status: features.Status(j.in.Statuses[i]).String()}
+		if !math.IsNaN(value) {
+			f.Value = &value
+		}
+		if j.explained {
+			contribution := j.bySet[i]
+			f.Contribution = &contribution
+		}
+		a.Features[i] = f
+	}
+}

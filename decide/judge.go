@@ -1,0 +1,269 @@
+package decide
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"pitboss/features"
+	"pitboss/models"
+	pb "pitboss/proto/pitboss/v1"
+	"pitboss/registry"
+)
+
+// LogicVersion names the rules by which outputs follow from inputs, verdicts, bundle and event. A change that would
+// alter the outputs of an old record raises it, and keeps the old rules for the old records.
+const LogicVersion = 1
+
+// ErrLogicVersion says that a record was made by rules that this program does not have.
+var ErrLogicVersion = errors.New("unknown logic version")
+
+// ErrModel says that the model failed on a row: it returned an error, gave no finite number, or panicked.
+var ErrModel = errors.New("model failed")
+
+// The stages that can be missing from a decision, and why: the values of pb.Degraded.
+const (
+	StageFeatures = "features"
+	StageRules    = "rules"
+	StageModel    = "model"
+	StageExplain  = "explain"
+	StageRecord   = "record"
+
+	CauseDeadline    = "deadline"
+	CauseError       = "error"
+	CauseUnavailable = "unavailable"
+	CauseNotWritten  = "not_written"
+)
+
+// additivityTolerance is how far base + contributions may be from the margin, relative to the largest of 1, the
+// margin and the contributions. Package models holds its own leaf sum to the same.
+const additivityTolerance = 1e-9
+
+// Judge makes a decision's outputs: a pure function of its event, of what its record pins and of the bundle (nil for a
+// decision made without one, which follows fallback). Live decisions are made by the same steps, so a record that
+// gives other bytes here was changed, or its maker was. It reads no clock and draws no random numbers.
+func Judge(version uint32, ev *features.Event, in *pb.Inputs, verdicts *pb.Verdicts, bundle *registry.Bundle,
+	fallback *registry.Policy,
+) (*pb.Outputs, error) {
+	if version != LogicVersion {
+		return nil, fmt.Errorf("cannot judge by logic version %d (this program has %d): %w", version, LogicVersion, ErrLogicVersion)
+	}
+	j := &judgment{}
+	j.open(ev, in, verdicts, bundle, fallback)
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	if !j.isSkipped(StageModel) {
+		if err := j.score(); err != nil {
+			return nil, fmt.Errorf("cannot score again: %w", err)
+		}
+	}
+	if !j.isSkipped(StageExplain) && j.wantsReasons() {
+		if err := j.explain(); err != nil {
+			return nil, fmt.Errorf("cannot explain again: %w", err)
+		}
+	}
+	return j.outputs(), nil
+}
+
+// judgment is one decision in the making, and the working memory for it. Stages that were skipped are in the verdicts;
+// the others are run by score and explain, and outputs puts the result together.
+type judgment struct {
+	ev       *features.Event
+	in       *pb.Inputs
+	verdicts *pb.Verdicts
+	bundle   *registry.Bundle
+	policy   *registry.Policy
+
+	scored    bool
+	margin    float64
+	probable  float64 // the score
+	explained bool
+	base      float64
+	bySet     []float64 // contributions in the feature set's order; 0 where the model does not use the feature
+
+	row           []float64
+	contributions []float64 // in the model's order
+	groups        []group
+	scratch       models.Scratch
+	buf           []byte
+}
+
+// open starts a decision. Working memory is kept.
+func (j *judgment) open(ev *features.Event, in *pb.Inputs, v *pb.Verdicts, b *registry.Bundle, fallback *registry.Policy) {
+	j.ev, j.in, j.verdicts, j.bundle, j.policy = ev, in, v, b, fallback
+	if b != nil {
+		j.policy = b.Policy
+	}
+	j.scored, j.explained = false, false
+}
+
+// check holds a record's inputs against its bundle, before rows are read from them.
+func (j *judgment) check() error {
+	if j.bundle == nil {
+		if !j.isSkipped(StageModel) || !j.isSkipped(StageExplain) && j.wantsReasons() {
+			return fmt.Errorf("cannot judge: the record names no bundle, and yet the model was not skipped")
+		}
+		return nil
+	}
+	if j.in.EvaluatedAtUs != j.ev.OccurredAt {
+		return fmt.Errorf("cannot judge: the vector was evaluated at %d, and the event is of %d", j.in.EvaluatedAtUs, j.ev.OccurredAt)
+	}
+	n := len(j.bundle.Set.Features)
+	if j.isSkipped(StageFeatures) && len(j.in.Vector) == 0 && j.isSkipped(StageModel) {
+		return nil
+	}
+	if len(j.in.Vector) != n || len(j.in.Statuses) != n {
+		return fmt.Errorf("cannot judge: the vector has %d values and %d statuses; the feature set has %d features",
+			len(j.in.Vector), len(j.in.Statuses), n)
+	}
+	return nil
+}
+
+// isSkipped says whether the verdicts name the stage.
+func (j *judgment) isSkipped(stage string) bool {
+	return slices.ContainsFunc(j.verdicts.Skipped, func(d *pb.Degraded) bool { return d.Stage == stage })
+}
+
+func (j *judgment) wantsReasons() bool { return j.verdicts.Explain != pb.Explain_EXPLAIN_NONE }
+
+// score runs the model. A model that panics is a model that failed: a decision must come out all the same.
+func (j *judgment) score() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: panic: %v: %w", ErrModel, r, errPanic)
+		}
+	}()
+	j.row = resize(j.row, len(j.bundle.Columns))
+	j.bundle.Row(j.in.Vector, j.row)
+	var margin [1]float64
+	if err := j.bundle.Model.Predict(j.row, &j.scratch, margin[:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	score, err := j.bundle.Score(margin[0])
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if math.IsNaN(margin[0]) || math.IsInf(margin[0], 0) || !(score >= 0 && score <= 1) {
+		return fmt.Errorf("%w: margin %v, score %v", ErrModel, margin[0], score)
+	}
+	j.margin, j.probable, j.scored = margin[0], score, true
+	return nil
+}
+
+// errPanic marks what was recovered, so that it is counted apart.
+var errPanic = errors.New("recovered")
+
+// explain computes the exact contributions to the margin that score found. A model that has none is no error: then
+// explained stays false.
+func (j *judgment) explain() (err error) {
+	if !j.scored || j.bundle.Model.Info().Unexplainable != "" {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: panic: %v: %w", ErrModel, r, errPanic)
+		}
+	}()
+	j.contributions = resize(j.contributions, len(j.bundle.Columns))
+	var leaves [1]float64
+	if err := j.bundle.Model.Explain(j.row, &j.scratch, leaves[:], j.contributions); err != nil {
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	j.base = j.bundle.Model.Info().Base[0]
+	sum, largest := j.base, math.Max(1, math.Abs(j.margin))
+	for _, c := range j.contributions {
+		sum += c
+		largest = math.Max(largest, math.Abs(c))
+	}
+	if !(math.Abs(sum-j.margin) <= additivityTolerance*largest) {
+		return fmt.Errorf("%w: base and contributions make %v of a margin of %v: %w", ErrModel, sum, j.margin, models.ErrAdditivity)
+	}
+	j.bySet = resize(j.bySet, len(j.bundle.Set.Features))
+	clear(j.bySet)
+	for i, at := range j.bundle.Columns {
+		j.bySet[at] = j.contributions[i]
+	}
+	j.explained = true
+	return nil
+}
+
+// outputs puts the decision together.
+func (j *judgment) outputs() *pb.Outputs {
+	// What was not recorded must not say more than the default: the caller may ask again, and gets another answer.
+	recorded := !j.isSkipped(StageRecord)
+	scored := j.scored && recorded
+	explained := j.explained && recorded
+	segment := j.policy.Segment(j.ev)
+	listed := j.listed()
+	out := &pb.Outputs{Segment: segment.Name, Review: len(j.verdicts.Skipped) > 0, ReasonsStatus: j.reasonsStatus(explained)}
+	switch {
+	case listed.rank == rankAllow:
+		out.Outcome = pb.Outcome_OUTCOME_ALLOW
+	case listed.rank != rankNone:
+		out.Outcome = pb.Outcome_OUTCOME_BLOCK
+	case scored:
+		out.Outcome = segment.Outcome(j.probable)
+	default:
+		d := j.policy.Default(j.ev)
+		out.Outcome, out.Review = d.Outcome, out.Review || d.Review
+	}
+	if scored {
+		margin, score := j.margin, j.probable
+		out.Margin, out.Score = &margin, &score
+		out.RiskLevel = segment.Risk(score)
+		out.Review = out.Review || segment.Review(score)
+	}
+	out.Reasons = j.reasons(&listed, scored, explained)
+	if explained {
+		base := j.base
+		out.BaseValue = &base
+		out.ContributionsHash = j.contributionsHash()
+	}
+	if recorded {
+		j.addReactions(out, segment)
+	}
+	out.InputsHash = j.inputsHash()
+	return out
+}
+
+func (j *judgment) reasonsStatus(explained bool) string {
+	if explained {
+		return "available"
+	}
+	if !j.wantsReasons() {
+		return "skipped"
+	}
+	for _, d := range j.verdicts.Skipped {
+		if (d.Stage == StageExplain || d.Stage == StageRecord) && d.Cause == CauseDeadline {
+			return "skipped"
+		}
+	}
+	return "unavailable"
+}
+
+// addReactions adds what the segment asks for under the outcome, for the entities that the event names.
+func (j *judgment) addReactions(out *pb.Outputs, segment *registry.Segment) {
+	longest := uint32(0)
+	for _, r := range segment.Reactions(out.Outcome) {
+		if !slices.ContainsFunc(j.ev.Entities, func(e features.EntityRef) bool { return e.Kind == r.Scope }) {
+			continue
+		}
+		longest = max(longest, r.TTL)
+		out.Reactions = append(out.Reactions, &pb.Reaction{
+			ReactionId: reactionID(j.ev.Key, r.Type, r.Scope),
+			Type:       r.Type, Scope: r.Scope, TtlS: r.TTL, Reversible: r.Reversible,
+		})
+	}
+	if longest > 0 {
+		out.ExpiresAtUs = j.in.EvaluatedAtUs + int64(longest)*1_000_000
+	}
+}
+
+func resize(s []float64, n int) []float64 {
+	if cap(s) < n {
+		return make([]float64, n)
+	}
+	return s[:n]
+}
