@@ -117,8 +117,8 @@ type Contract struct {
 	Length, Hop time.Duration
 	// SpanMin and SpanMax bound the length of what is really covered, by where t lies between two steps.
 	SpanMin, SpanMax time.Duration
-	// EdgeError bounds how much older than t-Length an event can be and still count (less than this, always more than
-	// nothing is missed: no event inside (t-Length, t] is ever left out).
+	// EdgeError bounds how much older than t-Length an event can be and still count: by less than this. None of
+	// (t-Length, t] is ever left out.
 	EdgeError time.Duration
 	// HeadError bounds how much newer than t an event can be and still count: it is in t's second.
 	HeadError time.Duration
@@ -135,18 +135,22 @@ func (w Window) Contract() Contract {
 
 // String gives the contract as one sentence.
 func (c Contract) String() string {
-	return fmt.Sprintf("%s: every event of the %s up to the end of t's second, and some up to %s older (hop %s, true span %s to %s)",
-		c.Window, short(c.Length), short(c.EdgeError), short(c.Hop), short(c.SpanMin), short(c.SpanMax))
+	return fmt.Sprintf("%s: from t-%s, rounded down to a multiple of %s, to the end of t's second; spans %s to %s",
+		c.Window, c.Window, short(c.Hop), short(c.SpanMin), short(c.SpanMax))
 }
 
-// short writes a duration without its zero parts: 24h30m, not 24h30m0s.
+// short writes a duration without its zero parts, and in days from two days on: 24h30m, 7d4h.
 func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
+	days := ""
+	if d >= 48*time.Hour {
+		days = fmt.Sprintf("%dd", d/(24*time.Hour))
+		d %= 24 * time.Hour
 	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
+	s := days + d.String()
+	for _, zero := range []string{"m0s", "h0m", "d0s"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
 	}
 	return s
 }

@@ -1,0 +1,224 @@
+package tiles_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pitboss/features/tiles"
+)
+
+// goldenState is a state that never changes, built in a way that anyone can follow.
+type goldenState struct {
+	name   string
+	spec   tiles.Spec
+	newest int64
+	add    func(s *tiles.State, l *tiles.Layout)
+}
+
+func goldenStates() []goldenState {
+	base, _ := parseTime("20T12:00:00")
+	all := tiles.Windows(tiles.AllWindows()...)
+	full := tiles.Spec{Windows: all, Sums: 2, Distincts: 2, Last: true, Raw: 4}
+	every := func(n int, step time.Duration, value, games int64) func(s *tiles.State, l *tiles.Layout) {
+		return func(s *tiles.State, l *tiles.Layout) {
+			for i := range int64(n) {
+				at := base - i*step.Microseconds()
+				c := tiles.Contribution{At: at, ID: uint32(i) * 2654435761, Values: []int64{value, -i}}
+				c.Categories = []uint64{0x9e3779b97f4a7c15 * uint64(1+i%games), uint64(i % 2)}
+				s.Add(l, &c, base-graceMicros)
+			}
+		}
+	}
+	return []goldenState{
+		{"empty", full, base, func(*tiles.State, *tiles.Layout) {}},
+		{"one", full, base, every(1, time.Second, 250, 1)},
+		{"session", full, base, every(120, 3*time.Second, 250, 5)},
+		{"month", full, base, every(1000, 41*time.Minute, -1234567, 40)},
+		{"wide", full, base, every(9, 500*time.Millisecond, 1<<62, 3)},
+		{"capped", full, base, every(300, 7*time.Second, 1, 300)},
+		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
+		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
+	}
+}
+
+func (g *goldenState) build(t *testing.T) (*tiles.Layout, *tiles.State) {
+	t.Helper()
+	l, err := tiles.NewLayout(g.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &tiles.State{}
+	g.add(s, l)
+	s.Compact(l, g.newest-graceMicros)
+	return l, s
+}
+
+func readAll(l *tiles.Layout, s *tiles.State, at, horizon int64) result {
+	var r tiles.Reading
+	s.Read(l, at, horizon, nil, nil, &r)
+	return resultOf(l.Spec(), &r)
+}
+
+// TestGoldenFiles holds the format: bytes that an earlier build wrote are read, and mean what they meant.
+func TestGoldenFiles(t *testing.T) {
+	for _, g := range goldenStates() {
+		t.Run(g.name, func(t *testing.T) {
+			l, s := g.build(t)
+			file := filepath.Join("testdata", "golden", g.name+".hex")
+			got := hex.EncodeToString(s.AppendBinary(l, nil))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(lines(got)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.ReplaceAll(string(text), "\n", "")
+			if got != want {
+				t.Errorf("encoded\n%s\nwant\n%s", got, want)
+			}
+			data, err := hex.DecodeString(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var back tiles.State
+			if err := back.DecodeBinary(l, data); err != nil {
+				t.Fatalf("cannot decode the golden file: %v", err)
+			}
+			horizon := g.newest - graceMicros
+			for _, at := range []int64{g.newest, horizon, horizon - 1e8, g.newest + 3*86400e6} {
+				if diff := cmp.Diff(readAll(l, s, at, horizon), readAll(l, &back, at, horizon)); diff != "" {
+					t.Errorf("reading at %d (-built +decoded):\n%s", at, diff)
+				}
+			}
+		})
+	}
+}
+
+// lines breaks hex into lines that a diff can show.
+func lines(text string) string {
+	var b strings.Builder
+	for len(text) > 100 {
+		b.WriteString(text[:100] + "\n")
+		text = text[100:]
+	}
+	return b.String() + text + "\n"
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	g := goldenStates()[2]
+	l, s := g.build(t)
+	good := s.AppendBinary(l, nil)
+	other, err := tiles.NewLayout(tiles.Spec{Windows: tiles.Windows(tiles.W1h), Sums: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(name string, l *tiles.Layout, data []byte, want error) {
+		t.Helper()
+		back := s.Clone()
+		if err := back.DecodeBinary(l, data); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", name, err, want)
+		}
+		if r := readAll(l, back, g.newest, g.newest-graceMicros); r.Windows[0].Count != 0 {
+			t.Errorf("%s: the state is not empty after an error: %+v", name, r)
+		}
+	}
+	f("no bytes", l, nil, tiles.ErrVersion)
+	f("a newer format", l, append([]byte{2}, good[1:]...), tiles.ErrVersion)
+	f("another layout", other, good, tiles.ErrLayout)
+	f("bytes after the end", l, append(bytes.Clone(good), 0), tiles.ErrCorrupt)
+	f("a section twice", l, append(bytes.Clone(good), good[13:]...), tiles.ErrCorrupt)
+	// The header alone is an empty state; between it and the end, only the end of a section can be one too.
+	ok := 0
+	for n := 1; n < len(good); n++ {
+		var back tiles.State
+		err := back.DecodeBinary(l, good[:n])
+		if err == nil {
+			ok++
+		} else if !errors.Is(err, tiles.ErrCorrupt) && !errors.Is(err, tiles.ErrLayout) {
+			t.Errorf("cut at %d: %v", n, err)
+		}
+	}
+	if ok != 4 {
+		t.Errorf("%d cuts were decoded, want those after the horizon and after three of the four sections", ok)
+	}
+}
+
+// FuzzDecode feeds bytes to the decoder. What it takes is used, and must neither panic nor take more memory than a few
+// times its bytes, and comes out as it went in.
+func FuzzDecode(f *testing.F) {
+	layouts := map[byte]*tiles.Layout{}
+	for i, g := range goldenStates() {
+		l, err := tiles.NewLayout(g.spec)
+		if err != nil {
+			f.Fatal(err)
+		}
+		layouts[byte(i)] = l
+		s := &tiles.State{}
+		g.add(s, l)
+		s.Compact(l, g.newest-graceMicros)
+		f.Add(byte(i), s.AppendBinary(l, nil))
+	}
+	f.Fuzz(func(t *testing.T, which byte, data []byte) {
+		l := layouts[which%byte(len(layouts))]
+		var s tiles.State
+		if err := s.DecodeBinary(l, data); err != nil {
+			return
+		}
+		if got, most := s.MemBytes(), 1024+16*len(data); got > most {
+			t.Errorf("%d bytes decode to %d in memory, want at most %d", len(data), got, most)
+		}
+		encoded := s.AppendBinary(l, nil)
+		var back tiles.State
+		if err := back.DecodeBinary(l, encoded); err != nil {
+			t.Fatalf("%x decodes, but encoded as %x: %v", data, encoded, err)
+		}
+		if again := back.AppendBinary(l, nil); !bytes.Equal(encoded, again) {
+			t.Fatalf("encoded %x, then %x", encoded, again)
+		}
+		use(l, &s)
+	})
+}
+
+// use does with a state what an owner does.
+func use(l *tiles.Layout, s *tiles.State) {
+	spec := l.Spec()
+	c := tiles.Contribution{Values: make([]int64, spec.Sums), Categories: make([]uint64, spec.Distincts)}
+	var r tiles.Reading
+	for _, at := range []int64{0, 1e6, 1_768_910_400_000_000, 1_768_910_401_000_000, 1 << 52, -1 << 63, 1<<63 - 1} {
+		c.At = at
+		s.Read(l, at, at-graceMicros, &c, nil, &r)
+		s.Read(l, at, at-graceMicros, nil, &c, &r)
+		s.Add(l, &c, at)
+		s.Compact(l, at)
+	}
+}
+
+func TestLayoutRefuses(t *testing.T) {
+	hour := tiles.Windows(tiles.W1h)
+	f := func(spec tiles.Spec, want string) {
+		t.Helper()
+		_, err := tiles.NewLayout(spec)
+		if fmt.Sprint(err) != want {
+			t.Errorf("NewLayout(%+v): got %v, want %s", spec, err, want)
+		}
+	}
+	f(tiles.Spec{Windows: 1 << 6}, "window set 0x40 names an unknown window")
+	f(tiles.Spec{Windows: hour, Sums: 17}, "a group can sum at most 16 values, not 17")
+	f(tiles.Spec{Windows: hour, Distincts: 9}, "a group can count at most 8 categories, not 9")
+	f(tiles.Spec{Windows: hour, Raw: 257}, "a group can keep at most 256 raw contributions, not 257")
+	f(tiles.Spec{Sums: 1}, "sums and distinct counts need a window")
+	f(tiles.Spec{}, "a group must keep something: a window, or its first and last times")
+	f(tiles.Spec{Windows: hour, Sums: 16, Distincts: 8, Raw: 256}, "<nil>")
+}

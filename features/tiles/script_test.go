@@ -1,0 +1,332 @@
+package tiles_test
+
+import (
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pitboss/features/tiles"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they want")
+
+// TestScripts runs testdata/script/*.txt: the semantics of windows as text. Lines that begin with ">" are what the line
+// before them gives; -rewrite writes them anew.
+//
+//	spec windows=1m,24h sums=stake distincts=game last raw=2
+//	                        what the group keeps: windows, names of summed values and of counted categories
+//	add b1 02T12:00:00.5 stake=100 game=slots
+//	                        an event of the group by a name, on the second of January 2026
+//	fill 300 02T12:00:00 1s game
+//	                        so many events, a step apart, each with a category of its own
+//	entity 02T12:30:00      the entity had an event of another group
+//	compact                 merge what may be merged; never changes what a read gives
+//	recode                  write the state and read it back; the same
+//	read 02T12:00:01        evaluate all windows
+//	read 02T12:00:01 with b2 02T12:00:01 stake=5
+//	                        the same with an event that is not added
+//	read 02T12:00:01 without b1
+//	                        the same without an event that is inside
+//	describe                what each window covers
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runScript(t, file) })
+	}
+}
+
+func runScript(t *testing.T, file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{}
+	var out strings.Builder
+	for i, line := range strings.Split(strings.TrimRight(string(data), "\n"), "\n") {
+		if strings.HasPrefix(line, ">") {
+			continue
+		}
+		out.WriteString(line + "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		answer, err := s.run(strings.Fields(line))
+		if err != nil {
+			t.Fatalf("%s:%d: %s: %v", file, i+1, line, err)
+		}
+		for _, a := range answer {
+			out.WriteString(strings.TrimRight("> "+a, " ") + "\n")
+		}
+	}
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(data), out.String()); diff != "" {
+		t.Errorf("%s (-file +got):\n%s", file, diff)
+	}
+}
+
+// script is the state of a running script.
+type script struct {
+	layout  *tiles.Layout
+	state   tiles.State
+	newest  int64
+	named   map[string]tiles.Contribution
+	sums    []string
+	cats    []string
+	reading tiles.Reading
+}
+
+func (s *script) run(words []string) ([]string, error) {
+	if words[0] != "spec" && s.layout == nil {
+		return nil, fmt.Errorf("a script begins with spec")
+	}
+	switch args := words[1:]; words[0] {
+	case "spec":
+		return nil, s.spec(args)
+	case "add":
+		return s.add(args)
+	case "fill":
+		return nil, s.fill(args)
+	case "entity":
+		at, err := parseTime(args[0])
+		s.newest = max(s.newest, at)
+		return nil, err
+	case "compact":
+		s.state.Compact(s.layout, s.newest-graceMicros)
+		return nil, nil
+	case "recode":
+		data := s.state.AppendBinary(s.layout, nil)
+		return nil, s.state.DecodeBinary(s.layout, data)
+	case "read":
+		return s.read(args)
+	case "describe":
+		return s.describe(), nil
+	}
+	return nil, fmt.Errorf("unknown command")
+}
+
+func (s *script) spec(args []string) error {
+	*s = script{named: map[string]tiles.Contribution{}}
+	spec := tiles.Spec{}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		switch key {
+		case "windows":
+			for _, name := range strings.Split(value, ",") {
+				w, err := tiles.ParseWindow(name)
+				if err != nil {
+					return err
+				}
+				spec.Windows |= tiles.Windows(w)
+			}
+		case "sums":
+			s.sums = strings.Split(value, ",")
+		case "distincts":
+			s.cats = strings.Split(value, ",")
+		case "last":
+			spec.Last = true
+		case "raw":
+			spec.Raw, _ = strconv.Atoi(value)
+		default:
+			return fmt.Errorf("unknown %q", key)
+		}
+	}
+	spec.Sums, spec.Distincts = len(s.sums), len(s.cats)
+	layout, err := tiles.NewLayout(spec)
+	s.layout = layout
+	return err
+}
+
+// event reads: name time key=value ...
+func (s *script) event(args []string) (tiles.Contribution, error) {
+	at, err := parseTime(args[1])
+	if err != nil {
+		return tiles.Contribution{}, err
+	}
+	c := tiles.Contribution{
+		At: at, ID: uint32(len(s.named) + 1), Values: make([]int64, len(s.sums)), Categories: make([]uint64, len(s.cats)),
+	}
+	for _, arg := range args[2:] {
+		key, value, _ := strings.Cut(arg, "=")
+		known := false
+		for i, name := range s.sums {
+			if name == key {
+				known = true
+				if c.Values[i], err = strconv.ParseInt(value, 10, 64); err != nil {
+					return c, err
+				}
+			}
+		}
+		for i, name := range s.cats {
+			if name == key {
+				known = true
+				c.Categories[i] = hashOf(value)
+			}
+		}
+		if !known {
+			return c, fmt.Errorf("unknown column %q", key)
+		}
+	}
+	s.named[args[0]] = c
+	return c, nil
+}
+
+func (s *script) add(args []string) ([]string, error) {
+	c, err := s.event(args)
+	if err != nil {
+		return nil, err
+	}
+	switch s.put(&c) {
+	case tiles.TooOld:
+		return []string{"too old"}, nil
+	case tiles.OutOfRange:
+		return []string{"out of range"}, nil
+	}
+	return nil, nil
+}
+
+func (s *script) put(c *tiles.Contribution) tiles.Placement {
+	s.newest = max(s.newest, c.At)
+	return s.state.Add(s.layout, c, s.newest-graceMicros)
+}
+
+func (s *script) fill(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	at, err := parseTime(args[1])
+	if err != nil {
+		return err
+	}
+	step, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		name := fmt.Sprintf("fill%d", i)
+		c, err := s.event([]string{name, formatTime(at + int64(i)*step.Microseconds()), args[3] + "=" + name})
+		if err != nil {
+			return err
+		}
+		s.put(&c)
+	}
+	return nil
+}
+
+func (s *script) read(args []string) ([]string, error) {
+	at, err := parseTime(args[0])
+	if err != nil {
+		return nil, err
+	}
+	var plus, minus *tiles.Contribution
+	if len(args) > 1 {
+		var c tiles.Contribution
+		switch args[1] {
+		case "with":
+			if c, err = s.event(args[2:]); err != nil {
+				return nil, err
+			}
+			plus = &c
+		case "without":
+			c = s.named[args[2]]
+			minus = &c
+		default:
+			return nil, fmt.Errorf("unknown %q", args[1])
+		}
+	}
+	s.state.Read(s.layout, at, s.newest-graceMicros, plus, minus, &s.reading)
+	return s.lines(), nil
+}
+
+func (s *script) lines() []string {
+	r, spec := &s.reading, s.layout.Spec()
+	var lines []string
+	if r.Flags&tiles.Late != 0 {
+		lines = append(lines, "late")
+	}
+	for _, w := range spec.Windows.List() {
+		line := fmt.Sprintf("%-3s count %d", w, r.Count(w))
+		for i, name := range s.sums {
+			line += fmt.Sprintf(", %s %s", name, bigOf(r.Sum(w, i)))
+		}
+		for i, name := range s.cats {
+			n, flags := r.Distinct(w, i)
+			line += fmt.Sprintf(", %ss %d%s", name, n, flagText(flags))
+		}
+		lines = append(lines, line)
+	}
+	if spec.Last {
+		last, lastFlags := r.Last()
+		first, firstFlags := r.First()
+		lines = append(lines, fmt.Sprintf("first %s%s, last %s%s",
+			formatTime(first), flagText(firstFlags), formatTime(last), flagText(lastFlags)))
+	}
+	return lines
+}
+
+func (s *script) describe() []string {
+	var lines []string
+	for _, w := range s.layout.Spec().Windows.List() {
+		lines = append(lines, w.Contract().String())
+	}
+	return lines
+}
+
+func flagText(f tiles.Flags) string {
+	text := ""
+	if f&tiles.Capped != 0 {
+		text += " (capped)"
+	}
+	if f&tiles.CorrectionMissed != 0 {
+		text += " (correction missed)"
+	}
+	return text
+}
+
+func hashOf(text string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return h.Sum64()
+}
+
+// Times are written as the day of January 2026, which may be beyond its end, and the time of day.
+var january = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func parseTime(text string) (int64, error) {
+	day, clock, ok := strings.Cut(text, "T")
+	d, err := strconv.Atoi(day)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("time %q is not like 02T12:00:00.5", text)
+	}
+	of, err := time.Parse("15:04:05.999999", clock)
+	if err != nil {
+		return 0, err
+	}
+	midnight := time.Date(of.Year(), of.Month(), of.Day(), 0, 0, 0, 0, time.UTC)
+	return january.AddDate(0, 0, d-1).Add(of.Sub(midnight)).UnixMicro(), nil
+}
+
+func formatTime(at int64) string {
+	if at == tiles.NoTime {
+		return "never"
+	}
+	t := time.UnixMicro(at).UTC()
+	day := int(t.Sub(january)/(24*time.Hour)) + 1
+	return fmt.Sprintf("%02dT%s", day, t.Format("15:04:05.999999"))
+}
