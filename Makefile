@@ -17,9 +17,9 @@ SEED ?= $(shell git rev-list --count HEAD 2>/dev/null || echo 1)
 export PITBOSS_SEED := $(SEED)
 
 # Packages that start goroutines, in their code or in their tests: those that the race detector has to see.
-racing = $(shell grep -rlE --include='*.go' --exclude-dir=.cache --exclude-dir=tools '(^|[[:space:]])go (func|[A-Za-z_.]+\()|\.Go\(' . | xargs -r -n1 dirname | sort -u)
+racing = $(shell scripts/packages-with.sh goroutines)
 # Packages whose tests talk to a real Kafka when PITBOSS_KAFKA names one.
-with_kafka = $(shell grep -rlE --include='*_test.go' --exclude-dir=.cache 'PITBOSS_KAFKA' . | xargs -r -n1 dirname | sort -u)
+with_kafka = $(shell scripts/packages-with.sh kafka)
 
 .PHONY: help
 help: ## This list.
@@ -37,6 +37,7 @@ test: ## All tests that need Go alone.
 
 .PHONY: race
 race: ## The tests of every package with goroutines, under the race detector (needs a C compiler).
+	@[ -n "$(racing)" ] || { echo "no package starts goroutines"; exit 1; }
 	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 15m $(racing)
 
 .PHONY: cover

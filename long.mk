@@ -3,6 +3,7 @@
 # test that reads them prints both:
 #   PITBOSS_SEED    where its randomness starts (make sets it from SEED)
 #   PITBOSS_ROUNDS  how many rounds it runs; each test has a small default for go test ./...
+# A job without its rules here makes long and long-slice fail: nothing passes by being left out.
 # By name: TestCrash... kills (a process, a disk, a broker) and compares; TestProperty... holds a law on random input.
 JOBS := crash property demo-replay
 
@@ -14,10 +15,8 @@ long-slice: $(JOBS:%=slice-%) ## A seeded slice of each, as .ci/run does it.
 
 ROUNDS ?= 2000
 SEEDS ?= 50
-# Packages with a test function whose name starts so.
-having = $(shell grep -rlE --include='*_test.go' --exclude-dir=.cache '^func $(1)' . | xargs -r -n1 dirname | sort -u)
-with_crash = $(call having,TestCrash)
-with_property = $(call having,TestProperty)
+with_crash = $(shell scripts/packages-with.sh TestCrash)
+with_property = $(shell scripts/packages-with.sh TestProperty)
 
 # many ROUNDS SEEDS PATTERN PACKAGES: a run for each seed from SEED on. No package is an error, not a success.
 define many

@@ -24,7 +24,8 @@ else
 fi
 if [ "$skipped" -gt 0 ]; then
   echo "skipped:"
-  grep -A3 -E '^[[:space:]]*--- SKIP: ' "$log" | grep -vE '^(=== |--$|[[:space:]]*--- PASS)' | sed 's/^/  /'
+  # The reason stands on the line before.
+  grep -B1 -E '^[[:space:]]*--- SKIP: ' "$log" | grep -vE '^(=== |--$|[[:space:]]*--- PASS)' | sed 's/^/  /'
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 if [ "$result" -ne 0 ]; then echo "gotest: the whole output is in $log" >&2; exit "$result"; fi
