@@ -195,7 +195,8 @@ func (c *Calibration) interpolate(margin float64) float64 {
 	}
 	x0, y0, x1, y1 := c.x[i-1], c.y[i-1], c.x[i], c.y[i]
 	// Halves, so that knots at both ends of the number line do not overflow.
-	share := (margin/2 - x0/2) / (x1/2 - x0/2)
+	left := float64(x0 / 2)
+	share := (float64(margin/2) - left) / (float64(x1/2) - left)
 	return min(max(y0+float64(share*(y1-y0)), y0), y1)
 }
 

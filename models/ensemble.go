@@ -92,9 +92,11 @@ func (m *ensemble) cost() Cost {
 		perNode, perNodeBlock       = 1.2, 6.2
 	)
 	var c Cost
-	c.PredictMicros = (perColumn*float64(len(m.bins.columns)) + perStep*float64(m.walk.steps) + perTree*float64(m.info.Trees)) / 1000
+	columns, steps, trees := float64(len(m.bins.columns)), float64(m.walk.steps), float64(m.info.Trees)
+	c.PredictMicros = (float64(perColumn*columns) + float64(perStep*steps) + float64(perTree*trees)) / 1000
 	if m.shap != nil {
-		c.ExplainMicros = c.PredictMicros + (perNode*float64(m.info.Nodes)+perNodeBlock*float64(m.shap.work))/1000
+		nodes, work := float64(m.info.Nodes), float64(m.shap.work)
+		c.ExplainMicros = c.PredictMicros + (float64(perNode*nodes)+float64(perNodeBlock*work))/1000
 	}
 	return c
 }

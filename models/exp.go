@@ -6,7 +6,8 @@ import "math"
 // behind Go's portable math.Exp, math.Log and math.Log1p. They are repeated here because
 // the math package uses assembly on some machines and lets the compiler fuse multiply and add on
 // others, and a score that is kept in a decision record must have the same bits everywhere. Every
-// product that is added to something is therefore converted explicitly, which forbids fusing.
+// product that is added to something, be it later or in another function, is therefore converted explicitly,
+// which is what forbids fusing: an assignment alone does not.
 //
 // Copyright (C) 1993, 2004 by Sun Microsystems, Inc. All rights reserved. Permission to use, copy,
 // modify, and distribute this software is freely granted, provided that this notice is preserved.
@@ -40,7 +41,7 @@ func exp(x float64) float64 {
 	}
 	k := int(float64(log2e*x) + half)
 	hi := x - float64(float64(k)*ln2Hi)
-	lo := float64(k) * ln2Lo
+	lo := float64(float64(k) * ln2Lo)
 	return expMulti(hi, lo, k)
 }
 
@@ -83,7 +84,7 @@ func log(x float64) float64 {
 	k := float64(ki)
 	s := f / (2 + f)
 	r := logPoly(s * s)
-	hfsq := float64(0.5*f) * f
+	hfsq := float64(float64(0.5*f) * f)
 	return float64(k*ln2Hi) - ((hfsq - (float64(s*(hfsq+r)) + float64(k*ln2Lo))) - f)
 }
 
@@ -143,7 +144,7 @@ func log1p(x float64) float64 {
 func log1pNear(f float64, k int, c float64) float64 {
 	s := f / (2 + f)
 	r := logPoly(s * s)
-	hfsq := float64(0.5*f) * f
+	hfsq := float64(float64(0.5*f) * f)
 	if k == 0 {
 		return f - (hfsq - float64(s*(hfsq+r)))
 	}

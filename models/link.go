@@ -41,16 +41,16 @@ func (l link) apply(margins, scores []float64) {
 func (l link) one(x float64) float64 {
 	switch l.kind {
 	case linkLogistic:
-		return logistic(l.sigmoid * x)
+		return logistic(float64(l.sigmoid * x))
 	case linkExp:
 		return exp(x)
 	case linkLogExp:
 		return log1p(exp(x))
 	case linkSignedSquare:
 		if x < 0 {
-			return -x * x
+			return float64(-x * x)
 		}
-		return x * x
+		return float64(x * x)
 	default:
 		return x
 	}

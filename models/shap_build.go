@@ -126,7 +126,7 @@ func (s *shapBuilder) node(t *tree, v int32, nodes []shapNode, blocks int) {
 		if side == 0 {
 			z = -nodes[s.place[above]].g[1]
 		}
-		s.cover[v] = s.cover[above] * z
+		s.cover[v] = float64(s.cover[above] * z)
 		s.repeats = append(s.repeats, repeatNode{node: s.place[v], above: s.place[above], side: side})
 		n.row = s.own(s.cover[v], blocks)
 	}
