@@ -238,10 +238,11 @@ func random(b []byte) { _, _ = rand.Read(b) }
 
 func (k *keyring) load(partition uint32, master []byte, known uint64) error {
 	head := make([]byte, headerSize)
-	if _, err := k.file.ReadAt(head, 0); err != nil && err != io.EOF {
+	n, err := k.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
 		return ioError("read", k.path, err)
 	}
-	h, err := decodeKeysHeader(head)
+	h, err := decodeKeysHeader(head[:n])
 	if errors.Is(err, ErrFormat) {
 		return fmt.Errorf("cannot read %q: %w", k.path, err)
 	}

@@ -245,15 +245,14 @@ func (j *files) loadFrames(f *segmentFile, size int64, newest bool, st state, re
 	if bad <= st.head {
 		return f.corrupt(f.end, bad, "%v, but the log was safe up to frame %d: restore the file from a copy", why, st.head)
 	}
-	behind, err := examineRest(f, size)
+	behind, err := examineRest(f, size, j.keys.known)
 	if err != nil {
 		return err
 	}
 	switch {
-	case behind.frames == 0:
 	case behind.durable >= bad:
-		return f.corrupt(f.end, bad, "%v, and good frames follow (%d from byte %d on, the first is %d) that prove that it had been "+
-			"fsynced: restore the file from a copy", why, behind.frames, behind.at, behind.first)
+		return f.corrupt(f.end, bad, "%v, and frames follow that prove that it had been fsynced: restore the file from a copy", why)
+	case behind.frames == 0:
 	case !j.cfg.AcceptUnsyncedLoss:
 		e := f.corrupt(f.end, bad, "%v, and good frames follow (%d from byte %d on, the first is %d), none of which proves that it had "+
 			"been fsynced: restore the file from a copy, or, if the machine lost power, accept_unsynced_loss cuts here",

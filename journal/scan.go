@@ -99,12 +99,12 @@ type rest struct {
 	frames  int    // good ones behind the bad one
 	first   uint64 // offset of the first of them
 	at      int64  // and its place
-	durable uint64 // up to here the log had been fsynced, as the best of them proves
+	durable uint64 // up to here the log had been fsynced, as a frame proves; one whose key is lost is a witness too
 }
 
 // examineRest looks for good frames in the rest of a file that begins with a bad one. What makes a frame good is the
 // segment's salt in its checksum, so neither a payload nor a stale block of the disk is taken for one.
-func examineRest(f *segmentFile, size int64) (rest, error) {
+func examineRest(f *segmentFile, size int64, known func(KeyID) bool) (rest, error) {
 	var found rest
 	r := frameReader{file: f}
 	for at := f.end; at+minFrameSize <= size; {
@@ -116,11 +116,13 @@ func examineRest(f *segmentFile, size int64) (rest, error) {
 			at++
 			continue
 		}
-		if found.frames == 0 {
-			found.first, found.at = rec.frame.Pos.Offset, at
-		}
-		found.frames++
 		found.durable = max(found.durable, rec.durable)
+		if rec.frame.KeyID == 0 || known(rec.frame.KeyID) {
+			if found.frames == 0 {
+				found.first, found.at = rec.frame.Pos.Offset, at
+			}
+			found.frames++
+		}
 		at += int64(rec.size)
 	}
 	return found, nil
