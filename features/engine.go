@@ -3,41 +3,125 @@ package features
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
 )
 
-var errNotBuilt = errors.New("not built yet")
-
 // EngineConfig sizes an Engine.
 type EngineConfig struct {
 	// SubjectKind is the kind of entity whose key seals an event's frame; events that name none are sealed with their
 	// tenant's. Default player.
 	SubjectKind string `yaml:"subject_kind"`
-	// MaxEntities bounds the entities kept in memory. Default 1,000,000.
+	// MaxEntities bounds the entities kept in memory. Default 1,000,000. More makes fewer reads of cold entities.
 	MaxEntities int `yaml:"max_entities"`
-	// MaxBytes bounds their memory, in bytes. Default 2 GiB.
+	// MaxBytes bounds their memory, in bytes. Default 2 GiB. Entities that changed since the last checkpoint stay, up to
+	// twice this.
 	MaxBytes int64 `yaml:"max_bytes"`
 	// CheckpointFrames is how many frames a restart may have to read again before a checkpoint is made. Default
-	// 300,000.
+	// 300,000: some seconds of reading. At four times as many, appending waits for the checkpoint.
 	CheckpointFrames int `yaml:"checkpoint_frames"`
 	// CheckpointEvery is the longest time between checkpoints while frames come in. Default 30s.
 	CheckpointEvery time.Duration `yaml:"checkpoint_every"`
+	// RetryEvery is the pause between attempts to recover from a failed write, doubled up to 30 times its length. Default
+	// 100ms.
+	RetryEvery time.Duration `yaml:"retry_every"`
 
 	// Kinds are the entity kinds; needed.
 	Kinds *Kinds `yaml:"-"`
 	// Log gets what an operator must know. Default: nothing is logged.
 	Log *slog.Logger `yaml:"-"`
+	// OnCheckpoint is told each checkpoint's position: frames up to it are in the state. Default: it is the journal's
+	// floor. Give one where others need older frames.
+	OnCheckpoint func(journal.Pos) `yaml:"-"`
 }
 
-// Engine keeps the windows of every entity and reads vectors from them.
-type Engine struct{}
+// DefaultEngineConfig gives the defaults, without Kinds.
+func DefaultEngineConfig() EngineConfig {
+	return EngineConfig{
+		SubjectKind: "player", MaxEntities: 1_000_000, MaxBytes: 2 << 30, CheckpointFrames: 300_000,
+		CheckpointEvery: 30 * time.Second, RetryEvery: 100 * time.Millisecond,
+	}
+}
 
-// Slot is one event's way through the engine: while it is held, nobody else works on the same event or transaction.
-type Slot struct{}
+// Validate says what is wrong with a configuration.
+func (c EngineConfig) Validate() error {
+	switch {
+	case c.Kinds == nil:
+		return errors.New("the engine needs entity kinds")
+	case c.MaxEntities < 1000 || c.MaxEntities > 1<<31:
+		return fmt.Errorf("max_entities: %d is not in 1000 to 2147483648", c.MaxEntities)
+	case c.MaxBytes < 1<<20:
+		return fmt.Errorf("max_bytes: %d is less than 1 MiB", c.MaxBytes)
+	case c.CheckpointFrames < 1:
+		return fmt.Errorf("checkpoint_frames: %d is less than 1", c.CheckpointFrames)
+	case c.CheckpointEvery <= 0:
+		return fmt.Errorf("checkpoint_every: %v must be more than 0", c.CheckpointEvery)
+	case c.RetryEvery <= 0:
+		return fmt.Errorf("retry_every: %v must be more than 0", c.RetryEvery)
+	}
+	if _, ok := c.Kinds.Get(c.SubjectKind); !ok {
+		return fmt.Errorf("subject_kind: %q is not an entity kind", c.SubjectKind)
+	}
+	return nil
+}
+
+// Engine keeps the windows of every entity and reads vectors from them. It is the only writer of its States and of the
+// journal's event frames. All methods may be called by many goroutines at once.
+//
+// Lock order: seq, then an entity's lock; seq, then a dedupe shard's; checkpoints before seq. A cache shard's lock and a
+// slot shard's are taken alone. Nothing reads or writes a file under any of them but checkpoints.
+type Engine struct {
+	cfg     EngineConfig
+	journal journal.Journal
+	states  States
+	plan    *plan
+	log     *slog.Logger
+
+	gate  *gate
+	slots *slots
+	// epoch counts how often the memory was rebuilt: positions compare within one epoch only.
+	epoch atomic.Uint64
+	// cache and dedupe are replaced when the memory is rebuilt.
+	cache  atomic.Pointer[cache]
+	dedupe atomic.Pointer[dedupe]
+
+	seq       sync.Mutex // guards sequencer
+	sequencer sequencer
+
+	checkpoints sync.Mutex // guards checkpoint; held through the making of one and through a recovery
+	checkpoint  checkpoint
+
+	keyMaking sync.Mutex // guards the making of keys; a key's file is written under it
+
+	// behind counts frames since the last checkpoint began.
+	behind atomic.Int64
+	// wake tells Run that there is something to do; checkpointed tells who waits that a checkpoint was made.
+	wake         chan struct{}
+	checkpointed broadcast
+
+	prepareds sync.Pool
+	stats     engineCounters
+}
+
+// sequencer is what changes with each appended frame.
+type sequencer struct {
+	// last is the last frame that is applied.
+	last journal.Pos
+	// newest is the newest event time of all frames.
+	newest int64
+	// offsets are the last Kafka offsets, in the order of their first appearance.
+	offsets kafkaOffsets
+	// received is the newest received_at of all frames.
+	received int64
+	// dirty are the entities that wait for a checkpoint.
+	dirty []*entity
+}
 
 // Known is what the journal already has of an event.
 type Known struct {
@@ -47,91 +131,154 @@ type Known struct {
 	Decision journal.Pos
 }
 
-// Ticket is an appended frame that is not known to be written yet.
-type Ticket struct {
-	// Pos is its position, good until a failed write.
-	Pos journal.Pos
-
-	epoch uint64
+// Slot is one event's way through the engine: while it is held, nobody else works on the same event or transaction. It
+// belongs to one goroutine.
+type Slot struct {
+	engine   *Engine
+	prepared *prepared
+	known    Known
+	epoch    uint64
 }
 
-// IngestItem is an event to be applied, and where it came from if from Kafka.
-type IngestItem struct {
-	Event *Event
-	Kafka *pb.KafkaOffset
+// Admit opens the event's slot, waiting for whoever holds it. Release must follow. ev must not change until then.
+//
+// Errors: ErrConflict (other content under the same event_id), ErrDuplicateTransaction, ErrUnavailable, ErrClosed, what
+// States returns, the context's.
+func (e *Engine) Admit(ctx context.Context, ev *Event) (*Slot, error) {
+	s, err := e.admit(ctx, ev)
+	if err != nil {
+		return nil, err
+	}
+	// What is known must be in the journal before anybody acts on it.
+	if pos := s.known.newest(); !pos.IsZero() {
+		if err := e.written(ctx, Ticket{pos, s.epoch}); err != nil {
+			s.Release()
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
-// IngestResult is the fate of one item.
-type IngestResult struct {
-	// Pos is the frame that holds the event: this one's, or of a duplicate the first one's.
-	Pos journal.Pos
-	// Duplicate says that the same event was applied before.
-	Duplicate bool
-	// Err is ErrConflict or ErrDuplicateTransaction: the event can never be applied.
-	Err error
+func (k Known) newest() journal.Pos {
+	if k.Decision.IsZero() {
+		return k.Event
+	}
+	return k.Decision
 }
 
-// OpenEngine recovers from States and the journal.
-func OpenEngine(ctx context.Context, cfg EngineConfig, j journal.Journal, states States, sets ...*Set) (*Engine, error) {
-	return nil, errNotBuilt
+func (e *Engine) admit(ctx context.Context, ev *Event) (*Slot, error) {
+	// The event's slot is always taken before its transaction's, and nobody holds a transaction's while waiting for an
+	// event's: there is no circle. Waiting happens outside the gate: the holder may need it to finish.
+	if err := e.slots.acquire(ctx, ev.Key); err != nil {
+		return nil, fmt.Errorf("cannot admit event %q: %w", ev.ID, err)
+	}
+	if !ev.Transaction.IsZero() {
+		if err := e.slots.acquire(ctx, ev.Transaction); err != nil {
+			e.slots.release(ev.Key)
+			return nil, fmt.Errorf("cannot admit event %q: %w", ev.ID, err)
+		}
+	}
+	s := &Slot{engine: e}
+	s.prepared, _ = e.prepareds.Get().(*prepared)
+	s.prepared.prepare(e.plan, ev)
+	if err := s.lookUp(); err != nil {
+		s.Release()
+		return nil, err
+	}
+	return s, nil
 }
 
-// Run makes checkpoints, and recovers after a failed write, until ctx ends.
-func (e *Engine) Run(ctx context.Context) error { return errNotBuilt }
+// lookUp finds what is known of the event.
+func (s *Slot) lookUp() error {
+	e, ev := s.engine, s.prepared.ev
+	if err := e.gate.enter(); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	s.epoch = e.epoch.Load()
+	d := e.dedupe.Load()
+	seen, ok, err := d.find(ev.Key)
+	if err != nil {
+		return fmt.Errorf("cannot look event %q up: %w", ev.ID, err)
+	}
+	if ok && !seen.expired(ev) {
+		if seen.Content != [16]byte(ev.Content[:16]) {
+			e.stats.conflicts.Add(1)
+			return fmt.Errorf("event %q: %w", ev.ID, ErrConflict)
+		}
+		s.known = Known{Event: seen.Event, Decision: seen.Decision}
+		return nil
+	}
+	if ev.Transaction.IsZero() {
+		return nil
+	}
+	seen, ok, err = d.find(ev.Transaction)
+	if err != nil {
+		return fmt.Errorf("cannot look the transaction of event %q up: %w", ev.ID, err)
+	}
+	if ok && !seen.expired(ev) {
+		e.stats.transactions.Add(1)
+		return fmt.Errorf("event %q, transaction %q: %w: %x", ev.ID, ev.Msg.GetTransactionId(), ErrDuplicateTransaction, seen.Content)
+	}
+	return nil
+}
 
-// Close makes a last checkpoint.
-func (e *Engine) Close() error { return errNotBuilt }
+const microsPerHour = 3600 * microsPerSecond
 
-// Admit opens the event's slot.
-func (e *Engine) Admit(ctx context.Context, ev *Event) (*Slot, error) { return nil, errNotBuilt }
+// expired says whether the entry is older than what dedupe promises, by the event's own time of receipt: whether
+// States has dropped it yet must not matter.
+func (s *Seen) expired(ev *Event) bool {
+	return floorDiv(ev.ReceivedAt, microsPerHour) > int64(s.Hour)+SeenForHours
+}
 
 // Known says what is recorded of the event already; false where nothing is.
-func (s *Slot) Known() (Known, bool) { return Known{}, false }
+func (s *Slot) Known() (Known, bool) { return s.known, !s.known.Event.IsZero() }
 
 // Release frees the slot. It is always deferred, and may be called more than once.
-func (s *Slot) Release() {}
-
-// Vector reads the set's features for the slot's event into dst.
-func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) error {
-	return errNotBuilt
+func (s *Slot) Release() {
+	p := s.prepared
+	if p == nil {
+		return
+	}
+	ev := p.ev
+	s.prepared = nil
+	p.unpin()
+	s.engine.prepareds.Put(p)
+	if !ev.Transaction.IsZero() {
+		s.engine.slots.release(ev.Transaction)
+	}
+	s.engine.slots.release(ev.Key)
 }
 
-// Commit gives the event's frame a position, applies it and returns when it is written.
-func (e *Engine) Commit(ctx context.Context, s *Slot, frame *pb.EventFrame) (journal.Pos, error) {
-	return journal.Pos{}, errNotBuilt
-}
-
-// Append is Commit without waiting; nothing may be promised before Written.
-func (e *Engine) Append(ctx context.Context, s *Slot, frame *pb.EventFrame) (Ticket, error) {
-	return Ticket{}, errNotBuilt
-}
-
-// Written waits for an appended frame.
-func (e *Engine) Written(ctx context.Context, t Ticket) error { return errNotBuilt }
-
-// Ingest applies a batch in order, with one wait for the journal.
-func (e *Engine) Ingest(ctx context.Context, items []IngestItem) ([]IngestResult, error) {
-	return nil, errNotBuilt
-}
-
-// Advance notes Kafka offsets that no event carries.
-func (e *Engine) Advance(ctx context.Context, offsets []*pb.KafkaOffset) error { return errNotBuilt }
-
-// Offsets are the last Kafka offsets that the journal has, one per topic id and partition.
-func (e *Engine) Offsets() []*pb.KafkaOffset { return nil }
-
-// Record reads a decision by its id.
+// Record reads a decision by its id, which is Event.Key in hex. Errors: ErrNoRecord, ErrRecordErased, what the journal
+// returns.
 func (e *Engine) Record(ctx context.Context, tenant, decisionID string) (*pb.EventFrame, error) {
-	return nil, errNotBuilt
+	key, err := parseEventKey(decisionID)
+	if err != nil {
+		return nil, fmt.Errorf("decision %q: %w", decisionID, ErrNoRecord)
+	}
+	if err := e.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer e.gate.leave()
+	epoch := e.epoch.Load()
+	seen, ok, err := e.dedupe.Load().find(key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look decision %q up: %w", decisionID, err)
+	}
+	if !ok || seen.Decision.IsZero() {
+		return nil, fmt.Errorf("decision %q: %w", decisionID, ErrNoRecord)
+	}
+	if err := e.writtenInside(ctx, Ticket{seen.Decision, epoch}); err != nil {
+		return nil, err
+	}
+	frame, err := e.readEvent(seen.Decision)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read decision %q: %w", decisionID, err)
+	}
+	// Another tenant's decision does not exist.
+	if frame.GetEvent().GetTenant() != tenant || frame.GetDecision() == nil {
+		return nil, fmt.Errorf("decision %q: %w", decisionID, ErrNoRecord)
+	}
+	return frame, nil
 }
-
-// Features reads one entity's features at a time in microseconds; features of other kinds are missing.
-func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set, dst *Vector) error {
-	return errNotBuilt
-}
-
-// EngineStats are figures for metrics.
-type EngineStats struct{}
-
-// Stats reads the figures.
-func (e *Engine) Stats() EngineStats { return EngineStats{} }

@@ -1,0 +1,226 @@
+package features
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"pitboss/features/tiles"
+	"pitboss/journal"
+)
+
+const (
+	cacheShards = 64
+	// slabSize is how many entities are allocated together: the collector sees one object instead of many.
+	slabSize = 256
+	// evictScan is how many entities one insertion looks at for a place; what it does not find the next ones do.
+	evictScan = 32
+)
+
+// entity is one entity in memory. It lies in a slab and is used again for another one after its eviction; a pin keeps
+// it where it is.
+type entity struct {
+	mu sync.Mutex // guards entityState, saved and bytes
+	entityState
+	// saved is the position that States has; the entity is dirty while pos is another.
+	saved journal.Pos
+	// bytes is what the groups were last known to hold.
+	bytes int
+
+	// key and kind are set while the entity is put into its shard and do not change while it is pinned.
+	key  EntityKey
+	kind *kindPlan
+	// pins counts who uses the entity. It rises under the shard's lock only, so that what is 0 under it stays 0.
+	pins atomic.Int32
+	// listed says that the entity waits for a checkpoint. It becomes true only while pinned.
+	listed atomic.Bool
+	// used is the clock's bit; index the entity's place in its shard's clock. Both belong to the shard's lock.
+	used  bool
+	index int
+}
+
+// cache holds the entities in memory. The maps hold numbers, not pointers, so that the collector need not walk them.
+type cache struct {
+	states    States
+	plan      *plan
+	perShard  int
+	bytesMost int64
+	shards    [cacheShards]cacheShard
+
+	entities atomic.Int64
+	bytes    atomic.Int64
+	evicted  atomic.Uint64
+	loaded   atomic.Uint64
+}
+
+type cacheShard struct {
+	mu sync.Mutex // guards all below, and used and index of the entities
+	at map[EntityKey]uint32
+	// slabs hold all entities, by number; free are the numbers of those that hold nothing, hand the clock's.
+	slabs   [][]entity
+	free    []uint32
+	hand    uint32
+	loading map[EntityKey]*loading
+}
+
+// loading is an entity that somebody reads from States; the others wait for it.
+type loading struct {
+	done chan struct{}
+	err  error
+}
+
+// entityBytes is what an entity costs beside its windows: its struct, its place in the map and the slice of groups.
+const entityBytes = 320
+
+func newCache(states States, p *plan, maxEntities int, maxBytes int64) *cache {
+	c := &cache{states: states, plan: p, perShard: max(1, maxEntities/cacheShards), bytesMost: maxBytes}
+	for i := range c.shards {
+		c.shards[i].at = map[EntityKey]uint32{}
+		c.shards[i].loading = map[EntityKey]*loading{}
+	}
+	return c
+}
+
+func (c *cache) shard(key EntityKey) *cacheShard { return &c.shards[key.ID[0]%cacheShards] }
+
+// get pins an entity, reading it from States where it is not in memory. It is unpinned by unpin.
+func (c *cache) get(ctx context.Context, key EntityKey, kind *kindPlan) (*entity, error) {
+	s := c.shard(key)
+	for {
+		s.mu.Lock()
+		if i, ok := s.at[key]; ok {
+			e := s.entity(i)
+			e.pins.Add(1)
+			e.used = true
+			s.mu.Unlock()
+			return e, nil
+		}
+		if l, ok := s.loading[key]; ok {
+			s.mu.Unlock()
+			select {
+			case <-l.done:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			if l.err != nil {
+				return nil, l.err
+			}
+			continue
+		}
+		l := &loading{done: make(chan struct{})}
+		s.loading[key] = l
+		s.mu.Unlock()
+		return c.load(s, key, kind, l)
+	}
+}
+
+// load reads an entity outside any lock and puts it into its shard, pinned.
+func (c *cache) load(s *cacheShard, key EntityKey, kind *kindPlan, l *loading) (*entity, error) {
+	state, err := c.read(key, kind)
+	bytes := entityBytes + state.memBytes()
+	s.mu.Lock()
+	delete(s.loading, key)
+	var e *entity
+	if err == nil {
+		c.evict(s)
+		e = s.place()
+		e.entityState, e.saved, e.bytes = state, state.pos, bytes
+		e.key, e.kind, e.used = key, kind, true
+		e.pins.Store(1)
+		e.listed.Store(false)
+		s.at[key] = uint32(e.index)
+		c.entities.Add(1)
+		c.bytes.Add(int64(bytes))
+		c.loaded.Add(1)
+	}
+	s.mu.Unlock()
+	l.err = err
+	close(l.done)
+	return e, err
+}
+
+func (c *cache) read(key EntityKey, kind *kindPlan) (entityState, error) {
+	state := kind.newState()
+	blob, ok, err := c.states.Get(key, nil)
+	if err != nil {
+		return state, fmt.Errorf("cannot read %s %x: %w", kind.kind.Name, key.ID, err)
+	}
+	if ok {
+		if err := kind.decodeState(blob, &state); err != nil {
+			return state, fmt.Errorf("cannot read %s %x: %w", kind.kind.Name, key.ID, err)
+		}
+	}
+	return state, nil
+}
+
+func (e *entity) unpin() { e.pins.Add(-1) }
+
+func (s *entityState) memBytes() int {
+	n := 0
+	for i := range s.groups {
+		n += s.groups[i].MemBytes()
+	}
+	return n
+}
+
+func (s *cacheShard) entity(i uint32) *entity { return &s.slabs[i/slabSize][i%slabSize] }
+
+// place gives an entity that holds nothing.
+func (s *cacheShard) place() *entity {
+	if len(s.free) == 0 {
+		first := uint32(len(s.slabs) * slabSize)
+		s.slabs = append(s.slabs, make([]entity, slabSize))
+		for i := uint32(slabSize); i > 0; i-- {
+			s.free = append(s.free, first+i-1)
+		}
+	}
+	i := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	e := s.entity(i)
+	e.index = int(i)
+	return e
+}
+
+// evict makes room where the shard is full: clean entities that nobody uses and nobody used since the clock's hand was
+// there last. Dirty ones stay until a checkpoint has them, so a shard may be over its bound for a while; throttle keeps
+// that bounded too.
+func (c *cache) evict(s *cacheShard) {
+	total := uint32(len(s.slabs) * slabSize)
+	for range evictScan {
+		if total == 0 || len(s.at) < c.perShard && c.bytes.Load() < c.bytesMost {
+			return
+		}
+		s.hand = (s.hand + 1) % total
+		e := s.entity(s.hand)
+		if e.kind == nil || e.pins.Load() != 0 || e.listed.Load() {
+			continue
+		}
+		if e.used {
+			e.used = false
+			continue
+		}
+		c.remove(s, e)
+	}
+}
+
+// remove takes an entity out of its shard, whose lock the caller holds. Nobody has it pinned.
+func (c *cache) remove(s *cacheShard, e *entity) {
+	delete(s.at, e.key)
+	s.free = append(s.free, uint32(e.index))
+	c.entities.Add(-1)
+	c.bytes.Add(-int64(e.bytes))
+	c.evicted.Add(1)
+	e.kind, e.entityState, e.saved, e.bytes = nil, entityState{}, journal.Pos{}, 0
+}
+
+// add applies a contribution; the caller holds the entity's lock.
+func (c *cache) add(e *entity, slot int, contribution *tiles.Contribution) {
+	g := &e.groups[slot]
+	before := g.MemBytes()
+	g.Add(e.kind.groups[slot].layout, contribution, horizon(e.newest))
+	if n := g.MemBytes() - before; n != 0 {
+		e.bytes += n
+		c.bytes.Add(int64(n))
+	}
+}

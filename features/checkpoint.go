@@ -1,0 +1,305 @@
+package features
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// The names of the engine's values in States.
+const (
+	metaCheckpoint = "checkpoint"
+	metaPlan       = "plan"
+	// metaHigh is the highest position that any entity in States may have.
+	metaHigh = "high"
+)
+
+// checkpoint says that all frames up to pos are in States: recovery reads the journal from there.
+type checkpoint struct {
+	pos     journal.Pos
+	newest  int64
+	offsets []*pb.KafkaOffset
+	// at is when it was made, a reading of this process's clock; it is not stored.
+	at time.Time
+}
+
+const checkpointFormat = 1
+
+func (c *checkpoint) encode() ([]byte, error) {
+	b := binary.AppendUvarint([]byte{checkpointFormat}, uint64(c.pos.Partition))
+	b = binary.AppendUvarint(b, c.pos.Offset)
+	b = binary.AppendVarint(b, c.newest)
+	offsets, err := proto.MarshalOptions{Deterministic: true}.Marshal(&pb.OffsetAdvance{Offsets: c.offsets})
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode a checkpoint: %w", err)
+	}
+	b = binary.AppendUvarint(b, uint64(len(offsets)))
+	return append(b, offsets...), nil
+}
+
+func decodeCheckpoint(data []byte) (checkpoint, error) {
+	if data == nil {
+		return checkpoint{}, nil
+	}
+	r := blobReader{rest: data}
+	r.format(checkpointFormat)
+	c := checkpoint{pos: r.pos(), newest: r.varint()}
+	var offsets pb.OffsetAdvance
+	if err := proto.Unmarshal(r.bytes(), &offsets); err != nil {
+		r.fail("offsets: " + err.Error())
+	}
+	c.offsets = offsets.GetOffsets()
+	return c, r.end()
+}
+
+// The size of one write of entities.
+const (
+	putEntities = 1024
+	putBytes    = 1 << 20
+)
+
+// Checkpoint writes what changed since the last one into States, so that a restart reads the journal from here. Run does
+// it by itself.
+func (e *Engine) Checkpoint(ctx context.Context) error {
+	// The lock comes before the gate: a recovery holds it while it waits for the gate.
+	e.checkpoints.Lock()
+	defer e.checkpoints.Unlock()
+	if err := e.gate.enter(); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	return e.makeCheckpoint(ctx)
+}
+
+// makeCheckpoint runs while others apply. Its position is taken first; what it then writes is each entity as it is when
+// its turn comes, with its own position, which may be beyond. Recovery skips, for each entity, what is inside already.
+func (e *Engine) makeCheckpoint(ctx context.Context) (err error) {
+	e.seq.Lock()
+	next := checkpoint{pos: e.sequencer.last, newest: e.sequencer.newest, offsets: e.sequencer.offsets.copies()}
+	dirty := e.sequencer.dirty
+	e.sequencer.dirty = nil
+	behind := e.behind.Swap(0)
+	e.dedupe.Load().rotate()
+	e.seq.Unlock()
+	next.at = time.Now()
+	if next.pos == e.checkpoint.pos && len(dirty) == 0 {
+		e.checkpoint.at = next.at
+		return nil
+	}
+	written := 0
+	defer func() {
+		if err != nil {
+			e.relist(dirty[written:])
+			e.behind.Add(behind)
+			e.stats.checkpointErrors.Add(1)
+		}
+	}()
+	// The state is never ahead of what the journal keeps, whatever dies.
+	if err := e.journal.Sync(ctx); err != nil {
+		return fmt.Errorf("cannot make a checkpoint: %w", e.notWritten(err))
+	}
+	for written < len(dirty) {
+		n, err := e.putEntities(ctx, dirty[written:])
+		if err != nil {
+			return fmt.Errorf("cannot make a checkpoint: %w", err)
+		}
+		written += n
+	}
+	d := e.dedupe.Load()
+	if err := d.waiting(ctx, func(batch []Noted) error { return e.states.Note(ctx, batch) }); err != nil {
+		return fmt.Errorf("cannot write the dedupe index: %w", err)
+	}
+	if err := e.putCheckpoint(next); err != nil {
+		return err
+	}
+	d.drop()
+	e.checkpoint = next
+	e.stats.checkpoints.Add(1)
+	e.stats.checkpointOffset.Store(next.pos.Offset)
+	e.stats.checkpointAt.Store(next.at.UnixMicro())
+	e.checkpointed.fire()
+	e.onCheckpoint(next.pos)
+	return nil
+}
+
+// putCheckpoint writes the record, after all that it stands for is safe.
+func (e *Engine) putCheckpoint(c checkpoint) error {
+	if err := e.states.Sync(); err != nil {
+		return fmt.Errorf("cannot sync the state: %w", err)
+	}
+	data, err := c.encode()
+	if err != nil {
+		return err
+	}
+	if err := e.states.PutMeta(metaCheckpoint, data); err != nil {
+		return fmt.Errorf("cannot write a checkpoint: %w", err)
+	}
+	if err := e.states.Sync(); err != nil {
+		return fmt.Errorf("cannot sync the state: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) onCheckpoint(pos journal.Pos) {
+	if e.cfg.OnCheckpoint != nil {
+		e.cfg.OnCheckpoint(pos)
+		return
+	}
+	e.journal.SetFloor(pos.Next())
+}
+
+// putEntities writes the first entities of a list and says how many.
+func (e *Engine) putEntities(ctx context.Context, list []*entity) (int, error) {
+	list = list[:min(len(list), putEntities)]
+	c := e.cache.Load()
+	puts := make([]StatePut, 0, len(list))
+	ends := make([]int, 0, len(list))
+	var arena []byte
+	var high journal.Pos
+	for _, entity := range list {
+		if len(arena) > putBytes {
+			break
+		}
+		entity.mu.Lock()
+		arena = entity.kind.appendState(arena, &entity.entityState)
+		puts = append(puts, StatePut{Key: entity.key, Old: entity.saved, New: entity.pos})
+		c.measure(entity)
+		entity.mu.Unlock()
+		ends = append(ends, len(arena))
+		if last := puts[len(puts)-1].New; high.Less(last) {
+			high = last
+		}
+	}
+	start := 0
+	for i := range puts {
+		puts[i].Blob = arena[start:ends[i]:ends[i]]
+		start = ends[i]
+	}
+	if err := e.putSafely(ctx, puts, high); err != nil {
+		return 0, err
+	}
+	e.settle(list[:len(puts)], puts)
+	return len(puts), nil
+}
+
+// putSafely writes entities once the journal has what is in them.
+func (e *Engine) putSafely(ctx context.Context, puts []StatePut, high journal.Pos) error {
+	if err := e.journal.Durable(ctx, high); err != nil {
+		return e.notWritten(err)
+	}
+	b := binary.AppendUvarint(nil, uint64(high.Partition))
+	if err := e.states.PutMeta(metaHigh, binary.AppendUvarint(b, high.Offset)); err != nil {
+		return err
+	}
+	return e.states.Put(ctx, puts)
+}
+
+// settle makes entities clean, or lists them again where they changed meanwhile.
+func (e *Engine) settle(list []*entity, puts []StatePut) {
+	var again []*entity
+	for i, entity := range list {
+		entity.mu.Lock()
+		entity.saved = puts[i].New
+		if entity.pos == entity.saved {
+			entity.listed.Store(false)
+		} else {
+			again = append(again, entity)
+		}
+		entity.mu.Unlock()
+	}
+	e.relist(again)
+}
+
+func (e *Engine) relist(list []*entity) {
+	if len(list) == 0 {
+		return
+	}
+	e.seq.Lock()
+	e.sequencer.dirty = append(e.sequencer.dirty, list...)
+	e.seq.Unlock()
+}
+
+// measure corrects what the entity is known to hold; the caller holds its lock.
+func (c *cache) measure(e *entity) {
+	n := entityBytes + e.memBytes()
+	c.bytes.Add(int64(n - e.bytes))
+	e.bytes = n
+}
+
+// broadcast tells everybody who waits that something happened.
+type broadcast struct {
+	mu sync.Mutex // guards ch
+	ch chan struct{}
+}
+
+// wait gives a channel that is closed at the next fire.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) fire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
+
+// overloadFactor is how many times its bounds the engine may hold before appending waits for a checkpoint.
+const (
+	overloadFrames = 4
+	overloadBytes  = 2
+)
+
+// overloaded says whether memory grows faster than checkpoints empty it.
+func (e *Engine) overloaded() bool {
+	c := e.cache.Load()
+	return e.behind.Load() > overloadFrames*int64(e.cfg.CheckpointFrames) ||
+		c.bytes.Load() > overloadBytes*e.cfg.MaxBytes || c.entities.Load() > overloadBytes*int64(e.cfg.MaxEntities)
+}
+
+// throttle waits for a checkpoint while the engine is overloaded. It is called outside the gate: the checkpoint may have
+// to wait for a recovery, and that for the gate.
+func (e *Engine) throttle(ctx context.Context) error {
+	for e.overloaded() {
+		made := e.checkpointed.wait()
+		if !e.overloaded() {
+			return nil
+		}
+		e.stats.throttled.Add(1)
+		e.wakeUp()
+		select {
+		case <-made:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: waiting for a checkpoint: %w", ErrUnavailable, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// wakeIfBehind asks for a checkpoint when one is due by the number of frames.
+func (e *Engine) wakeIfBehind() {
+	if e.behind.Load() >= int64(e.cfg.CheckpointFrames) {
+		e.wakeUp()
+	}
+}
+
+func (e *Engine) wakeUp() {
+	select {
+	case e.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}

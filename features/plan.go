@@ -1,0 +1,257 @@
+package features
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"pitboss/features/tiles"
+)
+
+// plan is what an Engine keeps for its feature sets: the union of their groups, by entity kind. It is immutable.
+type plan struct {
+	// kinds has the kinds that have state: those of groups, the subject's and the tenant's (for its key).
+	kinds map[KindID]*kindPlan
+	// subject is the kind whose key seals frames, tenant the one that stands in for it.
+	subject, tenant *kindPlan
+	// bindings say how each set reads, by its hash.
+	bindings map[[32]byte]*binding
+	table    planTable
+}
+
+// kindPlan is what is kept of one kind's entities.
+type kindPlan struct {
+	kind   Kind
+	groups []*planGroup
+	byID   map[uint32]int
+	// byType are the groups that an event of a type can be in; other types are in untyped at most.
+	byType  map[string][]int
+	untyped []int
+}
+
+// planGroup is a group with its place in storage.
+type planGroup struct {
+	*group
+	// id stands for the group in blobs.
+	id uint32
+	// since is the newest event time when the group was added to state that had seen events already: it has seen
+	// everything that happened after, and not all before. 0 says that it has seen everything.
+	since int64
+}
+
+// candidates are the groups of the kind that an event of this type can be in.
+func (k *kindPlan) candidates(eventType string) []int {
+	if list, ok := k.byType[eventType]; ok {
+		return list
+	}
+	return k.untyped
+}
+
+// binding is how one set reads an engine's state.
+type binding struct {
+	set   *Set
+	kinds []kindBinding
+	// windowed has the features that come from groups, for those whose entity an event does not name.
+	windowed []int
+}
+
+type kindBinding struct {
+	kind   *kindPlan
+	groups []groupBinding
+	// features are all that read this kind.
+	features []int
+}
+
+type groupBinding struct {
+	slot  int // in kindPlan.groups
+	group *planGroup
+	reads groupReads
+}
+
+// planTable is the plan's part of the state: which group has which id, and which kind which number.
+type planTable struct {
+	next   uint32
+	groups []planTableGroup
+	kinds  []Kind
+}
+
+type planTableGroup struct {
+	id    uint32
+	hash  [32]byte
+	since int64
+}
+
+const planFormat = 1
+
+func (t *planTable) encode() []byte {
+	b := []byte{planFormat}
+	b = binary.AppendUvarint(b, uint64(t.next))
+	b = binary.AppendUvarint(b, uint64(len(t.groups)))
+	for _, g := range t.groups {
+		b = binary.AppendUvarint(b, uint64(g.id))
+		b = append(b, g.hash[:]...)
+		b = binary.AppendVarint(b, g.since)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.kinds)))
+	for _, k := range t.kinds {
+		b = append(b, byte(k.ID))
+		b = binary.AppendUvarint(b, uint64(len(k.Name)))
+		b = append(b, k.Name...)
+	}
+	return b
+}
+
+func decodePlanTable(data []byte) (planTable, error) {
+	t := planTable{}
+	r := blobReader{rest: data}
+	r.format(planFormat)
+	t.next = uint32(r.uvarint())
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		g := planTableGroup{id: uint32(r.uvarint())}
+		copy(g.hash[:], r.take(32))
+		g.since = r.varint()
+		t.groups = append(t.groups, g)
+	}
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		id := r.take(1)
+		name := r.bytes()
+		if r.err == nil {
+			t.kinds = append(t.kinds, Kind{ID: KindID(id[0]), Name: string(name)})
+		}
+	}
+	return t, r.end()
+}
+
+// take reads n bytes.
+func (r *blobReader) take(n int) []byte {
+	if r.err == nil && len(r.rest) < n {
+		r.fail("cut off")
+	}
+	if r.err != nil {
+		return make([]byte, n)
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+// newPlan makes the plan of sets over what the state has already. Groups that no set has any more lose their id: should
+// they come back, what they kept would lack the events between. New ones start at since.
+func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int64) (*plan, error) {
+	p := &plan{kinds: map[KindID]*kindPlan{}, bindings: map[[32]byte]*binding{}}
+	if err := p.keepKinds(kinds, old); err != nil {
+		return nil, err
+	}
+	subjectKind, ok := kinds.Get(subject)
+	if !ok {
+		return nil, fmt.Errorf("subject_kind %q is not an entity kind", subject)
+	}
+	tenantKind, _ := kinds.Get("tenant")
+	p.subject, p.tenant = p.kindOf(subjectKind), p.kindOf(tenantKind)
+	ids := map[[32]byte]planTableGroup{}
+	for _, g := range old.groups {
+		ids[g.hash] = g
+	}
+	p.table.next = old.next
+	for _, set := range sets {
+		for _, g := range set.groups {
+			p.keep(g, ids, since)
+		}
+	}
+	slices.SortFunc(p.table.groups, func(a, b planTableGroup) int { return int(a.id) - int(b.id) })
+	for _, k := range p.kinds {
+		k.index()
+	}
+	for _, set := range sets {
+		p.bind(set)
+	}
+	return p, nil
+}
+
+// keepKinds refuses kinds whose numbers changed: they are in every key.
+func (p *plan) keepKinds(kinds *Kinds, old planTable) error {
+	names := map[KindID]string{}
+	for _, k := range kinds.All() {
+		names[k.ID] = k.Name
+		p.table.kinds = append(p.table.kinds, Kind{ID: k.ID, Name: k.Name})
+	}
+	for _, k := range old.kinds {
+		if name, ok := names[k.ID]; ok && name != k.Name {
+			return fmt.Errorf("entity kind number %d is %q, and was %q when the state was written: keep configured kinds in their order and add new ones at the end", k.ID, name, k.Name)
+		} else if !ok {
+			return fmt.Errorf("entity kind %q (number %d) is in the state and no longer configured: keep it, state of it is still there", k.Name, k.ID)
+		}
+	}
+	return nil
+}
+
+func (p *plan) kindOf(kind Kind) *kindPlan {
+	k, ok := p.kinds[kind.ID]
+	if !ok {
+		k = &kindPlan{kind: kind, byID: map[uint32]int{}, byType: map[string][]int{}}
+		p.kinds[kind.ID] = k
+	}
+	return k
+}
+
+func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
+	k := p.kindOf(g.kind)
+	if slices.ContainsFunc(k.groups, func(have *planGroup) bool { return have.hash == g.hash }) {
+		return
+	}
+	entry, ok := ids[g.hash]
+	if !ok {
+		p.table.next++
+		entry = planTableGroup{id: p.table.next, hash: g.hash, since: since}
+	}
+	p.table.groups = append(p.table.groups, entry)
+	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since})
+}
+
+// index sorts the groups by id, so that the order does not depend on that of the sets, and finds them by type.
+func (k *kindPlan) index() {
+	slices.SortFunc(k.groups, func(a, b *planGroup) int { return int(a.id) - int(b.id) })
+	for i, g := range k.groups {
+		k.byID[g.id] = i
+		for _, t := range g.types() {
+			k.byType[t] = nil
+		}
+	}
+	for i, g := range k.groups {
+		types := g.types()
+		if types == nil {
+			k.untyped = append(k.untyped, i)
+		}
+		for t := range k.byType {
+			if types == nil || slices.Contains(types, t) {
+				k.byType[t] = append(k.byType[t], i)
+			}
+		}
+	}
+}
+
+func (p *plan) bind(set *Set) {
+	b := &binding{set: set}
+	for i, g := range set.groups {
+		k := p.kinds[g.kind.ID]
+		at := slices.IndexFunc(b.kinds, func(kb kindBinding) bool { return kb.kind == k })
+		if at < 0 {
+			at = len(b.kinds)
+			b.kinds = append(b.kinds, kindBinding{kind: k})
+		}
+		kb := &b.kinds[at]
+		slot := slices.IndexFunc(k.groups, func(have *planGroup) bool { return have.hash == g.hash })
+		kb.groups = append(kb.groups, groupBinding{slot: slot, group: k.groups[slot], reads: set.reads[i]})
+		kb.features = append(kb.features, set.reads[i].include...)
+		kb.features = append(kb.features, set.reads[i].exclude...)
+	}
+	for _, kb := range b.kinds {
+		b.windowed = append(b.windowed, kb.features...)
+	}
+	p.bindings[set.Hash] = b
+}
+
+// newState gives an empty entity of the kind.
+func (k *kindPlan) newState() entityState {
+	return entityState{groups: make([]tiles.State, len(k.groups))}
+}

@@ -1,0 +1,286 @@
+package features
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// pendingSince marks a group whose start is not known yet: the recovery at which it was added did not end.
+const pendingSince = math.MaxInt64
+
+// OpenEngine recovers from States and the journal: it takes the last checkpoint and applies all frames after it. The
+// engine keeps the groups of all sets. What others wrote into the journal is passed over.
+//
+// Groups that are new to a state that has seen events start empty, and say warming_up until a window has passed. A new
+// state over a journal that is still whole is built from all of it.
+//
+// Run must run while the engine is used. The caller closes journal and states, after Close. Errors: ErrStateAhead,
+// ErrStateBehind, ErrStateFormat, ErrStateCorrupt, what the journal and States return.
+func OpenEngine(ctx context.Context, cfg EngineConfig, j journal.Journal, states States, sets ...*Set) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", err)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{cfg: cfg, journal: j, states: states, log: cfg.Log, gate: newGate(), slots: newSlots(), wake: make(chan struct{}, 1)}
+	e.prepareds.New = func() any { return &prepared{} }
+	if err := e.makePlan(sets); err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", err)
+	}
+	e.checkpoints.Lock()
+	defer e.checkpoints.Unlock()
+	if err := e.rebuild(ctx); err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", err)
+	}
+	if err := e.startGroups(); err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", err)
+	}
+	return e, nil
+}
+
+// makePlan gives groups their ids, before anything is written by them.
+func (e *Engine) makePlan(sets []*Set) error {
+	data, err := e.states.Meta(metaPlan)
+	if err != nil {
+		return fmt.Errorf("cannot read the state's plan: %w", err)
+	}
+	var old planTable
+	since := int64(0)
+	if data != nil {
+		if old, err = decodePlanTable(data); err != nil {
+			return fmt.Errorf("cannot read the state's plan: %w", err)
+		}
+		since = pendingSince
+	}
+	if e.plan, err = newPlan(e.cfg.Kinds, e.cfg.SubjectKind, sets, old, since); err != nil {
+		return err
+	}
+	return e.putPlan()
+}
+
+func (e *Engine) putPlan() error {
+	if err := e.states.PutMeta(metaPlan, e.plan.table.encode()); err != nil {
+		return fmt.Errorf("cannot write the state's plan: %w", err)
+	}
+	if err := e.states.Sync(); err != nil {
+		return fmt.Errorf("cannot write the state's plan: %w", err)
+	}
+	return nil
+}
+
+// startGroups notes since when new groups have seen everything: the newest event that there was before them.
+func (e *Engine) startGroups() error {
+	started := false
+	for i := range e.plan.table.groups {
+		if g := &e.plan.table.groups[i]; g.since == pendingSince {
+			g.since = e.sequencer.newest
+			started = true
+		}
+	}
+	for _, k := range e.plan.kinds {
+		for _, g := range k.groups {
+			if g.since == pendingSince {
+				g.since = e.sequencer.newest
+			}
+		}
+	}
+	if !started {
+		return nil
+	}
+	return e.putPlan()
+}
+
+// rebuild makes memory anew from the last checkpoint and the journal. The caller holds checkpoints, and nobody is inside
+// the gate.
+func (e *Engine) rebuild(ctx context.Context) error {
+	data, err := e.states.Meta(metaCheckpoint)
+	if err != nil {
+		return fmt.Errorf("cannot read the checkpoint: %w", err)
+	}
+	c, err := decodeCheckpoint(data)
+	if err != nil {
+		return fmt.Errorf("cannot read the checkpoint: %w", err)
+	}
+	if err := e.checkPositions(c); err != nil {
+		return err
+	}
+	c.at = time.Now()
+	e.checkpoint = c
+	e.seq.Lock()
+	e.cache.Store(newCache(e.states, e.plan, e.cfg.MaxEntities, e.cfg.MaxBytes))
+	e.dedupe.Store(newDedupe(e.states))
+	e.sequencer = sequencer{last: c.pos, newest: c.newest}
+	for _, at := range c.offsets {
+		e.sequencer.offsets.set(at)
+	}
+	e.seq.Unlock()
+	e.behind.Store(0)
+	return e.replay(ctx, c.pos)
+}
+
+// checkPositions refuses a journal that does not go with the state.
+func (e *Engine) checkPositions(c checkpoint) error {
+	data, err := e.states.Meta(metaHigh)
+	if err != nil {
+		return fmt.Errorf("cannot read the state's highest position: %w", err)
+	}
+	high := c.pos
+	if data != nil {
+		r := blobReader{rest: data}
+		if p := r.pos(); high.Less(p) {
+			high = p
+		}
+		if err := r.end(); err != nil {
+			return fmt.Errorf("cannot read the state's highest position: %w", err)
+		}
+	}
+	head, tail := e.journal.Head(), e.journal.Tail()
+	switch {
+	case !high.IsZero() && high.Partition != head.Partition && !head.IsZero():
+		return fmt.Errorf("%w: it was made from partition %d and the journal is partition %d: give each its own directory", ErrStateAhead, high.Partition, head.Partition)
+	case head.Less(high):
+		return fmt.Errorf("%w: it has frames up to %v and the journal ends at %v: bring the journal back that it was made from, or move the state's directory away, to build it anew", ErrStateAhead, high, head)
+	case tail.Offset > c.pos.Offset+1:
+		return fmt.Errorf("%w: it has frames up to %v and the journal starts at %v: bring back the state or the segments that are missing", ErrStateBehind, c.pos, tail)
+	}
+	return nil
+}
+
+// replay applies all frames after a position.
+func (e *Engine) replay(ctx context.Context, after journal.Pos) error {
+	from := journal.Pos{}
+	if !after.IsZero() {
+		from = after.Next()
+	}
+	cursor, err := e.journal.Read(from)
+	if err != nil {
+		return fmt.Errorf("cannot read the journal from %v: %w", from, err)
+	}
+	defer cursor.Close() //nolint:errcheck // it was only read
+	p := &prepared{}
+	for {
+		frame, err := cursor.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the journal after %v: %w", e.sequencer.last, err)
+		}
+		if err := e.replayFrame(ctx, p, frame); err != nil {
+			return fmt.Errorf("cannot apply frame %v again: %w", frame.Pos, err)
+		}
+		if e.behind.Load() >= int64(e.cfg.CheckpointFrames) {
+			if err := e.makeCheckpoint(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (e *Engine) replayFrame(ctx context.Context, p *prepared, f journal.Frame) error {
+	e.stats.replayed.Add(1)
+	switch {
+	case f.Kind == FrameEvent && !f.Erased:
+		return e.replayEvent(ctx, p, f)
+	case f.Kind == FrameOffsets:
+		var advance pb.OffsetAdvance
+		if err := proto.Unmarshal(f.Payload, &advance); err != nil {
+			return fmt.Errorf("cannot decode offsets: %w", err)
+		}
+		e.seq.Lock()
+		e.applyOffsets(f.Pos, advance.GetOffsets())
+		e.seq.Unlock()
+		return nil
+	}
+	// An erased frame is one of a subject whose key was dropped, which happens after a checkpoint beyond it: only a state
+	// that is built anew from an old journal meets one.
+	if f.Erased {
+		e.stats.erased.Add(1)
+	}
+	e.seq.Lock()
+	e.advance(f.Pos)
+	e.seq.Unlock()
+	return nil
+}
+
+func (e *Engine) replayEvent(ctx context.Context, p *prepared, f journal.Frame) error {
+	var frame pb.EventFrame
+	if err := proto.Unmarshal(f.Payload, &frame); err != nil {
+		return fmt.Errorf("cannot decode an event: %w", err)
+	}
+	var ev Event
+	if err := Decode(e.cfg.Kinds, frame.GetEvent(), &ev); err != nil {
+		return fmt.Errorf("cannot decode event %q: %w", frame.GetEvent().GetEventId(), err)
+	}
+	p.prepare(e.plan, &ev)
+	defer p.unpin()
+	if err := p.pin(ctx, e.cache.Load()); err != nil {
+		return err
+	}
+	applied := journal.Pos{}
+	if at := frame.GetAppliedAt(); at != nil {
+		applied = journal.Pos{Partition: at.GetPartition(), Offset: at.GetOffset()}
+	}
+	e.seq.Lock()
+	defer e.seq.Unlock()
+	e.apply(p, f.Pos, f.KeyID, &frame, applied)
+	return nil
+}
+
+// readEvent reads one event frame.
+func (e *Engine) readEvent(pos journal.Pos) (*pb.EventFrame, error) {
+	f, err := e.journal.Get(pos)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read frame %v: %w", pos, err)
+	}
+	if f.Erased {
+		return nil, ErrRecordErased
+	}
+	frame := &pb.EventFrame{}
+	if err := proto.Unmarshal(f.Payload, frame); err != nil {
+		return nil, fmt.Errorf("cannot decode frame %v: %w", pos, err)
+	}
+	return frame, nil
+}
+
+// startRecovery shuts the gate and leaves the rest to Run.
+func (e *Engine) startRecovery(cause error) {
+	if !e.gate.state.CompareAndSwap(gateOpen, gateRecovering) {
+		return
+	}
+	e.stats.recoveries.Add(1)
+	e.log.Error("a journal write failed: nothing is accepted until the journal is usable again", "error", cause)
+	e.wakeUp()
+}
+
+// recover makes the journal usable again and memory what the journal says. What was applied and not written is gone
+// then, as if it had never been.
+func (e *Engine) recover(ctx context.Context) error {
+	e.checkpoints.Lock()
+	defer e.checkpoints.Unlock()
+	// Whoever is inside saw the failure, or will, and leaves.
+	if err := e.gate.wait(ctx); err != nil {
+		return err
+	}
+	if err := e.journal.Recover(ctx); err != nil {
+		return fmt.Errorf("cannot recover the journal: %w", err)
+	}
+	if err := e.rebuild(ctx); err != nil {
+		return err
+	}
+	e.epoch.Add(1)
+	e.gate.state.CompareAndSwap(gateRecovering, gateOpen)
+	e.checkpointed.fire()
+	return nil
+}

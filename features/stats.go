@@ -1,0 +1,58 @@
+package features
+
+import "sync/atomic"
+
+// engineCounters are the engine's figures.
+type engineCounters struct {
+	applied, duplicates, conflicts, transactions     atomic.Uint64
+	vectors, replayed, erased, recoveries, throttled atomic.Uint64
+	checkpoints, checkpointErrors                    atomic.Uint64
+	checkpointOffset                                 atomic.Uint64
+	checkpointAt                                     atomic.Int64
+}
+
+// EngineStats are figures for metrics: counters since opening, and gauges where said.
+type EngineStats struct {
+	// Applied counts events applied by new frames and at recovery; Vectors vectors read.
+	Applied, Vectors uint64
+	// Duplicates counts ingested events that were there before; Conflicts events refused because another one has their
+	// event_id; Transactions those refused because another event has their transaction.
+	Duplicates, Conflicts, Transactions uint64
+	// Replayed counts frames read at recovery; Erased those of them that nobody can read any more.
+	Replayed, Erased uint64
+	// Recoveries counts failed writes of the journal. Throttled counts waits for a checkpoint: States is too slow.
+	Recoveries, Throttled uint64
+	// Recovering is a gauge: nothing is accepted now.
+	Recovering bool
+	// Checkpoints counts those made, CheckpointErrors those that failed and are tried again.
+	Checkpoints, CheckpointErrors uint64
+	// CheckpointOffset is the last one's position and CheckpointAt when it began, microseconds since the Unix epoch; 0
+	// before the first.
+	CheckpointOffset uint64
+	CheckpointAt     int64
+	// Behind is a gauge: frames since the last checkpoint, which a restart reads again.
+	Behind int64
+	// Entities, EntityBytes and Dirty are gauges of the entities in memory, and of those that wait for a checkpoint.
+	Entities, EntityBytes, Dirty int64
+	// Loaded and Evicted count entities that came from States, and that left memory.
+	Loaded, Evicted uint64
+	// DedupeEntries is a gauge of the dedupe index in memory; Slots of the events in work.
+	DedupeEntries, Slots int
+}
+
+// Stats reads the figures.
+func (e *Engine) Stats() EngineStats {
+	c := e.cache.Load()
+	e.seq.Lock()
+	dirty := len(e.sequencer.dirty)
+	e.seq.Unlock()
+	s := &e.stats
+	return EngineStats{
+		Applied: s.applied.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
+		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(),
+		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
+		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
+		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: int64(dirty),
+		Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),
+	}
+}

@@ -1,0 +1,279 @@
+package features
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"pitboss/features/tiles"
+	"pitboss/journal"
+)
+
+const microsPerSecond = 1_000_000
+
+// Vector reads the set's features for the slot's event at its occurred_at. All entities are read in one pass, each
+// under its own lock, and the event is combined on the fly where it is not inside them yet. It applies nothing. dst is
+// overwritten and its slices are used again: a vector from memory then allocates nothing.
+//
+// Errors: ErrUnknownSet, ErrUnavailable (also where the state was rebuilt since Admit), what States returns for an
+// entity that is not in memory, the context's.
+func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) error {
+	b, ok := e.plan.bindings[set.Hash]
+	if !ok {
+		return fmt.Errorf("cannot read a vector of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
+	}
+	if err := e.gate.enter(); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	if s.epoch != e.epoch.Load() {
+		return fmt.Errorf("cannot read a vector: %w: its state was rebuilt", ErrUnavailable)
+	}
+	p := s.prepared
+	if err := p.pin(ctx, e.cache.Load()); err != nil {
+		return err
+	}
+	at := p.ev.OccurredAt
+	dst.reset(len(set.Features), at)
+	dst.Inside = !s.known.Event.IsZero()
+	for i := range b.kinds {
+		kb := &b.kinds[i]
+		if pe := p.entityOf(kb.kind); pe != nil {
+			dst.readEntity(p, pe, kb, set, s.known.Event)
+		}
+	}
+	dst.readOwn(p.ev, set)
+	dst.readSources(p.ev, set)
+	dst.finish(set)
+	e.stats.vectors.Add(1)
+	return nil
+}
+
+// Features reads one entity's features at a time (microseconds), as they stand without any event in flight. Features
+// of other entities, of the event itself and of sources are missing. Errors as Vector's.
+func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set, dst *Vector) error {
+	b, ok := e.plan.bindings[set.Hash]
+	if !ok {
+		return fmt.Errorf("cannot read features of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
+	}
+	if err := e.gate.enter(); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	dst.reset(len(set.Features), at)
+	for i := range b.kinds {
+		kb := &b.kinds[i]
+		if kb.kind.kind.ID != ref.Key.Kind {
+			continue
+		}
+		entity, err := e.cache.Load().get(ctx, ref.Key, kb.kind)
+		if err != nil {
+			return err
+		}
+		p := &prepared{ev: &Event{OccurredAt: at}}
+		dst.readEntity(p, &preparedEntity{index: noEvent, kind: kb.kind, e: entity}, kb, set, journal.Pos{})
+		entity.unpin()
+	}
+	dst.finish(set)
+	return nil
+}
+
+// noEvent is the index of an entity that is read on its own account.
+const noEvent = -1
+
+func (p *prepared) entityOf(kind *kindPlan) *preparedEntity {
+	for i := range p.entities {
+		if p.entities[i].kind == kind {
+			return &p.entities[i]
+		}
+	}
+	return nil
+}
+
+// reset makes every value missing.
+func (v *Vector) reset(n int, at int64) {
+	if cap(v.Values) < n {
+		v.Values, v.Status = make([]float64, n), make([]Status, n)
+	}
+	v.Values, v.Status = v.Values[:n], v.Status[:n]
+	for i := range v.Values {
+		v.Values[i], v.Status[i] = math.NaN(), Missing
+	}
+	v.At, v.Inside, v.Pins, v.Sourced = at, false, v.Pins[:0], v.Sourced[:0]
+}
+
+// readEntity reads all groups of one entity under its lock. known is where the event was applied, zero where it was not.
+func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, set *Set, known journal.Pos) {
+	e := pe.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v.Pins = append(v.Pins, Pin{Entity: max(0, pe.index), Pos: e.pos})
+	// The event is inside the entity iff born(entity) <= pos(event) <= pos(entity). It may be known and not inside: the
+	// entity may have been erased since.
+	inside := !known.IsZero() && !e.pos.Less(known) && !known.Less(e.born)
+	// The windows are read as they would be once the event is applied.
+	newest := e.newest
+	if e.pos.IsZero() || p.ev.OccurredAt > newest && pe.index >= 0 {
+		newest = p.ev.OccurredAt
+	}
+	for i := range kb.groups {
+		gb := &kb.groups[i]
+		c := p.contribution(pe, gb.slot)
+		plus, minus := c, (*tiles.Contribution)(nil)
+		if inside {
+			plus, minus = nil, c
+		}
+		read := func(features []int, plus, minus *tiles.Contribution) {
+			if len(features) == 0 {
+				return
+			}
+			e.groups[gb.slot].Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
+			for _, f := range features {
+				v.take(f, &set.plans[f], gb.group, &p.read)
+			}
+		}
+		read(gb.reads.include, plus, nil)
+		read(gb.reads.exclude, nil, minus)
+	}
+}
+
+// take makes one feature's value out of what was read of its group.
+func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
+	value, status := math.NaN(), Missing
+	flags := r.Flags
+	switch f.agg {
+	case aggCount:
+		value, status = float64(r.Count(f.window)), Present
+	case aggSum:
+		value, status = r.Sum(f.window, f.column).Float64()/float64(f.scale), Present
+	case aggMean:
+		if n := r.Sum(f.window, f.present).Float64(); n > 0 {
+			value, status = r.Sum(f.window, f.column).Float64()/n/float64(f.scale), Present
+		}
+	case aggDistinct:
+		n, more := r.Distinct(f.window, f.column)
+		value, status, flags = float64(n), Present, flags|more
+	case aggTimeSince:
+		last, more := r.Last()
+		flags |= more
+		if last != tiles.NoTime {
+			// What happened in the same second counts as having happened, even where it is the later by less than one.
+			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
+		}
+	}
+	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, flags)
+}
+
+// status gives the worst of what is to be said of a value.
+func (g *planGroup) status(f *feature, at int64, status Status, flags tiles.Flags) Status {
+	switch {
+	case flags&tiles.CorrectionMissed != 0 && status == Present:
+		return CorrectionMissed
+	case flags&tiles.Late != 0:
+		return Late
+	case g.since != 0 && g.warming(f, at, status):
+		return WarmingUp
+	case flags&tiles.Capped != 0 && status == Present:
+		return Capped
+	}
+	return status
+}
+
+// warming says whether the group may lack events that happened before it was there.
+func (g *planGroup) warming(f *feature, at int64, status Status) bool {
+	if f.agg == aggTimeSince {
+		return status == Missing // an event it has seen is newer than any that it has not
+	}
+	return at-f.window.Length().Microseconds()-f.window.Hop().Microseconds() < g.since
+}
+
+// readOwn reads the event's own values.
+func (v *Vector) readOwn(ev *Event, set *Set) {
+	for _, i := range set.own {
+		f := &set.plans[i]
+		switch f.field {
+		case hourOfDay:
+			v.Values[i], v.Status[i] = float64(floorMod(floorDiv(v.At, microsPerSecond*3600), 24)), Present
+			continue
+		case dayOfWeek:
+			// The epoch was a Thursday: 3.
+			v.Values[i], v.Status[i] = float64(floorMod(floorDiv(v.At, microsPerSecond*86400)+3, 7)), Present
+			continue
+		}
+		field, ok := ev.Field(f.field)
+		if !ok {
+			continue
+		}
+		switch field.Type {
+		case FieldInt, FieldBool:
+			v.Values[i], v.Status[i] = float64(field.Int), Present
+		case FieldNumber:
+			v.Values[i], v.Status[i] = field.Number, Present
+		}
+	}
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func floorMod(a, b int64) int64 { return a - floorDiv(a, b)*b }
+
+func (v *Vector) readSources(ev *Event, set *Set) {
+	for _, i := range set.sourced {
+		f := &set.plans[i]
+		value, status, version := f.source.Value(ev, f.key)
+		if status == Missing {
+			value = math.NaN()
+		}
+		v.Values[i], v.Status[i] = value, status
+		v.Sourced = append(v.Sourced, SourcedValue{Source: f.source.Name(), Version: version, Feature: i, Value: value, Status: status})
+	}
+}
+
+// finish makes the values that depend on others: ratios, each after what it reads, with the defaults of both.
+func (v *Vector) finish(set *Set) {
+	for i := range set.plans {
+		if set.plans[i].agg != aggRatio {
+			v.replaceMissing(i, &set.plans[i])
+		}
+	}
+	for _, i := range set.ratios {
+		f := &set.plans[i]
+		num, den := v.Values[f.num], v.Values[f.den]
+		v.Status[i] = worst(v.Status[f.num], v.Status[f.den])
+		if math.IsNaN(num) || math.IsNaN(den) || den == 0 {
+			v.Values[i] = math.NaN()
+			v.Status[i] = worst(v.Status[i], Missing)
+		} else {
+			v.Values[i] = num / den
+		}
+		if math.IsInf(v.Values[i], 0) { // two huge ends of the range: no number to learn from
+			v.Values[i], v.Status[i] = math.NaN(), worst(v.Status[i], Missing)
+		}
+		v.replaceMissing(i, f)
+	}
+}
+
+func (v *Vector) replaceMissing(i int, f *feature) {
+	if !math.IsNaN(v.Values[i]) || math.IsNaN(f.def) {
+		return
+	}
+	v.Values[i] = f.def
+	if v.Status[i] == Missing {
+		v.Status[i] = Default
+	}
+}
+
+// worst gives the status that says more against a value.
+func worst(a, b Status) Status {
+	rank := [...]uint8{Present: 0, Default: 1, Capped: 2, Missing: 3, WarmingUp: 4, Stale: 5, Late: 6, CorrectionMissed: 7}
+	if rank[a] >= rank[b] {
+		return a
+	}
+	return b
+}
