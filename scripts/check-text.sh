@@ -7,9 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bad=false
 # refuse WHY PATTERN: PATTERN is an extended regular expression; written so that it does not match itself.
 refuse() {
-  local found
-  found=$(git grep -nIE --untracked -e "$2" -- . || true)
-  [ -n "$found" ] || return 0
+  local found code=0
+  found=$(git grep -nIE --untracked -e "$2" -- .) || code=$?
+  case $code in
+    0) ;;
+    1) return 0 ;; # nothing found; anything above is a failure of the search
+    *) echo "check-text: git grep failed" >&2; exit 2 ;;
+  esac
   bad=true
   echo "$1:"
   cut -c1-200 <<<"$found" | sed 's/^/  /'
