@@ -148,8 +148,8 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 		row: r.distinct[col*len(l.windows) : (col+1)*len(l.windows)],
 	}
 	fold := uint64(0)
-	if q.raw.foldSec != 0 && q.raw.foldSec >= f.oldest {
-		fold = q.raw.fold[2+col]
+	if q.raw.foldSec >= f.oldest {
+		fold = q.foldedCategory(col)
 	}
 	if len(f.column) >= DistinctCap-1 {
 		f.limit, f.full = oldestMark(f.column, f.oldest, fold, uint32(q.raw.foldSec))
@@ -178,46 +178,50 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 	}
 }
 
-// countRaw counts the categories of the raw contributions that take part, and takes them from the folded ones, which are
-// older. It says whether fold was one of them.
+// countRaw counts the categories of the raw contributions that take part, newest first, and takes them from the folded
+// ones, which are older. It says whether fold was one of them.
 func (f *foldedColumn) countRaw(l *Layout, col int, fold uint64) (takenFold bool) {
 	raw, stride := f.raw.words, l.rawStride()
-	count := func(hash uint64, sec int64) {
-		takenFold = takenFold || hash == fold
-		if at, ok := findCategory(f.column, hash); ok {
-			f.taken[at/64] |= 1 << (at % 64)
-		}
-		if sec >= f.oldest {
-			f.count(l, sec)
-		}
-	}
-	plus := uint64(0)
+	plus, plusAt := uint64(0), f.plusSec*1e6
 	if f.raw.plus && f.plusSec <= f.sec {
 		plus = f.plus.Categories[col]
 	}
-	plusSec := f.plusSec
 	for i := len(raw) - stride; i >= 0; i -= stride {
 		hash := raw[i+2+col]
-		if hash == 0 || !f.takesPart(raw[i:]) {
-			continue
-		}
-		sec := floorSecond(int64(raw[i]))
-		if hash == plus {
-			plusSec = max(plusSec, sec)
-			continue
-		}
-		newer := false
-		for j := i + stride; j < len(raw) && !newer; j += stride {
-			newer = raw[j+2+col] == hash && f.takesPart(raw[j:])
-		}
-		if !newer {
-			count(hash, sec)
+		switch {
+		case hash == 0 || !f.takesPart(raw[i:]):
+		case hash == plus:
+			plusAt = max(plusAt, int64(raw[i]))
+		case !f.newerRaw(hash, raw[i+stride:], col, stride):
+			f.countTaken(l, hash, floorSecond(int64(raw[i])))
+			takenFold = takenFold || hash == fold
 		}
 	}
 	if plus != 0 {
-		count(plus, plusSec)
+		f.countTaken(l, plus, floorSecond(plusAt))
+		takenFold = takenFold || plus == fold
 	}
 	return takenFold
+}
+
+// newerRaw says whether one of the raw contributions has a category and takes part.
+func (f *foldedColumn) newerRaw(hash uint64, raw []uint64, col, stride int) bool {
+	for i := 0; i < len(raw); i += stride {
+		if raw[i+2+col] == hash && f.takesPart(raw[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// countTaken counts a category of a raw contribution.
+func (f *foldedColumn) countTaken(l *Layout, hash uint64, sec int64) {
+	if at, ok := findCategory(f.column, hash); ok {
+		f.taken[at/64] |= 1 << (at % 64)
+	}
+	if sec >= f.oldest {
+		f.count(l, sec)
+	}
 }
 
 // countFolded counts a category that no raw contribution has.

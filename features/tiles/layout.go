@@ -3,6 +3,7 @@ package tiles
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 )
 
 // The bounds of a Spec.
@@ -91,6 +92,24 @@ func NewLayout(spec Spec) (*Layout, error) {
 
 // Spec gives what the layout was made of, with its defaults filled in.
 func (l *Layout) Spec() Spec { return l.spec }
+
+// MaxBytes bounds what one state of the layout takes in RAM, whatever the rate of events, as long as its sums fit 64 bits
+// in each tile.
+func (l *Layout) MaxBytes() int {
+	tiles := int64(0)
+	for i, lv := range l.levels {
+		length := lv.length
+		if i == 0 {
+			length += graceSeconds
+		}
+		tiles += length/lv.hop + 2
+	}
+	words := int(tiles) * (1 + l.spec.Sums)
+	words += words / 4 // slabs grow by a quarter
+	categories := l.spec.Distincts * DistinctCap
+	return int(unsafe.Sizeof(State{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
+		int(unsafe.Sizeof(category{}))*(categories+categories/4)
+}
 
 // maxLevels is the ladder and the seconds before it.
 const maxLevels = int(windowCount) + 1

@@ -45,6 +45,7 @@ type world struct {
 	spec   tiles.Spec
 	set    []tiles.Contribution
 	other  int64 // the newest event of the entity's other groups
+	huge   bool  // sums overflow
 }
 
 func randomWorld(t *testing.T, rng *rand.Rand) *world {
@@ -72,10 +73,10 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 	if n > 300 && rng.IntN(2) == 0 {
 		kinds = 200 + rng.IntN(300)
 	}
-	huge := rng.IntN(4) == 0
+	w.huge = rng.IntN(4) == 0
 	taken := map[[2]int64]bool{}
 	for len(w.set) < n {
-		c := w.contribution(rng, newest, kinds, huge)
+		c := w.contribution(rng, newest, kinds, w.huge)
 		if key := [2]int64{c.At, int64(c.ID)}; !taken[key] {
 			taken[key] = true
 			w.set = append(w.set, c)
@@ -182,6 +183,7 @@ func (w *world) times(rng *rand.Rand, horizon int64) []int64 {
 // the same bytes.
 func TestReadingIsAFunctionOfTheSet(t *testing.T) {
 	seed, rounds := seedAndRounds(t, 500)
+	var met cases
 	for round := range rounds {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
 		w := randomWorld(t, rng)
@@ -196,6 +198,7 @@ func TestReadingIsAFunctionOfTheSet(t *testing.T) {
 		for _, at := range w.times(rng, horizon) {
 			plus, minus := w.currents(rng, at)
 			want := ref.contract(at, plus, minus)
+			met.note(want, minus)
 			for i, s := range states {
 				where := fmt.Sprintf("seed %d round %d order %d at %d plus %v minus %v", seed, round, i, at, plus, minus)
 				w.check(t, where, ref, s, at, horizon, plus, minus, want)
@@ -203,11 +206,41 @@ func TestReadingIsAFunctionOfTheSet(t *testing.T) {
 		}
 		w.checkBytes(t, fmt.Sprintf("seed %d round %d", seed, round), states, horizon)
 	}
+	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0) {
+		t.Errorf("some case never came up: %+v", met)
+	}
+	t.Logf("readings: %+v", met)
+}
+
+// cases counts what kinds of readings were compared.
+type cases struct{ exact, late, capped, missed, left int }
+
+func (c *cases) note(res result, minus *tiles.Contribution) {
+	flags := res.Last.Flags | res.First.Flags
+	for _, wr := range res.Windows {
+		for _, d := range wr.Distinct {
+			flags |= d.Flags
+		}
+	}
+	for _, is := range []struct {
+		so bool
+		n  *int
+	}{
+		{res.Late, &c.late}, {flags&tiles.Capped != 0, &c.capped}, {flags&tiles.CorrectionMissed != 0, &c.missed},
+		{!res.Late && flags == 0, &c.exact}, {!res.Late && flags == 0 && minus != nil, &c.left},
+	} {
+		if is.so {
+			*is.n++
+		}
+	}
 }
 
 // currents gives at random an event that is not inside, or one that is.
 func (w *world) currents(rng *rand.Rand, at int64) (plus, minus *tiles.Contribution) {
-	switch rng.IntN(3) {
+	switch rng.IntN(4) {
+	case 3: // both: a correction
+		c := w.contribution(rng, min(at, w.set[0].At), 6, false)
+		return &c, &w.set[rng.IntN(len(w.set))]
 	case 0:
 		c := w.contribution(rng, at, 6, false)
 		if rng.IntN(2) == 0 {
@@ -290,6 +323,9 @@ func (w *world) checkBytes(t *testing.T, where string, states []*tiles.State, ho
 		if again := s.AppendBinary(w.layout, nil); !bytes.Equal(data, again) {
 			t.Fatalf("%s: compacted twice, %x became %x", where, data, again)
 		}
+		if got, most := s.MemBytes(), w.layout.MaxBytes(); got > most && !w.huge {
+			t.Fatalf("%s: spec %+v: %d bytes in memory, want at most %d", where, w.spec, got, most)
+		}
 		if i == 0 {
 			first = data
 		} else if !bytes.Equal(first, data) {
@@ -350,4 +386,46 @@ func ignoreFlagged(want, got result) result {
 		got.First = want.First
 	}
 	return got
+}
+
+// TestMemoryIsBounded adds events of a month at a rate that no entity has, each with a category of its own.
+func TestMemoryIsBounded(t *testing.T) {
+	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.AllWindows()...), Sums: 1, Distincts: 1, Last: true})
+	var s tiles.State
+	rng := rand.New(rand.NewPCG(1, 2))
+	const start = 1_767_225_600_000_000
+	most := 0
+	for at := int64(start); at < start+33*86400e6; at += rng.Int64N(20e6) {
+		if at > start+32*86400e6 && at < start+(33*86400-300)*1e6 {
+			at += 5e6
+		}
+		c := tiles.Contribution{At: at, ID: rng.Uint32(), Values: []int64{1}, Categories: []uint64{rng.Uint64()}}
+		s.Add(l, &c, at-graceMicros)
+		most = max(most, s.MemBytes())
+	}
+	if most > l.MaxBytes() {
+		t.Errorf("%d bytes, want at most %d", most, l.MaxBytes())
+	}
+	t.Logf("at most %d bytes of %d", most, l.MaxBytes())
+}
+
+// TestReadAllocatesNothing holds for every way to read but with plus and minus at once.
+func TestReadAllocatesNothing(t *testing.T) {
+	for name, spec := range specs() {
+		l := mustLayout(t, spec)
+		set := slotPlayer(7, 10)
+		s, newest := played(l, set)
+		plus, minus := set[0], set[len(set)-1]
+		plus.At = newest
+		var r tiles.Reading
+		s.Read(l, newest, newest-graceMicros, nil, nil, &r)
+		if n := testing.AllocsPerRun(100, func() {
+			s.Read(l, newest, newest-graceMicros, nil, nil, &r)
+			s.Read(l, newest, newest-graceMicros, &plus, nil, &r)
+			s.Read(l, newest, newest-graceMicros, nil, &minus, &r)
+			s.Read(l, newest-2*graceMicros, newest-graceMicros, nil, nil, &r)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations a reading, want 0", name, n)
+		}
+	}
 }

@@ -16,6 +16,9 @@ func (s *State) addRaw(l *Layout, c *Contribution) {
 		at -= len(rec)
 	}
 	if !s.rawFull(l) {
+		if n := len(s.raw) / len(rec); len(s.raw) == cap(s.raw) {
+			s.raw = append(make([]uint64, 0, min(2*n+2, l.spec.Raw)*len(rec)), s.raw...)
+		}
 		s.raw = insert(s.raw, at, len(rec))
 		copy(s.raw[at:], rec)
 		return
@@ -71,13 +74,15 @@ type rawQuery struct {
 	plus bool
 	// minus says that the query's minus was one of them: everything can do without it.
 	minus bool
-	// fold is what plus turns out of them, perhaps itself; foldSec is its second, 0 without.
+	// foldAt is the time of the one that plus turns out of them, and foldSec its second, 0 without; fold are its words, nil
+	// where it is plus itself.
 	fold    []uint64
+	foldAt  int64
 	foldSec int64
 }
 
-// prepareRaw sees to plus and minus. It keeps words for the record of plus.
-func (s *State) prepareRaw(l *Layout, q *query, words *[2 + MaxDistincts]uint64) {
+// prepareRaw sees to plus and minus.
+func (s *State) prepareRaw(l *Layout, q *query) {
 	stride := l.rawStride()
 	q.raw.words = s.raw
 	if q.minus != nil {
@@ -88,17 +93,30 @@ func (s *State) prepareRaw(l *Layout, q *query, words *[2 + MaxDistincts]uint64)
 	if q.plusSec == 0 {
 		return
 	}
-	rec := l.record(q.plus, words)
+	var words [2 + MaxDistincts]uint64
+	rec := l.record(q.plus, &words)
 	switch {
 	case !s.rawFull(l):
 		q.raw.plus = true
 		return
 	case slices.Compare(rec, s.raw[:stride]) < 0:
-		q.raw.fold = rec
+		q.raw.foldAt = q.plus.At
 	default:
 		q.raw.plus, q.raw.fold, q.raw.words = true, s.raw[:stride], s.raw[stride:]
+		q.raw.foldAt = int64(s.raw[0])
 	}
-	q.raw.foldSec = floorSecond(int64(q.raw.fold[0]))
+	q.raw.foldSec = floorSecond(q.raw.foldAt)
+}
+
+// foldedCategory gives the category of what plus turns out of the raw contributions, 0 without.
+func (q *query) foldedCategory(col int) uint64 {
+	switch {
+	case q.raw.foldSec == 0:
+		return 0
+	case q.raw.fold == nil:
+		return q.plus.Categories[col]
+	}
+	return q.raw.fold[2+col]
 }
 
 func (q *query) isMinus(rec []uint64) bool {
@@ -107,5 +125,5 @@ func (q *query) isMinus(rec []uint64) bool {
 
 // takesPart says whether a raw contribution counts in the query: it is not of a later second and not left out.
 func (q *query) takesPart(rec []uint64) bool {
-	return floorSecond(int64(rec[0])) <= q.sec && !q.isMinus(rec)
+	return int64(rec[0]) < q.end && !q.isMinus(rec)
 }

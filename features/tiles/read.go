@@ -1,10 +1,9 @@
 package tiles
 
-import "math/bits"
-
 // query is one evaluation: its second, the horizon's, and the events that take part or are left out.
 type query struct {
 	sec     int64
+	end     int64 // where the second ends, in microseconds
 	horizon int64
 	// edges are the first second of each window, levels the oldest of each level.
 	edges  [windowCount]int64
@@ -31,7 +30,8 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		s.Add(l, plus, horizon)
 		plus = nil
 	}
-	q := query{sec: floorSecond(t), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	q := query{sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	q.end = (q.sec + 1) * 1e6
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
 	}
@@ -60,8 +60,7 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	if l.spec.Raw == 0 {
 		return
 	}
-	var words [2 + MaxDistincts]uint64
-	s.prepareRaw(l, &q, &words)
+	s.prepareRaw(l, &q)
 	for col := range l.spec.Distincts {
 		s.readDistinct(l, &q, col, r)
 	}
@@ -99,16 +98,21 @@ func (s *State) readTiles(l *Layout, q *query, r *Reading) {
 			copy(row, r.sums[(w-1)*sums:])
 		}
 		for column := range row {
-			sum := row[column]
-			for i := from + 1 + column; i < end; i += stride {
-				var carry uint64
-				sum.Lo, carry = bits.Add64(sum.Lo, tiles[i], 0)
-				sum.Hi += int64(tiles[i])>>63 + int64(carry)
-			}
-			row[column] = sum
+			row[column] = row[column].Add(sumColumn(tiles[from:end], 1+column, stride))
 		}
 		end = from
 	}
+}
+
+// sumColumn adds up every stride-th word as an int64, in halves: no carry from one word to the next.
+func sumColumn(words []uint64, first, stride int) Int128 {
+	var low uint64
+	var high int64
+	for i := uint(first); i < uint(len(words)); i += uint(stride) {
+		low += uint64(uint32(words[i]))
+		high += int64(words[i]) >> 32
+	}
+	return Int128{Hi: high >> 32, Lo: uint64(high) << 32}.Add(Int128{Lo: low})
 }
 
 // readAnyTiles gives the same as readTiles for every layout of the tiles and every time. At a time before the horizon a

@@ -57,6 +57,8 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	if s.times.last != 0 {
 		s.times.keep(int64(s.horizon), 0)
 	}
+	s.tiles = trimmed(s.tiles, s.stride(l))
+	s.cats = trimmed(s.cats, 1)
 }
 
 // MemBytes is what the state holds in RAM, with itself.
@@ -92,12 +94,20 @@ func floorSecond(at int64) int64 {
 	return sec
 }
 
+// trimmed gives back the memory of a slab that is less than half full.
+func trimmed[T any](s []T, unit int) []T {
+	if cap(s) < 2*len(s)+16*unit {
+		return s
+	}
+	return append(make([]T, 0, len(s)), s...)
+}
+
 // room gives a slice with place for more elements, growing by a quarter: memory counts more here than the copies.
 func room[T any](s []T, more int) []T {
 	if len(s)+more <= cap(s) {
 		return s
 	}
-	grown := make([]T, len(s), len(s)+max(more, 4*more, len(s)/4/max(more, 1)*more))
+	grown := make([]T, len(s), len(s)+max(4*more, len(s)/4/more*more))
 	copy(grown, s)
 	return grown
 }

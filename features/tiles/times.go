@@ -22,7 +22,7 @@ func (s *State) readTimes(l *Layout, q *query, r *Reading) {
 	}
 	first, last, times := s.first, s.last, s.times
 	if q.raw.foldSec != 0 {
-		at := int64(q.raw.fold[0])
+		at := q.raw.foldAt
 		if times.last == 0 {
 			first, last = at, at
 		}

@@ -1,0 +1,179 @@
+package tiles_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pitboss/features/tiles"
+)
+
+// slotPlayer simulates the bets of one player who plays slots on most days of a month, for about 150 spins at a time, one
+// per three seconds: what the ladder was measured with when it was designed.
+func slotPlayer(seed uint64, days int) []tiles.Contribution {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	const start = 1_767_225_600_000_000
+	var set []tiles.Contribution
+	for day := range days {
+		if rng.IntN(10) < 4 && day != days-1 {
+			continue
+		}
+		at := start + int64(day)*86400e6 + int64((18+4*rng.Float64())*3600e6)
+		for range 50 + rng.IntN(200) {
+			at += 2_000_000 + rng.Int64N(2_000_000)
+			stake := int64(20 << rng.IntN(5))
+			win := int64(0)
+			if rng.IntN(4) == 0 {
+				win = stake * int64(rng.IntN(8))
+			}
+			set = append(set, tiles.Contribution{
+				At: at, ID: rng.Uint32(), Values: []int64{stake, win, 1},
+				Categories: []uint64{(1 + uint64(rng.IntN(12))) * 0x9e3779b97f4a7c15, 0xabcdef},
+			})
+		}
+	}
+	return set
+}
+
+func mustLayout(tb testing.TB, spec tiles.Spec) *tiles.Layout {
+	tb.Helper()
+	l, err := tiles.NewLayout(spec)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
+// The specs that are measured. playing is the group of a busy player with several columns.
+func specs() map[string]tiles.Spec {
+	all := tiles.Windows(tiles.AllWindows()...)
+	return map[string]tiles.Spec{
+		"sum":      {Windows: all, Sums: 1},
+		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
+		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
+		"1m_count": {Windows: tiles.Windows(tiles.W1m)},
+	}
+}
+
+func played(l *tiles.Layout, set []tiles.Contribution) (*tiles.State, int64) {
+	s := &tiles.State{}
+	newest := int64(0)
+	for i := range set {
+		newest = max(newest, set[i].At)
+		s.Add(l, &set[i], newest-graceMicros)
+	}
+	return s, newest
+}
+
+// events are what a spec is measured with: a player's, or for a hub those of a day on an entity that hundreds share.
+func events(name string) []tiles.Contribution {
+	if name != "hub" {
+		return slotPlayer(1, 30)
+	}
+	rng := rand.New(rand.NewPCG(3, 3))
+	var set []tiles.Contribution
+	for at := int64(1_767_225_600_000_000); at < 1_767_225_600_000_000+86400e6; at += 100_000 + rng.Int64N(4_000_000) {
+		set = append(set, tiles.Contribution{
+			At: at, ID: rng.Uint32(), Values: []int64{1}, Categories: []uint64{(1 + rng.Uint64N(400)) * 0x9e3779b97f4a7c15},
+		})
+	}
+	return set
+}
+
+func BenchmarkRead(b *testing.B) {
+	for name, spec := range specs() {
+		b.Run(name, func(b *testing.B) {
+			l := mustLayout(b, spec)
+			set := events(name)
+			s, newest := played(l, set)
+			s.Compact(l, newest-graceMicros)
+			plus := set[len(set)-1]
+			plus.At += 3_000_000
+			var r tiles.Reading
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Read(l, plus.At, newest-graceMicros, &plus, nil, &r)
+			}
+		})
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	for name, spec := range specs() {
+		b.Run(name, func(b *testing.B) {
+			l := mustLayout(b, spec)
+			set := events(name)
+			b.ReportAllocs()
+			s := &tiles.State{}
+			for i := 0; b.Loop(); i++ {
+				if i == len(set) {
+					i, s = 0, &tiles.State{}
+				}
+				s.Add(l, &set[i], set[i].At-graceMicros)
+			}
+		})
+	}
+}
+
+func BenchmarkCodec(b *testing.B) {
+	for name, spec := range specs() {
+		l := mustLayout(b, spec)
+		s, newest := played(l, events(name))
+		s.Compact(l, newest-graceMicros)
+		data := s.AppendBinary(l, nil)
+		b.Run(name+"/append", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				data = s.AppendBinary(l, data[:0])
+			}
+			b.ReportMetric(float64(len(data)), "B/state")
+		})
+		b.Run(name+"/decode", func(b *testing.B) {
+			b.ReportAllocs()
+			var back tiles.State
+			for b.Loop() {
+				if err := back.DecodeBinary(l, data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/compact", func(b *testing.B) {
+			for b.Loop() {
+				s.Compact(l, newest-graceMicros)
+			}
+		})
+	}
+}
+
+// BenchmarkSize is no timing: it prints how large the states of 500 simulated slot players are, in the middle of a
+// session and two days after.
+func BenchmarkSize(b *testing.B) {
+	for name, spec := range specs() {
+		if name == "hub" {
+			continue
+		}
+		for _, idle := range []time.Duration{0, 48 * time.Hour} {
+			b.Run(fmt.Sprintf("%s/idle_%s", name, idle), func(b *testing.B) {
+				l := mustLayout(b, spec)
+				var disk, ram []int
+				for seed := range uint64(500) {
+					set := slotPlayer(seed, 3+int(seed%40))
+					s, newest := played(l, set[:len(set)-20])
+					s.Compact(l, newest+idle.Microseconds()-graceMicros)
+					disk = append(disk, len(s.AppendBinary(l, nil)))
+					ram = append(ram, s.MemBytes())
+				}
+				for b.Loop() {
+				}
+				slices.Sort(disk)
+				slices.Sort(ram)
+				b.ReportMetric(float64(disk[250]), "p50-disk-B")
+				b.ReportMetric(float64(disk[494]), "p99-disk-B")
+				b.ReportMetric(float64(ram[250]), "p50-RAM-B")
+				b.ReportMetric(float64(ram[494]), "p99-RAM-B")
+			})
+		}
+	}
+}
