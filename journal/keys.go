@@ -156,7 +156,10 @@ func openKeys(fsys vfs.FS, dir string, partition uint32, master []byte, known ui
 	k := &keyring{fs: fsys, path: filepath.Join(dir, keysName), cache: map[KeyID]cipher.AEAD{}, state: []byte{slotVoid}}
 	f, err := fsys.Open(k.path)
 	if errors.Is(err, fs.ErrNotExist) && create {
-		return k, k.create(dir, partition, master)
+		if err := k.create(dir, partition, master); err != nil {
+			return nil, err
+		}
+		return k, nil
 	}
 	if err != nil {
 		return nil, ioError("open", k.path, err)

@@ -97,7 +97,11 @@ func (j *files) removeUnfinished(names []string, rep *Report) error {
 			continue
 		}
 		path := filepath.Join(j.cfg.Dir, name)
-		if err := j.fs.Remove(path); err != nil {
+		err := j.fs.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) { // "keys.tmp" became "keys" a moment ago
+			continue
+		}
+		if err != nil {
 			return ioError("remove", path, err)
 		}
 		rep.RemovedFiles = append(rep.RemovedFiles, name)
