@@ -36,6 +36,9 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 		depths[i] = shapes[i].depth
 		m.measure(&f.trees[i], &shapes[i])
 	}
+	if err := checkRange(f); err != nil {
+		return nil, err
+	}
 	m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
 	m.info.Bytes = m.estimate(shapes)
 	if m.info.Bytes > limits.MaxBytes {
@@ -54,6 +57,22 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	m.bins = b.binner
 	m.info.Cost = m.cost()
 	return m, nil
+}
+
+// checkRange makes sure that no row can drive a sum of leaves out of float64.
+func checkRange(f *forest) error {
+	sum := 0.0
+	for i := range f.trees {
+		largest := 0.0
+		for _, v := range f.trees[i].leaves {
+			largest = max(largest, math.Abs(v))
+		}
+		sum += largest
+	}
+	if sum > math.MaxFloat64/4 {
+		return fmt.Errorf("the leaves add up to as much as %g: %w", sum, ErrLimit)
+	}
+	return nil
 }
 
 // measure counts what Info says of a tree.
@@ -113,6 +132,14 @@ func (m *ensemble) Predict(row []float64, s *Scratch, margins []float64) error {
 		return err
 	}
 	m.predict(row, s, margins)
+	if m.linear == nil {
+		return nil // the sums of constant leaves are finite: checkRange
+	}
+	for k, x := range margins {
+		if x-x != 0 {
+			return fmt.Errorf("%w: its linear leaves add up to %v in output %d", ErrRow, x, k)
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,93 @@
+package models_test
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"pitboss/models"
+)
+
+// FuzzLoad: whatever the file, loading ends with a model that scores and explains, or with an error; never with a
+// panic, a hang, or memory beyond the limits.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(smallText()))
+	f.Add(lightGBMText([]*oracleNode{smallTree(), {value: 1}, smallTree()}, 3, 3, "multiclass num_class:3"))
+	f.Add([]byte("tree\r\nversion=v2\r\nnum_class=1\r\nnum_tree_per_iteration=1\r\nmax_feature_idx=0\r\nfeature_names=a\r\naverage_output\r\n\r\nend of trees\r\n"))
+	for _, name := range []string{"linear_nan", "categorical_zero_as_missing", "v2_rf", "v3_multiclass", "one_leaf", "inf_threshold"} {
+		f.Add(readGolden(f, name).text)
+	}
+	f.Fuzz(fuzzFile)
+}
+
+// FuzzLoadEdited changes the values of two lines of a good file, which gets further than changing bytes.
+func FuzzLoadEdited(f *testing.F) {
+	tree := smallTree()
+	tree.left = &oracleNode{feature: 2, threshold: math.Inf(1), missing: 1, cover: 10, defaultLeft: true,
+		left: &oracleNode{value: -1, cover: 4}, right: &oracleNode{value: 1, cover: 6}}
+	lines := strings.Split(string(lightGBMText([]*oracleNode{tree, smallTree(), {value: 1}}, 3, 1, "binary sigmoid:1")), "\n")
+	for i, line := range lines {
+		_, value, _ := strings.Cut(line, "=")
+		f.Add(uint8(i), value, uint8(i+1), "0 1 2")
+		f.Add(uint8(i), "-1 -2 -3", uint8(i+7), "1")
+	}
+	f.Fuzz(func(t *testing.T, one uint8, oneValue string, two uint8, twoValue string) {
+		edited := slices.Clone(lines)
+		for i, v := range map[uint8]string{one: oneValue, two: twoValue} {
+			line := &edited[int(i)%len(lines)]
+			key, _, _ := strings.Cut(*line, "=")
+			*line = key + "=" + v
+		}
+		fuzzFile(t, []byte(strings.Join(edited, "\n")))
+	})
+}
+
+func fuzzFile(t *testing.T, data []byte) {
+	limits := models.Limits{MaxFileBytes: 1 << 16, MaxFeatures: 1000, MaxOutputs: 20, MaxTrees: 1000, MaxNodes: 5000, MaxBytes: 8 << 20}
+	m, err := models.Load(data, limits)
+	if err != nil {
+		return
+	}
+	info := m.Info()
+	if info.Bytes > limits.MaxBytes || info.Nodes > limits.MaxNodes || len(info.Features) > limits.MaxFeatures {
+		t.Fatalf("over the limits: %+v", info)
+	}
+	var s models.Scratch
+	margins, phi := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features))
+	row := make([]float64, len(info.Features))
+	for _, x := range []float64{0, math.NaN(), 1, -1e300, 1e300, 39.7} {
+		for i := range row {
+			row[i] = x + float64(i%2)
+		}
+		fuzzRow(t, m, &s, row, margins, phi)
+	}
+}
+
+func fuzzRow(t *testing.T, m models.Model, s *models.Scratch, row, margins, phi []float64) {
+	if err := m.Predict(row, s, margins); err != nil && !errors.Is(err, models.ErrRow) {
+		t.Fatal(err)
+	}
+	for _, x := range margins {
+		if math.IsNaN(x) && m.Info().Unexplainable == "" {
+			t.Fatalf("margin %v", x)
+		}
+	}
+	err := m.Explain(row, s, margins, phi)
+	switch {
+	case err == nil, errors.Is(err, models.ErrAdditivity):
+	case errors.Is(err, models.ErrUnexplainable):
+		return
+	default:
+		t.Fatal(err)
+	}
+	if err := m.Score(margins, margins); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range margins {
+		if m.Info().Probability && !(p >= 0 && p <= 1) {
+			t.Fatalf("probability %v", p)
+		}
+	}
+}
