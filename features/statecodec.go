@@ -35,9 +35,7 @@ func horizon(newest int64) int64 { return newest - int64(tiles.Grace.Microsecond
 //
 // Empty groups are left out. It compacts the windows, which makes the blob smaller and changes no reading.
 func (k *kindPlan) appendState(dst []byte, s *entityState) []byte {
-	dst = append(dst, stateFormat)
-	dst = binary.AppendUvarint(dst, uint64(s.pos.Partition))
-	dst = binary.AppendUvarint(dst, s.pos.Offset)
+	dst = AppendStatePos(dst, s.pos)
 	dst = binary.AppendUvarint(dst, s.pos.Offset-s.born.Offset)
 	dst = binary.AppendVarint(dst, s.newest)
 	dst = binary.AppendVarint(dst, s.newest-s.first)
@@ -78,6 +76,13 @@ func (k *kindPlan) decodeState(blob []byte, s *entityState) error {
 		}
 	}
 	return r.end()
+}
+
+// AppendStatePos appends the head of every entity's blob: format and position.
+func AppendStatePos(dst []byte, pos journal.Pos) []byte {
+	dst = append(dst, stateFormat)
+	dst = binary.AppendUvarint(dst, uint64(pos.Partition))
+	return binary.AppendUvarint(dst, pos.Offset)
 }
 
 // StatePos reads the position out of an entity's blob, for implementations of States.

@@ -9,9 +9,8 @@ import (
 // States is where entities rest between checkpoints, with the dedupe index and the checkpoint itself. It knows bytes and
 // positions, not windows. Implementations are in features/states; features/statestest.Run is the contract all keep.
 //
-// What was put may be lost by the death of the machine until Sync; it is never lost by the death of the process. Writes
-// reach the disk in their order: after any death, what is left is a prefix of what was written. All methods may be
-// called by many goroutines at once.
+// Nothing written is lost by the death of the process. By the death of the machine, any part of what was written after
+// the last Sync may be. All methods may be called by many goroutines at once; reads do not wait for writes.
 type States interface {
 	// Get reads an entity's blob into buf, which it may grow, and returns it; ok is false where there is none.
 	Get(key EntityKey, buf []byte) (blob []byte, ok bool, err error)
@@ -46,7 +45,7 @@ type StatePut struct {
 	Old journal.Pos
 	// New is the position inside Blob.
 	New journal.Pos
-	// Blob is what AppendState made.
+	// Blob starts with what AppendStatePos makes of New.
 	Blob []byte
 }
 
