@@ -248,7 +248,11 @@ func (e *Engine) writtenInside(ctx context.Context, t Ticket) error {
 	if t.epoch != e.epoch.Load() {
 		return fmt.Errorf("frame %v: %w: the journal failed since", t.Pos, ErrNotWritten)
 	}
-	if err := e.journal.Written(ctx, t.Pos); err != nil {
+	wait := e.journal.Written
+	if e.cfg.Durable {
+		wait = e.journal.Durable
+	}
+	if err := wait(ctx, t.Pos); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("cannot wait for frame %v: %w", t.Pos, ctx.Err())
 		}

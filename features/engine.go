@@ -31,6 +31,9 @@ type EngineConfig struct {
 	// RetryEvery is the pause between attempts to recover from a failed write, doubled up to 30 times its length. Default
 	// 100ms.
 	RetryEvery time.Duration `yaml:"retry_every"`
+	// Durable makes answers wait until their frame survives the death of the machine, not of the process alone: an fsync
+	// a batch. Default false.
+	Durable bool `yaml:"-"`
 
 	// Kinds are the entity kinds; needed.
 	Kinds *Kinds `yaml:"-"`
