@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"pitboss/decide"
+	"pitboss/features"
+	"pitboss/features/edge"
+	"pitboss/features/states"
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+	"pitboss/registry"
+)
+
+// app is the core that every command which opens a data directory runs on: everything between an accepted event and its
+// record. Parts are opened in the order of the fields and closed in the reverse one.
+type app struct {
+	cfg      *Config
+	log      *slog.Logger
+	journal  journal.Journal
+	states   features.States
+	registry *registry.Registry
+	edge     *edge.Edge
+	engine   *features.Engine
+	decider  *decide.Decider
+
+	closers []func() error
+}
+
+// appOptions differ between commands.
+type appOptions struct {
+	// history accepts events with their own received_at, or none: what batch and import read.
+	history bool
+	// observe sees every answer; see decide.Config.
+	observe func(*features.Event, *pb.Decision)
+}
+
+// openApp opens the data directory and everything in it. On error nothing stays open.
+func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	setMemoryLimit(cfg.MemoryLimit)
+	if err := a.openJournal(); err != nil {
+		return nil, err
+	}
+	if err := a.openStates(); err != nil {
+		return nil, err
+	}
+	if err := a.openEdge(opt); err != nil {
+		return nil, err
+	}
+	sets, err := a.openRegistry()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openEngine(ctx, sets); err != nil {
+		return nil, err
+	}
+	a.decider, err = decide.New(decide.Config{
+		Engine: a.engine, Registry: a.registry, Build: buildString(), Budget: cfg.Server.Deadlines.Decide,
+		Observe: opt.observe,
+	})
+	return a, err
+}
+
+// close ends everything in the reverse order of its start.
+func (a *app) close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+func (a *app) openJournal() error {
+	key, err := readMasterKey(a.cfg.path(a.cfg.MasterKeyFile))
+	if err != nil {
+		return err
+	}
+	dir := a.cfg.path(a.cfg.DataDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data directory: %w", err)
+	}
+	c := journal.DefaultConfig()
+	c.Dir, c.MasterKey = filepath.Join(dir, "journal"), key
+	c.SegmentBytes, c.SyncEvery = a.cfg.Journal.SegmentBytes, a.cfg.Journal.SyncEvery
+	c.KeepBytes, c.KeepFor = a.cfg.Journal.KeepBytes, a.cfg.Journal.KeepFor
+	c.AcceptUnsyncedLoss = a.cfg.Journal.AcceptUnsyncedLoss
+	j, report, err := journal.OpenFile(c)
+	if err != nil {
+		return fmt.Errorf("cannot open the journal: %w", err)
+	}
+	a.journal = j
+	a.onClose(j.Close)
+	a.log.Info("journal open", "head", report.Head, "segments", report.Segments, "bytes", report.Bytes, "clean", report.Clean || report.New,
+		"truncated_bytes", report.TruncatedBytes, "took", report.Took)
+	return nil
+}
+
+func (a *app) openStates() error {
+	s, err := states.OpenBadger(states.BadgerConfig{Dir: filepath.Join(a.cfg.path(a.cfg.DataDir), "state")})
+	if err != nil {
+		return fmt.Errorf("cannot open the state: %w", err)
+	}
+	a.states = s
+	a.onClose(s.Close)
+	return nil
+}
+
+// openEdge opens the edge and compares its keys with those that the state was built under.
+func (a *app) openEdge(opt appOptions) error {
+	cfg := a.cfg.Edge
+	cfg.History = opt.history
+	var err error
+	if a.edge, err = edge.New(cfg); err != nil {
+		return fmt.Errorf("edge: %w", err)
+	}
+	return a.checkAliasKeys()
+}
+
+// checkAliasKeys refuses another key under a known id: no player would be found again, and nobody would notice.
+func (a *app) checkAliasKeys() error {
+	for _, f := range a.edge.Fingerprints() {
+		name := "alias_key/" + f.Tenant + "/" + f.KeyID
+		have, err := a.states.Meta(name)
+		if err != nil {
+			return fmt.Errorf("cannot read the state's keys: %w", err)
+		}
+		want := f.Value
+		switch {
+		case have == nil:
+			if err := a.states.PutMeta(name, []byte(want)); err != nil {
+				return fmt.Errorf("cannot note a key: %w", err)
+			}
+		case string(have) != want:
+			return fmt.Errorf("edge.keys_file: key %q of tenant %q is another key than the one this data directory was built under; "+
+				"give back the old file, or give the new key a new id", f.KeyID, f.Tenant)
+		}
+	}
+	return nil
+}
+
+// openRegistry opens the registry, loads the bundle if there is one, and gives the feature sets to keep.
+func (a *app) openRegistry() ([]*features.Set, error) {
+	var err error
+	a.registry, err = registry.Open(registry.Config{
+		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge),
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case a.cfg.Bundle != "":
+		b, err := a.registry.Use(a.cfg.path(a.cfg.Bundle))
+		if err != nil {
+			return nil, err
+		}
+		a.log.Info("bundle loaded", "name", b.Name, "version", b.Version, "hash", hex.EncodeToString(b.Hash[:8]))
+		return []*features.Set{b.Set}, nil
+	case a.cfg.FeatureSet != "":
+		set, err := loadSet(a.cfg.path(a.cfg.FeatureSet), a.cfg.Engine.Kinds, featureSources(a.edge))
+		if err != nil {
+			return nil, err
+		}
+		return []*features.Set{set}, nil
+	}
+	a.log.Warn("no bundle: every decision is the default outcome, marked degraded")
+	return nil, nil
+}
+
+func (a *app) openEngine(ctx context.Context, sets []*features.Set) error {
+	cfg := a.cfg.Engine
+	cfg.Log = a.log
+	cfg.Durable = a.cfg.Durability == durabilityDisk
+	var err error
+	if a.engine, err = features.OpenEngine(ctx, cfg, a.journal, a.states, sets...); err != nil {
+		return fmt.Errorf("cannot open the feature store: %w", err)
+	}
+	a.onClose(a.engine.Close)
+	return nil
+}
+
+// loadSet compiles a feature set from a file.
+func loadSet(path string, kinds *features.Kinds, sources []features.Source) (*features.Set, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the feature set: %w", err)
+	}
+	return features.CompileSet(data, path, features.CompileOptions{Kinds: kinds, Sources: sources})
+}
+
+// featureSources are the values that feature sets can name from elsewhere.
+func featureSources(e *edge.Edge) []features.Source {
+	lists := features.ListHits{}
+	for _, l := range e.Lists() {
+		lists.Names = append(lists.Names, l.Name)
+	}
+	return []features.Source{lists}
+}
+
+// setMemoryLimit tells the collector how much there is: the configured limit, or three quarters of the machine.
+func setMemoryLimit(limit int64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return // whoever set it knows better
+	}
+	if limit == 0 {
+		limit = machineMemory() / 4 * 3
+	}
+	if limit > 0 {
+		debug.SetMemoryLimit(limit)
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"pitboss/features"
+	"pitboss/features/edge"
+	"pitboss/registry"
+)
+
+func newCheckCmd() *cobra.Command {
+	var config, set, bundle string
+	cmd := &cobra.Command{
+		Use:   "check --config FILE | --set SET.yaml | --bundle DIR",
+		Short: "Check a configuration and all that it names, without starting",
+		Long: `Reads what a server would read at its start, refuses what it would refuse, and touches no data directory: the
+configuration, keys, rates, lists, the bundle (its hashes and golden rows are computed again) and its feature set.
+
+--set and --bundle check a feature set or a bundle alone, with the entity kinds and lists of --config where that is given.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config == "" && set == "" && bundle == "" {
+				return &codedError{exitUsage, errors.New("say what to check: --config FILE, --set SET.yaml or --bundle DIR")}
+			}
+			return runCheck(cmd.OutOrStdout(), config, set, bundle)
+		},
+	}
+	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration file")
+	cmd.Flags().StringVar(&set, "set", "", "feature set")
+	cmd.Flags().StringVar(&bundle, "bundle", "", "bundle directory")
+	return cmd
+}
+
+func runCheck(out io.Writer, config, set, bundle string) error {
+	kinds, sources, err := checkConfig(out, config, &set, &bundle)
+	if err != nil {
+		return err
+	}
+	if set != "" {
+		s, err := loadSet(set, kinds, sources)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "feature set %s: ok, %d features\n", set, len(s.Features))
+		for _, f := range s.Features {
+			fmt.Fprintf(out, "  %-40s %-10s %-10s %s\n", f.Name, f.Aggregate, f.Window, f.Contract)
+		}
+	}
+	if bundle != "" {
+		b, err := registry.Load(bundle, registry.Config{Kinds: kinds, Sources: sources})
+		if err != nil {
+			return err
+		}
+		info := b.Model.Info()
+		fmt.Fprintf(out, "bundle %s: ok, %s %s, hash %s\n", bundle, b.Name, b.Version, hex.EncodeToString(b.Hash[:8]))
+		fmt.Fprintf(out, "  model: %s %s, %d trees, %d features; about %.0f us to score and %.0f us to explain a row\n",
+			info.Format, info.FormatVersion, info.Trees, len(info.Features), info.Cost.PredictMicros, info.Cost.ExplainMicros)
+	}
+	return nil
+}
+
+// checkConfig checks the configuration, where one is given, and gives what feature sets may refer to. The set and the
+// bundle that the configuration names are checked unless others were asked for.
+func checkConfig(out io.Writer, config string, set, bundle *string) (*features.Kinds, []features.Source, error) {
+	if config == "" {
+		kinds, err := features.NewKinds(nil)
+		return kinds, []features.Source{features.ListHits{}}, err
+	}
+	cfg, err := LoadConfig(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := readMasterKey(cfg.path(cfg.MasterKeyFile)); err != nil {
+		return nil, nil, err
+	}
+	e, err := edge.New(cfg.Edge)
+	if err != nil {
+		return nil, nil, fmt.Errorf("edge: %w", err)
+	}
+	if file := cfg.Kafka.SASLPasswordFile; file != "" {
+		if _, err := os.Stat(cfg.path(file)); err != nil {
+			return nil, nil, fmt.Errorf("kafka.sasl_password_file: %w", err)
+		}
+	}
+	fmt.Fprintf(out, "configuration %s: ok, tenants %v, addresses by %s, %d lists\n", config, e.Tenants(), e.AddressVersion(), len(e.Lists()))
+	if *set == "" && *bundle == "" {
+		*set, *bundle = cfg.path(cfg.FeatureSet), cfg.path(cfg.Bundle)
+	}
+	return cfg.Engine.Kinds, featureSources(e), nil
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"pitboss/features/feed"
+	"pitboss/server"
+)
+
+func newServeCmd() *cobra.Command {
+	var config string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the server: decide by call, read Kafka, keep everything",
+		Long: `Runs until SIGTERM or Ctrl-C, then drains: calls under way are finished, and what was accepted is on disk.
+
+Every key of the configuration file is in examples/pitboss.yaml, with its default. ` + "`pitboss check`" + ` finds what is wrong
+with one before a start does.`,
+		Example: "  pitboss keys new --tenant acme\n  pitboss check --config pitboss.yaml\n  pitboss serve --config pitboss.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config == "" {
+				return &codedError{exitUsage, errors.New("say which configuration: --config FILE")}
+			}
+			cfg, err := LoadConfig(config)
+			if err != nil {
+				return err
+			}
+			return runServe(cmd.Context(), cfg, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration file")
+	return cmd
+}
+
+func runServe(ctx context.Context, cfg *Config, logTo io.Writer) (err error) {
+	log := newLogger(cfg.Log, logTo)
+	log.Info("starting", "build", buildString())
+	stopProfiling, err := startProfiling(cfg.Profiling, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stopProfiling()) }()
+	a, err := openApp(ctx, cfg, log, appOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	s, err := newService(a)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, nil)
+}
+
+// service is an app that takes calls and reads Kafka.
+type service struct {
+	app    *app
+	server *server.Server
+	feed   *feed.Feed // nil without Kafka
+	log    *slog.Logger
+}
+
+func newService(a *app) (*service, error) {
+	s := &service{app: a, log: a.log}
+	if len(a.cfg.Kafka.Brokers) > 0 {
+		kafka := a.cfg.Kafka
+		kafka.SASLPasswordFile = a.cfg.path(kafka.SASLPasswordFile)
+		var err error
+		if s.feed, err = feed.New(kafka, a.engine, a.edge, a.log); err != nil {
+			return nil, err
+		}
+	}
+	metrics := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &storeCollector{app: a, feed: s.feed},
+	} {
+		if err := metrics.Register(c); err != nil {
+			return nil, fmt.Errorf("cannot register metrics: %w", err)
+		}
+	}
+	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds}
+	var err error
+	s.server, err = server.New(a.cfg.Server, server.Deps{
+		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store,
+		Readiness: s, Metrics: metrics, Log: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	return s, nil
+}
+
+// run serves until ctx ends. serving, which may be nil, is told the addresses once the ports are open.
+//
+// Stopping goes from the outside in: first the server drains and Kafka is let go, and only when nobody can come in any
+// more does the engine stop.
+func (s *service) run(ctx context.Context, serving func(server.Listeners)) error {
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	var core, edge errgroup.Group
+	core.Go(func() error { return s.app.engine.Run(inner) })
+
+	outer, stopOuter := context.WithCancel(ctx)
+	defer stopOuter()
+	listeners, err := s.server.Listen(outer)
+	if err != nil {
+		stopInner()
+		return errors.Join(err, core.Wait())
+	}
+	if serving != nil {
+		serving(listeners)
+	}
+	edge.Go(func() error {
+		defer stopOuter()
+		return s.server.Serve(outer, listeners)
+	})
+	if s.feed != nil {
+		// A feed that cannot go on by itself shows in readiness; calls are served on.
+		edge.Go(func() error {
+			var refused *feed.RefusedError
+			if err := s.feed.Run(outer); !errors.As(err, &refused) {
+				return err
+			}
+			return nil
+		})
+	}
+	err = edge.Wait()
+	stopInner()
+	return errors.Join(err, core.Wait())
+}
+
+// Components says how the parts are, for /readyz.
+func (s *service) Components() []server.Component {
+	j := server.Component{Name: "journal", Ready: true, Needed: true}
+	if s.app.journal.Failed() != nil {
+		j.Ready, j.Detail = false, "writing failed; it is tried again by itself"
+	}
+	e := server.Component{Name: "engine", Ready: true, Needed: true}
+	if s.app.engine.Stats().Recovering {
+		e.Ready, e.Detail = false, "recovering after a failed write"
+	}
+	m := server.Component{Name: "model", Ready: s.app.registry.Active() != nil}
+	if !m.Ready {
+		m.Detail = "no bundle: decisions are the default outcome"
+	}
+	parts := []server.Component{j, e, m}
+	if s.feed != nil {
+		st := s.feed.Status()
+		parts = append(parts, server.Component{Name: "kafka", Ready: st.State == feed.StateReading, Detail: string(st.State)})
+	}
+	return parts
+}
