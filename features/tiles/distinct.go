@@ -147,10 +147,7 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 		query: q, column: s.column(col), oldest: q.levels[len(l.levels)-1],
 		row: r.distinct[col*len(l.windows) : (col+1)*len(l.windows)],
 	}
-	fold := uint64(0)
-	if q.raw.foldSec >= f.oldest {
-		fold = q.foldedCategory(col)
-	}
+	fold := q.foldedCategory(col)
 	if len(f.column) >= DistinctCap-1 {
 		f.limit, f.full = oldestMark(f.column, f.oldest, fold, uint32(q.raw.foldSec))
 	}

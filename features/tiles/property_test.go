@@ -45,7 +45,7 @@ type world struct {
 	spec   tiles.Spec
 	set    []tiles.Contribution
 	other  int64 // the newest event of the entity's other groups
-	huge   bool  // sums overflow
+	huge   int   // one value of so many is too large to be added up, 0 for none
 }
 
 func randomWorld(t *testing.T, rng *rand.Rand) *world {
@@ -73,10 +73,12 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 	if n > 300 && rng.IntN(2) == 0 {
 		kinds = 200 + rng.IntN(300)
 	}
-	w.huge = rng.IntN(4) == 0
+	if rng.IntN(3) == 0 {
+		w.huge = 1 + rng.IntN(12)
+	}
 	taken := map[[2]int64]bool{}
 	for len(w.set) < n {
-		c := w.contribution(rng, newest, kinds, w.huge)
+		c := w.contribution(rng, newest, kinds)
 		if key := [2]int64{c.At, int64(c.ID)}; !taken[key] {
 			taken[key] = true
 			w.set = append(w.set, c)
@@ -90,7 +92,7 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 }
 
 // contribution makes one: times fall on each other, in the grace, in each window and beyond the last one.
-func (w *world) contribution(rng *rand.Rand, newest int64, kinds int, huge bool) tiles.Contribution {
+func (w *world) contribution(rng *rand.Rand, newest int64, kinds int) tiles.Contribution {
 	spans := [...]int64{3e6, 70e6, 400e6, 4000e6, 100_000e6, 700_000e6, 2_700_000e6, 4_000_000e6}
 	at := newest - rng.Int64N(spans[rng.IntN(len(spans))])
 	if rng.IntN(3) == 0 {
@@ -102,7 +104,7 @@ func (w *world) contribution(rng *rand.Rand, newest int64, kinds int, huge bool)
 	}
 	for range w.spec.Sums {
 		v := rng.Int64N(20_000) - 2_000
-		if huge {
+		if w.huge > 0 && rng.IntN(w.huge) == 0 {
 			v = []int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - 3, -7, 0, v}[rng.IntN(6)]
 		}
 		c.Values = append(c.Values, v)
@@ -239,12 +241,15 @@ func (c *cases) note(res result, minus *tiles.Contribution) {
 func (w *world) currents(rng *rand.Rand, at int64) (plus, minus *tiles.Contribution) {
 	switch rng.IntN(4) {
 	case 3: // both: a correction
-		c := w.contribution(rng, min(at, w.set[0].At), 6, false)
+		c := w.contribution(rng, min(at, w.set[0].At), 6)
 		return &c, &w.set[rng.IntN(len(w.set))]
 	case 0:
-		c := w.contribution(rng, at, 6, false)
+		c := w.contribution(rng, at, 6)
 		if rng.IntN(2) == 0 {
 			c.At = at
+		}
+		if rng.IntN(6) == 0 {
+			c.At = at + rng.Int64N(100e6) // it comes after, and must not count
 		}
 		return &c, nil
 	case 1:
@@ -323,7 +328,7 @@ func (w *world) checkBytes(t *testing.T, where string, states []*tiles.State, ho
 		if again := s.AppendBinary(w.layout, nil); !bytes.Equal(data, again) {
 			t.Fatalf("%s: compacted twice, %x became %x", where, data, again)
 		}
-		if got, most := s.MemBytes(), w.layout.MaxBytes(); got > most && !w.huge {
+		if got, most := s.MemBytes(), w.layout.MaxBytes(); got > most && w.huge == 0 {
 			t.Fatalf("%s: spec %+v: %d bytes in memory, want at most %d", where, w.spec, got, most)
 		}
 		if i == 0 {
@@ -427,5 +432,24 @@ func TestReadAllocatesNothing(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%s: %v allocations a reading, want 0", name, n)
 		}
+	}
+}
+
+// TestHorizonNeverFalls holds that what was merged stays so: a reading under a lower horizon than that of Compact says that
+// it is late, instead of being wrong.
+func TestHorizonNeverFalls(t *testing.T) {
+	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.W1m, tiles.W24h), Sums: 1})
+	const at = 1_767_225_600_000_000
+	var s tiles.State
+	for i := range int64(10) {
+		s.Add(l, &tiles.Contribution{At: at + i*60e6, Values: []int64{1}}, at+i*60e6-graceMicros)
+	}
+	s.Compact(l, at+3600e6)
+	s.Add(l, &tiles.Contribution{At: at + 5e6, Values: []int64{1}}, at) // and it is not lowered by what comes late
+	s.Compact(l, at)
+	var r tiles.Reading
+	s.Read(l, at+60e6, at, nil, nil, &r)
+	if r.Flags != tiles.Late || r.Count(tiles.W24h) != 0 {
+		t.Errorf("got flags %v count %d, want a late reading of nothing", r.Flags, r.Count(tiles.W24h))
 	}
 }

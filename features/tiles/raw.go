@@ -44,9 +44,6 @@ func (s *State) fold(l *Layout, rec []uint64) {
 		s.first, s.last = min(s.first, at), max(s.last, at)
 		s.times.add(uint32(sec))
 	}
-	if l.spec.Distincts == 0 || sec < l.oldest(int64(s.horizon)) {
-		return
-	}
 	for col, hash := range rec[2:] {
 		if hash != 0 {
 			s.addCategory(l, col, hash, uint32(sec))
@@ -68,14 +65,14 @@ func (s *State) rawFull(l *Layout) bool { return len(s.raw) >= l.spec.Raw*l.rawS
 
 // rawQuery is what a query makes of the raw contributions.
 type rawQuery struct {
-	// words are the raw contributions that take part, oldest first, but for the query's plus.
+	// words are the raw contributions of the state, oldest first.
 	words []uint64
 	// plus says that the query's plus is one of them.
 	plus bool
 	// minus says that the query's minus was one of them: everything can do without it.
 	minus bool
 	// foldAt is the time of the one that plus turns out of them, and foldSec its second, 0 without; fold are its words, nil
-	// where it is plus itself.
+	// where it is plus itself. It takes part as folded, and may stay among words: no folded one is newer.
 	fold    []uint64
 	foldAt  int64
 	foldSec int64
@@ -102,7 +99,7 @@ func (s *State) prepareRaw(l *Layout, q *query) {
 	case slices.Compare(rec, s.raw[:stride]) < 0:
 		q.raw.foldAt = q.plus.At
 	default:
-		q.raw.plus, q.raw.fold, q.raw.words = true, s.raw[:stride], s.raw[stride:]
+		q.raw.plus, q.raw.fold = true, s.raw[:stride]
 		q.raw.foldAt = int64(s.raw[0])
 	}
 	q.raw.foldSec = floorSecond(q.raw.foldAt)

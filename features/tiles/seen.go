@@ -69,8 +69,8 @@ func (e *seen) newestAt(sec, horizon int64) uint32 {
 	return 0
 }
 
-// keep forgets what is older than the horizon but for its newest second, and that too where it is older than oldest. It
-// says whether anything is left.
+// keep forgets what is older than the horizon but for its newest second, and that too where it is older than oldest, which
+// is not after the horizon. It says whether anything is left.
 func (e *seen) keep(horizon, oldest int64) bool {
 	if int64(e.last) < oldest {
 		return false
@@ -85,7 +85,6 @@ func (e *seen) keep(horizon, oldest int64) bool {
 			e.base = b
 		}
 	}
-	e.since(oldest)
 	return true
 }
 

@@ -33,7 +33,7 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 	if sec < 1 || sec > math.MaxUint32 {
 		return OutOfRange
 	}
-	s.raise(max(floorSecond(horizon), sec-graceSeconds))
+	s.raise(floorSecond(horizon))
 	if l.spec.Raw > 0 {
 		s.addRaw(l, c)
 	}
