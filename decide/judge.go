@@ -84,7 +84,8 @@ type judgment struct {
 	bySet     []float64 // contributions in the feature set's order; 0 where the model does not use the feature
 
 	row           []float64
-	contributions []float64 // in the model's order
+	one, work     [1]float64 // a margin, and memory for the steps around it
+	contributions []float64  // in the model's order
 	groups        []group
 	scratch       models.Scratch
 	buf           []byte
@@ -137,18 +138,18 @@ func (j *judgment) score() (err error) {
 	}()
 	j.row = resize(j.row, len(j.bundle.Columns))
 	j.bundle.Row(j.in.Vector, j.row)
-	var margin [1]float64
-	if err := j.bundle.Model.Predict(j.row, &j.scratch, margin[:]); err != nil {
+	if err := j.bundle.Model.Predict(j.row, &j.scratch, j.one[:]); err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	score, err := j.bundle.Score(margin[0])
+	margin := j.one[0]
+	score, err := j.bundle.Score(margin, j.work[:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	if math.IsNaN(margin[0]) || math.IsInf(margin[0], 0) || !(score >= 0 && score <= 1) {
-		return fmt.Errorf("%w: margin %v, score %v", ErrModel, margin[0], score)
+	if math.IsNaN(margin) || math.IsInf(margin, 0) || !(score >= 0 && score <= 1) {
+		return fmt.Errorf("%w: margin %v, score %v", ErrModel, margin, score)
 	}
-	j.margin, j.probable, j.scored = margin[0], score, true
+	j.margin, j.probable, j.scored = margin, score, true
 	return nil
 }
 
@@ -167,8 +168,7 @@ func (j *judgment) explain() (err error) {
 		}
 	}()
 	j.contributions = resize(j.contributions, len(j.bundle.Columns))
-	var leaves [1]float64
-	if err := j.bundle.Model.Explain(j.row, &j.scratch, leaves[:], j.contributions); err != nil {
+	if err := j.bundle.Model.Explain(j.row, &j.scratch, j.work[:], j.contributions); err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	j.base = j.bundle.Model.Info().Base[0]

@@ -29,12 +29,16 @@ type Bundle struct {
 	Policy *Policy
 	// Reasons words the contributions.
 	Reasons *Reasons
+	// Leaves is what an independent implementation said of the model on the golden rows; it can be silent, but not of
+	// another opinion.
+	Leaves models.LeavesCheck
 	// Ref is how decisions name the bundle. It is shared: nobody may change it.
 	Ref *pb.ModelRef
 }
 
 // Load reads, checks and compiles the bundle in a directory. Every file is held against bundle.yaml, every feature of
-// the model against the feature set, and the golden rows are scored again; whatever is wrong, the error says where.
+// the model against the feature set, and the golden rows are scored again, by an independent implementation too; whatever is
+// wrong, the error says where.
 func Load(dir string, cfg Config) (*Bundle, error) {
 	b, _, err := load(dir, cfg)
 	return b, err
@@ -53,14 +57,13 @@ func load(dir string, cfg Config) (*Bundle, *contents, error) {
 	return b, c, nil
 }
 
-// Score gives the calibrated probability of a margin.
-func (b *Bundle) Score(margin float64) (float64, error) {
-	m := [1]float64{margin}
-	var s [1]float64
-	if err := b.Model.Score(m[:], s[:]); err != nil {
+// Score gives the calibrated probability of a margin. work is one float64 of working memory.
+func (b *Bundle) Score(margin float64, work []float64) (float64, error) {
+	work[0] = margin
+	if err := b.Model.Score(work[:1], work[:1]); err != nil {
 		return 0, err
 	}
-	return b.Calibration.Apply(margin, s[0])
+	return b.Calibration.Apply(margin, work[0])
 }
 
 // Row gathers the model's columns from a vector in the feature set's order into row, which has len(Columns) values.

@@ -20,7 +20,7 @@ import (
 
 const tiny = "testdata/tiny"
 
-func config(t *testing.T) registry.Config {
+func config(t testing.TB) registry.Config {
 	t.Helper()
 	kinds, err := features.NewKinds(nil)
 	if err != nil {
@@ -85,6 +85,9 @@ func TestLoad(t *testing.T) {
 	if b.Name != "tiny" || b.Version != "1" || b.Ref.BundleHash != fmt.Sprintf("%x", b.Hash) {
 		t.Errorf("loaded %q %q, ref %v", b.Name, b.Version, b.Ref)
 	}
+	if !b.Leaves.Served || b.Leaves.Rows != 24 {
+		t.Errorf("the independent check says %+v", b.Leaves)
+	}
 	// The model's columns are in another order than the set, and the set has a feature that the model does not use.
 	model := b.Model.Info().FeatureNames()
 	if len(b.Set.Features) != len(model)+1 {
@@ -128,6 +131,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"bundle.yaml", "name: tiny\n", "name: tiny\nname: tiny\n", `already defined`},
 		{"bundle.yaml", "name: tiny\n", "name: &a tiny\n", `[2:7] anchors, aliases, merge keys and tags are not allowed`},
 		{"bundle.yaml", "seed: 7", "seed: [[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]", `nested deeper than 16`},
+		{"bundle.yaml", "seed: 7", "seed:\n    - - - - - - - - - - - - - - - - - 7", `nested deeper than 16`},
 		{"bundle.yaml", "files:\n", "files:\n  - {name: model.txt, size: 71215, sha256: \"00\"}\n", `files: must be sorted by name`},
 		{"bundle.yaml", "{name: golden.csv, size: 8300", "{name: golden.csv, size: 8301", `"golden.csv" has 8300 bytes; bundle.yaml says 8301`},
 		{"bundle.yaml", "{name: golden.csv, size: 8300", "{name: golden.csv, size: 8299", `"golden.csv" has 8300 bytes; at most 8299`},
@@ -228,7 +232,7 @@ func TestLoadRefusesFiles(t *testing.T) {
 			}
 			return err
 		}},
-		{`"bundle.yaml" has 2000000 bytes; at most 1048576`, func(dir string) error {
+		{`"bundle.yaml" has 2000000 bytes; at most 262144`, func(dir string) error {
 			return os.Truncate(filepath.Join(dir, "bundle.yaml"), 2_000_000)
 		}},
 		{`cannot read "bundle.yaml": it is empty`, func(dir string) error {

@@ -46,6 +46,9 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if err := b.checkGolden(rows); err != nil {
 		return nil, fmt.Errorf("it does not give here what it gave its trainer: %w", err)
 	}
+	if b.Leaves, err = models.CheckWithLeaves(b.Model, c.files[m.Model.File], goldenInputs(rows)); err != nil {
+		return nil, fmt.Errorf("an independent implementation scores %q otherwise: %w", m.Model.File, err)
+	}
 	return b, nil
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // maxManifestBytes bounds bundle.yaml.
-const maxManifestBytes = 1 << 20
+const maxManifestBytes = 256 << 10
 
 // maxEntries bounds how much of a directory's listing is read: a bundle has at most eight files.
 const maxEntries = 64

@@ -109,10 +109,18 @@ func parseGoldenRow(record []string, n int) (goldenRow, error) {
 	return goldenRow{values[:n], values[n], values[n+1], values[n+2], values[n+3:]}, nil
 }
 
+func goldenInputs(rows []goldenRow) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i := range rows {
+		out[i] = rows[i].row
+	}
+	return out
+}
+
 // checkGolden scores the rows again and gives the first difference as a *GoldenError.
 func (b *Bundle) checkGolden(rows []goldenRow) error {
 	var s models.Scratch
-	var margin, leaves [1]float64
+	var margin, leaves, work [1]float64
 	contributions := make([]float64, len(b.Columns))
 	for i := range rows {
 		g := &rows[i]
@@ -122,7 +130,7 @@ func (b *Bundle) checkGolden(rows []goldenRow) error {
 		if math.Float64bits(margin[0]) != math.Float64bits(g.margin) {
 			return &GoldenError{i + 1, "margin", margin[0], g.margin, 0}
 		}
-		score, err := b.Score(margin[0])
+		score, err := b.Score(margin[0], work[:])
 		if err != nil {
 			return fmt.Errorf("golden row %d: %w", i+1, err)
 		}

@@ -66,10 +66,10 @@ type role struct {
 func (m *manifest) roles(modelLimit int64) []role {
 	r := []role{
 		{"model", m.Model.File, modelLimit},
-		{"features", m.Features.File, 1 << 20},
+		{"features", m.Features.File, 256 << 10},
 		{"calibration", m.Calibration.File, 1 << 20},
-		{"thresholds", m.Thresholds.File, 1 << 20},
-		{"reasons", m.Reasons.File, 4 << 20},
+		{"thresholds", m.Thresholds.File, 256 << 10},
+		{"reasons", m.Reasons.File, 1 << 20},
 		{"golden", m.Golden.File, 32 << 20},
 	}
 	if m.Profile != nil {

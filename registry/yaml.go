@@ -12,7 +12,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxYAMLDepth bounds flow nesting ([[[…): no file of a bundle needs more than four levels.
+// maxYAMLDepth bounds nesting within a line ([[[… and - - -…): no file of a bundle needs more than four levels. The
+// parser takes a minute for 200 KB of "- - -", and its stack grows with the depth. Deeper nesting over lines needs
+// indentation, so that the bound on a file's size bounds it too.
 const maxYAMLDepth = 16
 
 // decodeYAML reads exactly one document into dst. Unknown and repeated keys are errors, and so are anchors, aliases,
@@ -41,7 +43,7 @@ func decodeYAML(file string, data []byte, dst any) error {
 
 // plainYAML refuses what decodeYAML does not want to see, before anything is built from it.
 func plainYAML(data []byte) error {
-	depth := 0
+	depth, entries, line := 0, 0, 0 // entries of sequences that begin on the line
 	for _, t := range lexer.Tokenize(string(data)) {
 		at := "[?:?]"
 		if t.Position != nil {
@@ -52,6 +54,13 @@ func plainYAML(data []byte) error {
 			return fmt.Errorf("%s anchors, aliases, merge keys and tags are not allowed: write the value out", at)
 		case token.InvalidType:
 			return fmt.Errorf("%s not valid YAML: %s", at, t.Error)
+		case token.SequenceEntryType:
+			if t.Position != nil && t.Position.Line != line {
+				entries, line = 0, t.Position.Line
+			}
+			if entries++; entries > maxYAMLDepth {
+				return fmt.Errorf("%s nested deeper than %d", at, maxYAMLDepth)
+			}
 		case token.MappingStartType, token.SequenceStartType:
 			if depth++; depth > maxYAMLDepth {
 				return fmt.Errorf("%s nested deeper than %d", at, maxYAMLDepth)
