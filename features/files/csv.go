@@ -1,0 +1,138 @@
+package files
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// rowSource gives the rows of a file, in its order.
+type rowSource interface {
+	// columns are known from the start.
+	columns() []Column
+	// need says which columns will be read; the cells of the others stay missing.
+	need(columns []int)
+	// next fills cells, one for each column. A *Reject is a row that cannot be read, after which the next can; any other
+	// error ends the file, io.EOF at its end.
+	next(cells []Cell) error
+	// progress gives rows and bytes read, and the totals.
+	progress() Progress
+	close() error
+}
+
+// Error lets a Reject travel as an error inside the package.
+func (r *Reject) Error() string { return r.String() }
+
+// csvSource reads CSV (RFC 4180) with a header.
+type csvSource struct {
+	file   *os.File
+	guard  *rowGuard
+	reader *csv.Reader
+	header []Column
+	null   []string
+	wanted []int
+	rows   int64
+	size   int64
+}
+
+// rowGuard bounds how much is read for one row: encoding/csv itself takes a quoted field of any length.
+type rowGuard struct {
+	r    io.Reader
+	left int64
+	read int64
+}
+
+var errRowTooLong = fmt.Errorf("a row is longer than %d bytes (a quote that is never closed?)", maxRowBytes)
+
+func (g *rowGuard) Read(p []byte) (int, error) {
+	if g.left <= 0 {
+		return 0, errRowTooLong
+	}
+	n, err := g.r.Read(p)
+	g.left -= int64(n)
+	g.read += int64(n)
+	return n, err
+}
+
+const csvBuffer = 64 << 10
+
+// reset allows one more row; what is buffered already belongs to it.
+func (g *rowGuard) reset() { g.left = maxRowBytes + csvBuffer }
+
+func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	s := &csvSource{file: f, guard: &rowGuard{r: f}, null: opt.null, size: info.Size()}
+	s.guard.reset()
+	s.reader = csv.NewReader(bufio.NewReaderSize(s.guard, csvBuffer))
+	s.reader.Comma = opt.delimiter
+	s.reader.ReuseRecord = true
+	header, err := s.reader.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("the file is empty: the first row must name the columns")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the header: %w", err)
+	}
+	if len(header) > maxColumns {
+		return nil, fmt.Errorf("the header names %d columns, at most %d are read", len(header), maxColumns)
+	}
+	for i, name := range header {
+		if i == 0 {
+			name = strings.TrimPrefix(name, "\ufeff") // the byte order mark that spreadsheets write
+		}
+		s.header = append(s.header, Column{strings.Clone(name), ColumnText})
+	}
+	return s, nil
+}
+
+func (s *csvSource) columns() []Column { return s.header }
+func (s *csvSource) need(cols []int)   { s.wanted = cols }
+func (s *csvSource) close() error      { return s.file.Close() }
+
+func (s *csvSource) progress() Progress {
+	return Progress{Rows: s.rows, TotalRows: -1, Bytes: min(s.guard.read, s.size), TotalBytes: s.size}
+}
+
+func (s *csvSource) next(cells []Cell) error {
+	s.guard.reset()
+	record, err := s.reader.Read()
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	s.rows++
+	var parse *csv.ParseError
+	if errors.As(err, &parse) {
+		return &Reject{Row: s.rows, Reason: "malformed", Message: parse.Error()}
+	}
+	if err != nil {
+		return fmt.Errorf("row %d: %w", s.rows, err)
+	}
+	for _, i := range s.wanted {
+		cells[i] = Cell{}
+		switch {
+		case slices.Contains(s.null, record[i]):
+		case len(record[i]) > maxTextBytes:
+			return &Reject{s.rows, s.header[i].Name, "too_long", fmt.Sprintf("the value has %d bytes, at most %d", len(record[i]), maxTextBytes)}
+		default:
+			cells[i] = textCell(strings.Clone(record[i]))
+		}
+	}
+	return nil
+}
