@@ -1,6 +1,7 @@
 package tiles
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -217,7 +218,7 @@ func (s *State) DecodeBinary(l *Layout, data []byte) (err error) {
 		return fmt.Errorf("%w: %d, known is %d", ErrVersion, version, formatVersion)
 	}
 	want := l.header
-	if len(data) < len(want) || string(data[:len(want)]) != string(want) {
+	if !bytes.HasPrefix(data, want) {
 		return fmt.Errorf("%w: it begins with %x, not %x", ErrLayout, data[:min(len(data), len(want))], want)
 	}
 	d.data = data[len(want):]

@@ -6,9 +6,9 @@ import (
 )
 
 // category is when a category was seen by folded contributions. A column keeps the DistinctCap categories that were seen
-// last, by (second, hash). The newest of a set do not depend on the order of arrival; what is known of a category's older seconds would,
-// once others were turned out meanwhile. So in a full column every second before the oldest category's last, its mark,
-// is held for unknown: what came after it was kept in every order.
+// last, by (second, hash). The newest of a set do not depend on the order of arrival; what is known of a category's older
+// seconds would, once others were turned out meanwhile. So in a full column every second before the oldest category's
+// last, its mark, is held for unknown: what came after it was kept in every order.
 type category struct {
 	hash uint64
 	seen
@@ -232,7 +232,7 @@ func (f *foldedColumn) countFolded(l *Layout, c *category, col int) {
 		return
 	}
 	f.count(l, sec)
-	if sec != f.minusSec || f.query.raw.minus || f.minus.Categories[col] != c.hash {
+	if sec != f.minusSec || f.raw.minus || f.minus.Categories[col] != c.hash {
 		return
 	}
 	// The event to be left out was folded, in this very second; whether others were too is not known.

@@ -49,6 +49,7 @@ type world struct {
 }
 
 func randomWorld(t *testing.T, rng *rand.Rand) *world {
+	t.Helper()
 	spec := tiles.Spec{
 		Windows:   tiles.WindowSet(rng.IntN(64)),
 		Sums:      rng.IntN(3),
@@ -122,6 +123,7 @@ func (w *world) contribution(rng *rand.Rand, newest int64, kinds int) tiles.Cont
 // arrive adds the contributions in a random order, and at random compacts, encodes and decodes, and reads. It gives the
 // state and the horizon.
 func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (*tiles.State, int64) {
+	t.Helper()
 	s := &tiles.State{}
 	newest := int64(0)
 	otherAt := rng.IntN(len(set) + 1)

@@ -117,7 +117,7 @@ func (q *query) foldedCategory(col int) uint64 {
 }
 
 func (q *query) isMinus(rec []uint64) bool {
-	return q.minus != nil && int64(rec[0]) == q.minus.At && uint32(rec[1]) == q.minus.ID
+	return q.minus != nil && int64(rec[0]) == q.minus.At && rec[1] == uint64(q.minus.ID)
 }
 
 // takesPart says whether a raw contribution counts in the query: it is not of a later second and not left out.

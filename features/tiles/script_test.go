@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 }
 
 func runScript(t *testing.T, file string) {
+	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func (s *script) spec(args []string) error {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
 		case "windows":
-			for _, name := range strings.Split(value, ",") {
+			for name := range strings.SplitSeq(value, ",") {
 				w, err := tiles.ParseWindow(name)
 				if err != nil {
 					return err
@@ -192,6 +193,7 @@ func (s *script) add(args []string) ([]string, error) {
 		return nil, err
 	}
 	switch s.put(&c) {
+	case tiles.Placed:
 	case tiles.TooOld:
 		return []string{"too old"}, nil
 	case tiles.OutOfRange:

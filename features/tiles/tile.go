@@ -3,6 +3,7 @@ package tiles
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // A tile is a few words. Narrow, which practically all are: the beginning's second and the count in the halves of one
@@ -85,7 +86,7 @@ func (s *State) findTile(stride int, begin uint32) (at int, found bool) {
 func (s *State) makeRoom(l *Layout) {
 	s.compactTiles(l)
 	if stride := s.stride(l); len(s.tiles)+stride > cap(s.tiles)-cap(s.tiles)/8 {
-		s.tiles = room(s.tiles[:len(s.tiles):len(s.tiles)], stride)
+		s.tiles = room(slices.Clip(s.tiles), stride)
 	}
 }
 
@@ -100,7 +101,7 @@ func insert(words []uint64, at, n int) []uint64 {
 
 // addNarrow adds one contribution, or changes nothing and says so where a column would overflow.
 func addNarrow(tile []uint64, values []int64) bool {
-	if uint32(tile[0]) == math.MaxUint32 {
+	if tile[0]&math.MaxUint32 == math.MaxUint32 {
 		return false
 	}
 	sums := tile[1:]
