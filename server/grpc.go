@@ -1,0 +1,212 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// maxHeaderBytes bounds the header of a call: a key, a request id and what proxies add.
+const maxHeaderBytes = 16 << 10
+
+// newGRPC makes the gRPC side with its services.
+func (s *Server) newGRPC() *grpc.Server {
+	opts := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(int(max(s.cfg.Limits.BodyBytes, s.cfg.Limits.BatchBytes))),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(1000),
+		grpc.ConnectionTimeout(s.cfg.Deadlines.Header),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: s.cfg.Deadlines.Idle, Time: time.Minute, Timeout: 20 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
+		grpc.WaitForHandlers(true),
+	}
+	if s.tls != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(s.tls.Clone())))
+	}
+	g := grpc.NewServer(opts...)
+	pb.RegisterDecisionServiceServer(g, grpcDecisions{server: s})
+	pb.RegisterEventServiceServer(g, grpcEvents{server: s})
+	pb.RegisterFeatureServiceServer(g, grpcFeatures{server: s})
+	healthpb.RegisterHealthServer(g, s.health)
+	reflection.Register(g)
+	return g
+}
+
+// callKey is where a handler finds its call in the context.
+type callKey struct{}
+
+// unary is the boundary of every unary call.
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	c := s.newCall("grpc", s.byRPC[info.FullMethod], header(ctx, "x-request-id"))
+	defer func() {
+		if out := c.end(err, recover()); out != nil {
+			resp, err = nil, out.grpc(c.id)
+		}
+	}()
+	if err := s.openGRPC(ctx, c, info.FullMethod); err != nil {
+		return nil, err
+	}
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.timeout(ctx)
+	defer cancel()
+	return handler(context.WithValue(ctx, callKey{}, c), req)
+}
+
+// stream is the boundary of the streaming calls, which are health and reflection.
+func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	c := s.newCall("grpc", s.byRPC[info.FullMethod], header(ss.Context(), "x-request-id"))
+	defer func() {
+		panicked := recover()
+		if _, theirs := status.FromError(err); theirs && err != nil && panicked == nil {
+			// Health and reflection end in statuses of their own, mostly that the caller went away.
+			_ = c.end(context.Canceled, nil) // what leaves is theirs
+			return
+		}
+		if out := c.end(err, panicked); out != nil {
+			err = out.grpc(c.id)
+		}
+	}()
+	if err := s.openGRPC(ss.Context(), c, info.FullMethod); err != nil {
+		return err
+	}
+	return handler(srv, ss)
+}
+
+// openGRPC lets a call in by the table.
+func (s *Server) openGRPC(ctx context.Context, c *call, method string) error {
+	if _, ok := s.byRPC[method]; !ok {
+		return fmt.Errorf("BUG: the method %s is in no row of the table of routes", method)
+	}
+	if err := grpc.SetHeader(ctx, metadata.Pairs("x-request-id", c.id)); err != nil {
+		return fmt.Errorf("cannot set a header: %w", err)
+	}
+	return c.authorize(header(ctx, "authorization"), peerCertificate(ctx))
+}
+
+// header gives the first value of a header.
+func header(ctx context.Context, name string) string {
+	if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// peerCertificate gives the caller's verified certificate.
+func peerCertificate(ctx context.Context) *x509.Certificate {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return nil
+	}
+	return info.State.VerifiedChains[0][0]
+}
+
+// grpc gives the error as a status with its details.
+func (e *callError) grpc(requestID string) error {
+	wire := e.kind.wire()
+	details := []protoadapt.MessageV1{
+		&errdetails.ErrorInfo{Reason: e.reason, Domain: "pitboss"}, &errdetails.RequestInfo{RequestId: requestID},
+	}
+	if e.path != "" {
+		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+			{Field: e.path, Description: e.message, Reason: e.reason},
+		}})
+	}
+	if wire.retry > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(wire.retry)})
+	}
+	message := strings.ToValidUTF8(e.message, "\ufffd")
+	if e.path != "" {
+		message = strings.ToValidUTF8(e.path, "\ufffd") + ": " + message
+	}
+	st := status.New(wire.grpc, message)
+	if full, err := st.WithDetails(details...); err == nil {
+		st = full
+	}
+	return st.Err()
+}
+
+// codeName gives a code as gRPC's documents and JSON write it.
+func codeName(c codes.Code) string {
+	names := [...]string{
+		"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+		"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+		"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+	}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return "UNKNOWN"
+}
+
+// grpcCall gives the call that the interceptor began.
+func grpcCall(ctx context.Context) *call {
+	c, ok := ctx.Value(callKey{}).(*call)
+	if !ok {
+		panic("BUG: a handler was called past the interceptor")
+	}
+	return c
+}
+
+type grpcDecisions struct {
+	pb.UnimplementedDecisionServiceServer
+
+	server *Server
+}
+
+func (g grpcDecisions) Decide(ctx context.Context, req *pb.DecisionRequest) (*pb.Decision, error) {
+	c := grpcCall(ctx)
+	return g.server.calls.decide(ctx, c.principal, req, c.started)
+}
+
+func (g grpcDecisions) GetDecision(ctx context.Context, req *pb.GetDecisionRequest) (*pb.Decision, error) {
+	return g.server.calls.getDecision(ctx, grpcCall(ctx).principal, req)
+}
+
+type grpcEvents struct {
+	pb.UnimplementedEventServiceServer
+
+	server *Server
+}
+
+func (g grpcEvents) Publish(ctx context.Context, req *pb.PublishRequest) (*pb.PublishResponse, error) {
+	c := grpcCall(ctx)
+	return g.server.calls.publish(ctx, c.principal, req, c.started)
+}
+
+type grpcFeatures struct {
+	pb.UnimplementedFeatureServiceServer
+
+	server *Server
+}
+
+func (g grpcFeatures) GetEntityFeatures(ctx context.Context, req *pb.GetEntityFeaturesRequest) (*pb.GetEntityFeaturesResponse, error) {
+	c := grpcCall(ctx)
+	return g.server.calls.getEntityFeatures(ctx, c.principal, req, c.started)
+}

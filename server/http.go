@@ -1,0 +1,341 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"pitboss/features/edge"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// httpCall is a call over HTTP.
+type httpCall struct {
+	*call
+
+	w http.ResponseWriter
+	r *http.Request
+	// body is the whole request.
+	body []byte
+	// arrived is when the whole request was there.
+	arrived time.Time
+	wrote   bool
+}
+
+// newHTTP makes the HTTP side out of the table.
+func (s *Server) newHTTP() *http.Server {
+	mux := http.NewServeMux()
+	allowed := map[string][]string{}
+	for i := range s.table {
+		r := &s.table[i]
+		if r.pattern == "" {
+			continue
+		}
+		mux.HandleFunc(r.method+" "+r.pattern, func(w http.ResponseWriter, req *http.Request) { s.answerHTTP(r, w, req) })
+		allowed[r.pattern] = append(allowed[r.pattern], r.method)
+	}
+	for pattern, methods := range allowed {
+		other := unrouted()
+		other.serve = func(_ *Server, c *httpCall) error {
+			c.w.Header().Set("Allow", strings.Join(methods, ", "))
+			return refuse(kindMethod, "METHOD_NOT_ALLOWED", "", "only "+strings.Join(methods, ", ")+" here")
+		}
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) { s.answerHTTP(other, w, req) })
+	}
+	nothing := unrouted()
+	nothing.serve = func(*Server, *httpCall) error {
+		return refuse(kindNotFound, "NO_SUCH_ROUTE", "", "nothing is here")
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) { s.answerHTTP(nothing, w, req) })
+	return &http.Server{
+		Handler: mux, TLSConfig: s.tls.Clone(), MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: s.cfg.Deadlines.Header, ReadTimeout: s.cfg.Deadlines.Read,
+		WriteTimeout: s.cfg.Deadlines.Read + s.cfg.Deadlines.Call, IdleTimeout: s.cfg.Deadlines.Idle,
+		ErrorLog: slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// answerHTTP is the boundary of every HTTP call.
+func (s *Server) answerHTTP(r *route, w http.ResponseWriter, req *http.Request) {
+	c := &httpCall{call: s.newCall("http", r, req.Header.Get("X-Request-ID")), w: w, r: req}
+	var err error
+	defer func() {
+		if out := c.end(err, recover()); out != nil {
+			c.writeError(out)
+		}
+	}()
+	h := w.Header()
+	h.Set("X-Request-ID", c.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if s.draining.Load() {
+		// The caller's next call goes elsewhere; a connection that is closed between its calls could lose one.
+		h.Set("Connection", "close")
+	}
+	if err = c.authorize(req.Header.Get("Authorization"), httpCertificate(req)); err != nil {
+		return
+	}
+	if err = c.readBody(); err != nil {
+		return
+	}
+	c.arrived = time.Now()
+	if err = c.enter(); err != nil {
+		return
+	}
+	ctx, cancel := c.timeout(req.Context())
+	defer cancel()
+	c.r = req.WithContext(ctx)
+	err = r.serve(s, c)
+}
+
+func httpCertificate(r *http.Request) *x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.VerifiedChains[0][0]
+}
+
+// readBody reads what a POST brings, as far as the route allows. A slow sender holds no place among the calls that are
+// worked on: it is read before.
+func (c *httpCall) readBody() error {
+	if c.route.method != http.MethodPost || c.route.right == Public {
+		return nil
+	}
+	if c.r.Header.Get("Content-Encoding") != "" {
+		return refuse(kindMediaType, "UNSUPPORTED_ENCODING", "", "send the body as it is, without Content-Encoding")
+	}
+	if media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return refuse(kindMediaType, "UNSUPPORTED_MEDIA_TYPE", "", "Content-Type must be application/json")
+	}
+	limit := c.server.cfg.Limits.BodyBytes
+	if c.route.right == Publish {
+		limit = c.server.cfg.Limits.BatchBytes
+	}
+	tooLarge := refuse(kindTooLarge, "TOO_LARGE", "", fmt.Sprintf("the body is larger than %d bytes", limit))
+	if c.r.ContentLength > limit {
+		return tooLarge
+	}
+	var body bytes.Buffer
+	// What the caller says of the length is believed as far as it costs little.
+	body.Grow(int(min(max(c.r.ContentLength, 0), 64<<10)) + bytes.MinRead)
+	_, err := body.ReadFrom(http.MaxBytesReader(c.w, c.r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge
+	}
+	if err != nil {
+		return refuse(kindCanceled, "CANCELED", "", "the body did not come in whole")
+	}
+	c.body = body.Bytes()
+	return nil
+}
+
+// decode reads the body as the JSON of a message.
+func (c *httpCall) decode(msg proto.Message) error {
+	return decodeJSON(c.body, c.server.cfg.Limits.JSONDepth, msg)
+}
+
+func (c *httpCall) context() context.Context { return c.r.Context() }
+
+// write answers with a message as JSON. The library varies its white space on purpose; callers get none of it.
+func (c *httpCall) write(msg proto.Message) error {
+	loose, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(msg)
+	if err != nil {
+		return fmt.Errorf("cannot write an answer: %w", err)
+	}
+	var body bytes.Buffer
+	body.Grow(len(loose) + 1)
+	if err := json.Compact(&body, loose); err != nil {
+		return fmt.Errorf("cannot write an answer: %w", err)
+	}
+	body.WriteByte('\n')
+	c.send(http.StatusOK, body.Bytes())
+	return nil
+}
+
+// writeJSON answers with a value of ours.
+func (c *httpCall) writeJSON(code int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("cannot write an answer: %w", err)
+	}
+	c.send(code, append(body, '\n'))
+	return nil
+}
+
+func (c *httpCall) send(code int, body []byte) {
+	c.wrote = true
+	h := c.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(code)
+	_, _ = c.w.Write(body) // who does not listen any more needs no answer
+}
+
+// errorBody is an error as JSON.
+type errorBody struct {
+	Code      string `json:"code"`
+	Reason    string `json:"reason"`
+	Message   string `json:"message"`
+	Path      string `json:"path,omitempty"`
+	RequestID string `json:"request_id"`
+}
+
+// writeError answers with an error, if nothing was answered yet.
+func (c *httpCall) writeError(e *callError) {
+	if c.wrote {
+		return
+	}
+	wire := e.kind.wire()
+	if wire.retry > 0 {
+		c.w.Header().Set("Retry-After", strconv.Itoa(int(wire.retry.Seconds())))
+	}
+	if e.kind == kindUnauthenticated {
+		c.w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	body := errorBody{Code: codeName(wire.grpc), Reason: e.reason, Message: e.message, Path: e.path, RequestID: c.id}
+	if err := c.writeJSON(wire.http, body); err != nil {
+		c.logInternal(err)
+	}
+}
+
+func (s *Server) httpDecide(c *httpCall) error {
+	req := &pb.DecisionRequest{}
+	if err := c.decode(req); err != nil {
+		return err
+	}
+	answer, err := s.calls.decide(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+func (s *Server) httpPublish(c *httpCall) error {
+	req := &pb.PublishRequest{}
+	if err := c.decode(req); err != nil {
+		return err
+	}
+	answer, err := s.calls.publish(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+func (s *Server) httpGetDecision(c *httpCall) error {
+	query, err := c.query("explain")
+	if err != nil {
+		return err
+	}
+	req := &pb.GetDecisionRequest{DecisionId: c.r.PathValue("id")}
+	switch query.Get("explain") {
+	case "":
+	case "none":
+		req.Explain = pb.Explain_EXPLAIN_NONE
+	case "top":
+		req.Explain = pb.Explain_EXPLAIN_TOP
+	case "full":
+		req.Explain = pb.Explain_EXPLAIN_FULL
+	default:
+		return refuse(kindInvalid, string(edge.InvalidField), "explain", "must be none, top or full")
+	}
+	answer, err := s.calls.getDecision(c.context(), c.principal, req)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+func (s *Server) httpGetFeatures(c *httpCall) error {
+	query, err := c.query("form", "tenant", "at")
+	if err != nil {
+		return err
+	}
+	req := &pb.GetEntityFeaturesRequest{
+		Tenant: query.Get("tenant"),
+		Entity: &pb.Identifier{Kind: c.r.PathValue("kind"), Value: c.r.PathValue("id")},
+	}
+	switch query.Get("form") {
+	case "raw":
+		req.Entity.Form = pb.Form_FORM_RAW
+	case "alias":
+		req.Entity.Form = pb.Form_FORM_ALIAS
+	default:
+		return refuse(kindInvalid, string(edge.InvalidField), "form", "must be raw or alias: it is never guessed")
+	}
+	if text := query.Get("at"); text != "" {
+		at, wrong := time.Parse(time.RFC3339Nano, text)
+		if wrong != nil {
+			return refuse(kindInvalid, string(edge.InvalidField), "at", "must be a time such as 2026-11-22T10:00:00Z")
+		}
+		req.At = timestamppb.New(at)
+	}
+	answer, err := s.calls.getEntityFeatures(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+// query reads the query's parameters, of which there may be no others and none twice.
+func (c *httpCall) query(known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return nil, refuse(kindInvalid, string(edge.InvalidField), "", "the query is not well formed")
+	}
+	for name, values := range query {
+		if !slices.Contains(known, name) || len(values) != 1 {
+			return nil, refuse(kindInvalid, string(edge.InvalidField), "", "the query may have "+strings.Join(known, ", ")+
+				", each once")
+		}
+	}
+	return query, nil
+}
+
+func (s *Server) httpGuard(*httpCall) error {
+	return refuse(kindNotBuilt, "NOT_BUILT", "", "/v1/guard is kept for signals of the player's client; it is not built yet: "+
+		"send guard.batch events to /v1/events from your server")
+}
+
+func (s *Server) httpHealth(c *httpCall) error {
+	return c.writeJSON(http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyBody is the answer of /readyz.
+type readyBody struct {
+	Status     string      `json:"status"`
+	Draining   bool        `json:"draining"`
+	Components []Component `json:"components"`
+}
+
+func (s *Server) httpReady(c *httpCall) error {
+	ready, parts := s.ready()
+	body := readyBody{Status: "ready", Draining: s.draining.Load(), Components: parts}
+	if ready {
+		return c.writeJSON(http.StatusOK, body)
+	}
+	body.Status = "not_ready"
+	return c.writeJSON(http.StatusServiceUnavailable, body)
+}
+
+func (s *Server) httpMetrics(c *httpCall) error {
+	c.wrote = true
+	promhttp.HandlerFor(s.deps.Metrics, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
+	return nil
+}
