@@ -119,7 +119,7 @@ func (d *Decider) Decide(ctx context.Context, ev *features.Event, opt Options) (
 
 	// Event and decision are one frame: there is no moment at which one of them is there alone.
 	if !opt.DryRun {
-		if err := w.commit(ctx, slot, known, record); err != nil {
+		if err := w.commit(ctx, slot, record); err != nil {
 			return w.notRecorded(ctx, err)
 		}
 	}

@@ -66,15 +66,11 @@ func (w *decision) record() *pb.DecisionRecord {
 	return r
 }
 
-// commit writes event and decision as one frame. An event that is in the journal already keeps its place there: the
-// frame then only adds the decision.
-func (w *decision) commit(ctx context.Context, slot *features.Slot, known features.Known, record *pb.DecisionRecord) error {
+// commit writes event and decision as one frame: the engine adds the event. One that is in the journal already keeps
+// its place there, and the frame only adds the decision.
+func (w *decision) commit(ctx context.Context, slot *features.Slot, record *pb.DecisionRecord) error {
 	record.Observations.TimingsUs = proto.CloneOf(&w.timings)
-	frame := &pb.EventFrame{Event: w.ev.Msg, ContentHash: w.ev.Content[:], Decision: record}
-	if !known.Event.IsZero() {
-		frame.AppliedAt = position(known.Event)
-	}
-	if _, err := w.d.cfg.Engine.Commit(ctx, slot, frame); err != nil {
+	if _, err := w.d.cfg.Engine.Commit(ctx, slot, &pb.EventFrame{Decision: record}); err != nil {
 		return err
 	}
 	w.d.pace.took(paceRecord, time.Since(w.lapped))
@@ -87,8 +83,17 @@ func (w *decision) notAdmitted(ctx context.Context, err error) (*pb.Decision, er
 	if errors.Is(err, features.ErrConflict) || errors.Is(err, features.ErrDuplicateTransaction) {
 		return nil, err
 	}
+	return w.unavailable(ctx, err)
+}
+
+// unavailable answers when the engine can do nothing for the event now.
+func (w *decision) unavailable(ctx context.Context, err error) (*pb.Decision, error) {
 	w.open(nil)
-	w.skipScore(CauseUnavailable)
+	cause := CauseUnavailable
+	if errors.Is(err, context.DeadlineExceeded) {
+		cause = CauseDeadline
+	}
+	w.skipScore(cause)
 	return w.notRecorded(ctx, err)
 }
 
@@ -97,7 +102,7 @@ func (w *decision) notAdmitted(ctx context.Context, err error) (*pb.Decision, er
 func (w *decision) notRecorded(ctx context.Context, err error) (*pb.Decision, error) {
 	cause := CauseNotWritten
 	switch {
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
+	case errors.Is(context.Cause(ctx), context.Canceled):
 		return nil, fmt.Errorf("cannot decide on event %q: %w", w.ev.ID, err) // nobody waits for the answer
 	case errors.Is(err, context.DeadlineExceeded):
 		cause = CauseDeadline
@@ -114,9 +119,7 @@ func (w *decision) again(ctx context.Context) (*pb.Decision, error) {
 		if errors.Is(err, features.ErrRecordErased) {
 			return nil, err
 		}
-		w.open(nil)
-		w.skipScore(CauseUnavailable)
-		return w.notRecorded(ctx, err)
+		return w.unavailable(ctx, err)
 	}
 	answer := Answer(frame)
 	answer.Status = pb.Status_STATUS_DUPLICATE

@@ -103,6 +103,16 @@ func (r *Registry) Use(dir string) (*Bundle, error) {
 	return b, nil
 }
 
+// Activate makes a loaded bundle the active one, in a registry without a store.
+func (r *Registry) Activate(b *Bundle) error {
+	if r.cfg.Store != "" {
+		return fmt.Errorf("cannot activate bundle %q: this registry keeps what it uses, so it needs the directory (Use)", b.Name)
+	}
+	r.keep(b)
+	r.active.Store(b)
+	return nil
+}
+
 // Get gives the bundle with this hash: one that was used by this process, or one of the store. It wraps ErrUnknown if
 // there is none.
 func (r *Registry) Get(hash [32]byte) (*Bundle, error) {
