@@ -3,13 +3,9 @@ package journal_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"pitboss/journal"
 	"pitboss/journal/journaltest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemoryContract(t *testing.T) {
 	journaltest.Run(t, func(*testing.T) journaltest.Subject {

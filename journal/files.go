@@ -144,6 +144,7 @@ func (j *files) start() {
 	j.durable.Store(last)
 	j.filling = j.newBatch(make([]byte, 0, j.cfg.BufferBytes), j.active.file().header.salt)
 	j.keys.onFail = func(err error) { j.fail(err, true) }
+	j.keys.onLow = func() { wake(j.wakeSyncer) }
 
 	j.writers.Go(j.runWriter)
 	j.syncers.Go(j.runSyncer)
@@ -480,6 +481,6 @@ func (j *files) presentState(clean bool) state {
 		id:        j.keys.header.id,
 		tail:      j.firstOffset(),
 		head:      j.durable.Load(),
-		keys:      j.keys.safe(),
+		keys:      j.keys.safe(clean),
 	}
 }

@@ -145,7 +145,9 @@ func OnlyDurable() ReadOption { return func(o *readOptions) { o.onlyDurable = tr
 
 // Keys are random 256-bit keys, one per subject, kept wrapped under the master key of the configuration.
 type Keys interface {
-	// New makes a key. It is written before New returns and fsynced before any frame sealed with it is.
+	// New returns a fresh key. It is fsynced already: a frame whose key is not on the disk cannot exist. Keys are made
+	// in batches ahead of need, so New seldom waits for the disk; it may, so call it outside critical sections. A
+	// process that dies leaves up to 256 keys that nobody was given.
 	New() (KeyID, error)
 
 	// Drop erases a key for ever, by overwriting it in place and fsync: from its return on, every frame under it
@@ -155,7 +157,7 @@ type Keys interface {
 	// Has says whether the key was made and not dropped.
 	Has(id KeyID) bool
 
-	// Sync returns nil when all keys made so far are fsynced.
+	// Sync returns nil if all keys given and dropped so far are fsynced, which they are unless the disk failed.
 	Sync() error
 }
 
@@ -226,6 +228,7 @@ type Stats struct {
 	CompactError  string
 	// Removed counts segments that retention removed; RemoveErrors those it could not remove.
 	Removed, RemoveErrors uint64
-	// Keys counts live keys and KeysDropped dropped ones; both are gauges.
+	// Keys counts live keys (after a crash with those that nobody was given) and KeysDropped dropped ones; both are
+	// gauges.
 	Keys, KeysDropped uint64
 }

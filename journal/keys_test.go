@@ -107,7 +107,7 @@ func TestDamagedKeys(t *testing.T) {
 		}
 	}
 	data := m.Bytes(keysFile)
-	for at := range data { // every byte that was safe
+	for at := range data[:6*64] { // every byte of what was given to somebody
 		damaged := bytes.Clone(data)
 		damaged[at] ^= 0x20
 		want := journal.ErrCorrupt
@@ -116,7 +116,7 @@ func TestDamagedKeys(t *testing.T) {
 		}
 		f(damaged, want)
 	}
-	for n := range data { // every length
+	for n := range data[:6*64] { // every length
 		f(data[:n], journal.ErrCorrupt)
 	}
 	f(nil, journal.ErrCorrupt)
@@ -131,77 +131,85 @@ func TestDamagedKeys(t *testing.T) {
 	wantRefused(t, memConfig(), gone, journal.ErrCorrupt)
 }
 
-// After a power cut the log may know keys that the keys file lost: never as erased, never under another key.
-func TestLostKeys(t *testing.T) {
+// The last batch of slots may be torn, if none of its keys was given away: they are void then, and never given.
+func TestTornKeys(t *testing.T) {
 	m := vfs.NewMem()
 	j, _ := open(t, memConfig(), m)
-	ids := makeKeys(t, j, 2)
-	seal(t, j, ids...)
-	sync(t, j)
-	ids = append(ids, makeKeys(t, j, 2)...)
-	seal(t, j, ids[2])
-	write(t, j, 1)
+	makeKeys(t, j, 1)
 	killed := m.Kill()
 	data := killed.Bytes(keysFile)
-
-	for _, keys := range [][]byte{
-		data[:3*64],    // both lost
-		data[:3*64+20], // the first of them torn
-		append(bytes.Clone(data[:3*64]), make([]byte, 2*64)...),                       // the size is there, the bytes are not
-		append(append(bytes.Clone(data[:3*64]), make([]byte, 64)...), data[4*64:]...), // only the second is there
-	} {
+	if len(data) != 64+256*64 {
+		t.Fatalf("the keys file has %d bytes, want one batch of 256 slots", len(data))
+	}
+	f := func(data []byte, void ...journal.KeyID) {
+		t.Helper()
 		m := killed.Kill()
-		m.SetBytes(keysFile, keys)
-		// Frame 3 cannot be read, frame 4 can: what a power cut leaves, but a person has to say so.
-		err := wantRefusedButKeys(t, m)
-		var c *journal.CorruptError
-		if !errors.As(err, &c) || c.Pos.Offset != 3 || !c.Unsynced {
-			t.Errorf("OpenFS() = %v, want frame 3, unsynced", err)
-		}
-		cfg := memConfig()
-		cfg.AcceptUnsyncedLoss = true
-		j, rep := open(t, cfg, m)
-		if rep.Head.Offset != 2 {
-			t.Errorf("Report = %+v, want head 2", rep)
-		}
-		fresh := makeKeys(t, j, 1)[0]
-		for _, lost := range ids[2:] {
-			if j.Keys().Has(lost) && len(keys) < 5*64 && lost != fresh {
-				t.Errorf("Has(%d) = true, want the lost key lost", lost)
+		m.SetBytes(keysFile, data)
+		j, _ := open(t, memConfig(), m)
+		for _, id := range void {
+			if j.Keys().Has(id) {
+				t.Errorf("Has(%d) = true, want void", id)
 			}
 		}
-		seal(t, j, fresh)
+		for _, id := range makeKeys(t, j, 300) {
+			if int(id) < (len(data)-1)/64 {
+				t.Errorf("New() = %d, want a key that was not on the disk before", id)
+			}
+		}
+		seal(t, j, makeKeys(t, j, 1)...)
 		closeJournal(t, j)
 		j, _ = open(t, memConfig(), m)
-		if f, err := j.Get(journal.Pos{Offset: 3}); err != nil || string(f.Payload) != "sealed" {
-			t.Errorf("Get(3) = %+v, %v, want what was sealed with the fresh key %d", f, err, fresh)
+		if got, err := j.Get(j.Head()); err != nil || string(got.Payload) != "sealed" {
+			t.Errorf("Get(%v) = %+v, %v, want what was sealed", j.Head(), got, err)
 		}
 		closeJournal(t, j)
 	}
-
-	// Nothing readable behind it: simply torn.
-	m = vfs.NewMem()
-	j, _ = open(t, memConfig(), m)
-	seal(t, j, makeKeys(t, j, 1)...)
-	sync(t, j)
-	seal(t, j, makeKeys(t, j, 1)...)
-	killed = m.Kill()
-	killed.SetBytes(keysFile, killed.Bytes(keysFile)[:2*64])
-	j, rep := open(t, memConfig(), killed)
-	if rep.Head.Offset != 1 || rep.TruncatedBytes == 0 {
-		t.Errorf("Report = %+v, want the frame of the lost key cut off", rep)
-	}
-	closeJournal(t, j)
+	f(data)
+	f(data[:64])
+	f(data[:64+10*64])
+	f(data[:64+10*64+1], 11)
+	f(data[:64+10*64+63], 11)
+	f(append(bytes.Clone(data[:64+10*64]), make([]byte, 246*64)...), 11, 256)
+	f(append(append(bytes.Clone(data[:64+10*64]), make([]byte, 64)...), data[64+11*64:]...), 11)
 }
 
-// wantRefusedButKeys is wantRefused, but slots that never were may be marked as void before the log is looked at.
-func wantRefusedButKeys(t *testing.T, m *vfs.Mem) error {
-	t.Helper()
-	_, _, err := journal.OpenFS(memConfig(), m)
-	if err == nil {
-		t.Fatalf("OpenFS() = nil, want an error")
+// Keys are on the disk before frames: a log that knows more of them was given an older keys file.
+func TestKeysOlderThanLog(t *testing.T) {
+	m := vfs.NewMem()
+	j, _ := open(t, memConfig(), m)
+	seal(t, j, makeKeys(t, j, 256)...)
+	old := m.Bytes(keysFile)
+	seal(t, j, makeKeys(t, j, 1)...)
+	killed := m.Kill()
+	killed.SetBytes(keysFile, old)
+	err := wantRefused(t, memConfig(), killed, journal.ErrCorrupt)
+	var c *journal.CorruptError
+	if !errors.As(err, &c) || c.Pos.Offset != 257 || c.Unsynced {
+		t.Errorf("OpenFS() = %v, want frame 257, not called unsynced", err)
 	}
-	return err
+}
+
+// After a clean end the spare keys are used; after a crash nobody knows which were.
+func TestSpareKeys(t *testing.T) {
+	m := vfs.NewMem()
+	j, _ := open(t, memConfig(), m)
+	makeKeys(t, j, 3)
+	killed := m.Kill()
+	closeJournal(t, j)
+	f := func(m *vfs.Mem, want journal.KeyID, live uint64) {
+		t.Helper()
+		j, _ := open(t, memConfig(), m)
+		if st := j.Stats(); st.Keys != live {
+			t.Errorf("Stats() = %d keys, want %d", st.Keys, live)
+		}
+		if id := makeKeys(t, j, 1)[0]; id != want {
+			t.Errorf("New() = %d, want %d", id, want)
+		}
+		closeJournal(t, j)
+	}
+	f(m, 4, 3)
+	f(m, 5, 4)
+	f(killed, 257, 256)
 }
 
 func TestKeyFaults(t *testing.T) {
@@ -254,26 +262,19 @@ func TestKeyFaults(t *testing.T) {
 			}
 		})
 	}
-	newKey := func(j journal.Journal, _ journal.KeyID) error {
-		id, err := j.Keys().New()
-		if err == nil {
+	newKeys := func(j journal.Journal, _ journal.KeyID) error {
+		for range 300 { // more than are spare
+			id, err := j.Keys().New()
+			if err != nil {
+				return err
+			}
 			seal(t, j, id)
 		}
-		return err
+		return nil
 	}
-	f("New, write", "write", newKey, journal.ErrNoSpace, false)
-	f("Drop, write", "write", func(j journal.Journal, id journal.KeyID) error { return j.Keys().Drop(id) }, journal.ErrNoSpace, false)
-	f("Drop, fsync", "sync", func(j journal.Journal, id journal.KeyID) error { return j.Keys().Drop(id) }, journal.ErrIO, true)
-	f("Sync, fsync", "sync", func(j journal.Journal, _ journal.KeyID) error {
-		if err := newKey(j, 0); err != nil {
-			return err
-		}
-		return j.Keys().Sync()
-	}, journal.ErrIO, true)
-	f("frame, fsync", "sync", func(j journal.Journal, _ journal.KeyID) error {
-		if err := newKey(j, 0); err != nil {
-			return err
-		}
-		return j.Sync(t.Context())
-	}, journal.ErrIO, true)
+	drop := func(j journal.Journal, id journal.KeyID) error { return j.Keys().Drop(id) }
+	f("New, write", "write", newKeys, journal.ErrNoSpace, false)
+	f("New, fsync", "sync", newKeys, journal.ErrIO, true)
+	f("Drop, write", "write", drop, journal.ErrNoSpace, false)
+	f("Drop, fsync", "sync", drop, journal.ErrIO, true)
 }

@@ -41,10 +41,10 @@ func (j *files) load() (rep Report, err error) {
 		return rep, err
 	}
 	rep.Clean = st.clean || rep.New
-	if err := j.removeUnfinished(names, &rep); err != nil {
+	if err := j.openSegments(firsts, st, &rep); err != nil {
 		return rep, err
 	}
-	if err := j.openSegments(firsts, st, &rep); err != nil {
+	if err := j.removeUnfinished(names, &rep); err != nil {
 		return rep, err
 	}
 	if err := j.settle(st); err != nil {
@@ -63,7 +63,7 @@ func (j *files) load() (rep Report, err error) {
 }
 
 func (j *files) loadKeys(st state, create bool) (err error) {
-	j.keys, err = openKeys(j.fs, j.cfg.Dir, j.cfg.Partition, j.cfg.MasterKey, st.keys, create)
+	j.keys, err = openKeys(j.fs, j.cfg, st.keys, st.clean, create)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &CorruptError{File: filepath.Join(j.cfg.Dir, keysName),
 			Reason: "the file is missing: restore it from a copy, without it nothing sealed can be read"}
@@ -249,7 +249,7 @@ func (j *files) loadFrames(f *segmentFile, size int64, newest bool, st state, re
 	if bad <= st.head {
 		return f.corrupt(f.end, bad, "%v, but the log was safe up to frame %d: restore the file from a copy", why, st.head)
 	}
-	behind, err := examineRest(f, size, j.keys.known)
+	behind, err := examineRest(f, size)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (j *files) settle(st state) error {
 		j.active = j.segments[n-1]
 	}
 	f := j.active.file()
-	if err := j.keys.syncAll(); err != nil {
+	if err := j.keys.settle(); err != nil {
 		return err
 	}
 	if err := f.file.Sync(); err != nil {

@@ -74,20 +74,19 @@ func (r *frameReader) record(at, limit int64, offset uint64) (rec record, raw []
 func isBad(err error) bool { return errors.Is(err, errShortFrame) || errors.Is(err, errBadFrame) }
 
 // scan reads an acquired file from its header on and notes every frame up to the first bad one; why is what is wrong
-// with that, nil if the file ends after a good frame. A frame whose key is not known is bad too: keys are fsynced
-// before the frames under them, so it cannot have been safe.
+// with that, nil if the file ends after a good frame.
 func scan(f *segmentFile, size int64, known func(KeyID) bool) (why, err error) {
 	r := frameReader{file: f}
 	for f.end < size {
 		rec, raw, err := r.record(f.end, size, f.last+1)
-		if err == nil && rec.frame.KeyID != 0 && !known(rec.frame.KeyID) {
-			err = fmt.Errorf("%w: its key %d does not exist", errBadFrame, rec.frame.KeyID)
-		}
 		if isBad(err) {
 			return err, nil
 		}
 		if err != nil {
 			return nil, err
+		}
+		if id := rec.frame.KeyID; id != 0 && !known(id) { // keys are safe before any frame has them: this is no torn end
+			return nil, f.corrupt(f.end, rec.frame.Pos.Offset, "its key %d is not in the file %q: restore that from a copy", id, keysName)
 		}
 		f.note(rec.frame.Pos.Offset, f.end, len(raw), rec.frame.Time)
 	}
@@ -99,12 +98,12 @@ type rest struct {
 	frames  int    // good ones behind the bad one
 	first   uint64 // offset of the first of them
 	at      int64  // and its place
-	durable uint64 // up to here the log had been fsynced, as a frame proves; one whose key is lost is a witness too
+	durable uint64 // up to here the log had been fsynced, as the best of them proves
 }
 
 // examineRest looks for good frames in the rest of a file that begins with a bad one. What makes a frame good is the
 // segment's salt in its checksum, so neither a payload nor a stale block of the disk is taken for one.
-func examineRest(f *segmentFile, size int64, known func(KeyID) bool) (rest, error) {
+func examineRest(f *segmentFile, size int64) (rest, error) {
 	var found rest
 	r := frameReader{file: f}
 	for at := f.end; at+minFrameSize <= size; {
@@ -116,13 +115,11 @@ func examineRest(f *segmentFile, size int64, known func(KeyID) bool) (rest, erro
 			at++
 			continue
 		}
-		found.durable = max(found.durable, rec.durable)
-		if rec.frame.KeyID == 0 || known(rec.frame.KeyID) {
-			if found.frames == 0 {
-				found.first, found.at = rec.frame.Pos.Offset, at
-			}
-			found.frames++
+		if found.frames == 0 {
+			found.first, found.at = rec.frame.Pos.Offset, at
 		}
+		found.frames++
+		found.durable = max(found.durable, rec.durable)
 		at += int64(rec.size)
 	}
 	return found, nil

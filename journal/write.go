@@ -159,8 +159,9 @@ func (j *files) runSyncer() {
 	}
 }
 
-// sync fsyncs the keys, then the log.
+// sync fsyncs the log, and makes spare keys if there are few.
 func (j *files) sync() {
+	j.keys.topUp()
 	j.syncMu.Lock()
 	defer j.syncMu.Unlock()
 	if j.Failed() != nil {
@@ -171,12 +172,7 @@ func (j *files) sync() {
 
 // syncLocked is called with syncMu held. On failure the journal has failed when it returns.
 func (j *files) syncLocked() error {
-	// The offset first, then the keys: every frame up to it was appended after its key was written.
 	written := j.written.Load()
-	if err := j.keys.Sync(); err != nil {
-		j.fail(err, true)
-		return err
-	}
 	if written == j.durable.Load() && !j.newNames {
 		return nil
 	}
