@@ -105,7 +105,8 @@ def fit(train, features, params, trees):
 
 
 def golden(model, cal, v, count):
-    """Rows over the whole range of margins, and those with most values missing."""
+    """Rows over the whole range of margins, and those with most values missing, of at most 20,000 spread over time."""
+    v = v.where(np.arange(len(v)) % (len(v) // 20_000 + 1) == 0)
     margins = model.predict(v.x, raw_score=True, num_threads=1)
     by_margin = np.argsort(margins, kind="stable")
     spread = by_margin[np.unique(np.linspace(0, len(v) - 1, count).round().astype(int))]
