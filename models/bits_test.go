@@ -20,6 +20,7 @@ import (
 // all goldens. Records hold such numbers, so the hash must be the same on every machine: CI runs this
 // with GOAMD64=v1 and v3 and with GODEBUG=cpu.fma=off.
 func bitsOfEverything(t *testing.T) string {
+	t.Helper()
 	h := sha256.New()
 	put := func(values []float64) {
 		for _, v := range values {

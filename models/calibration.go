@@ -105,12 +105,16 @@ func (f *calibrationFile) check() (*Calibration, error) {
 	if !wantKnots && (f.X != nil || f.Y != nil) {
 		return nil, errors.New("it has knots")
 	}
-	return c, c.validate()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // validate makes sure that the result is a probability and never falls when the margin rises.
 func (c *Calibration) validate() error {
 	switch c.kind {
+	case CalibrationIdentity:
 	case CalibrationPlatt:
 		if !(c.a > 0) {
 			return fmt.Errorf("a is %v, want more than 0: the score would fall with the margin", c.a)
@@ -203,13 +207,17 @@ func (c *Calibration) interpolate(margin float64) float64 {
 // MarshalJSON writes calibration.json.
 func (c *Calibration) MarshalJSON() ([]byte, error) {
 	f := calibrationFile{Format: calibrationFormat, Kind: c.kind, X: c.x, Y: c.y}
-	switch c.kind {
-	case CalibrationPlatt:
+	if c.kind == CalibrationPlatt || c.kind == CalibrationBeta {
 		f.A, f.B = &c.a, &c.b
-	case CalibrationBeta:
-		f.A, f.B, f.C = &c.a, &c.b, &c.c
 	}
-	return json.Marshal(f)
+	if c.kind == CalibrationBeta {
+		f.C = &c.c
+	}
+	out, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write calibration %q: %w", c.kind, err)
+	}
+	return out, nil
 }
 
 // IdentityCalibration returns the calibration that keeps the model's own score.

@@ -45,6 +45,7 @@ func FuzzLoadEdited(f *testing.F) {
 }
 
 func fuzzFile(t *testing.T, data []byte) {
+	t.Helper()
 	limits := models.Limits{MaxFileBytes: 1 << 16, MaxFeatures: 1000, MaxOutputs: 20, MaxTrees: 1000, MaxNodes: 5000, MaxBytes: 8 << 20}
 	m, err := models.Load(data, limits)
 	if err != nil {
@@ -66,6 +67,7 @@ func fuzzFile(t *testing.T, data []byte) {
 }
 
 func fuzzRow(t *testing.T, m models.Model, s *models.Scratch, row, margins, phi []float64) {
+	t.Helper()
 	if err := m.Predict(row, s, margins); err != nil && !errors.Is(err, models.ErrRow) {
 		t.Fatal(err)
 	}

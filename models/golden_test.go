@@ -66,12 +66,12 @@ func readGolden(t testing.TB, name string) *golden {
 					t.Fatalf("%s: %v", name, err)
 				}
 			}
-			switch head := lines[0][i]; {
-			case head[0] == 'x':
+			switch lines[0][i][0] {
+			case 'x':
 				r.x = append(r.x, v)
-			case head[0] == 'm':
+			case 'm':
 				r.margins = append(r.margins, v)
-			case head[0] == 's':
+			case 's':
 				r.scores = append(r.scores, v)
 			default:
 				r.contributions = append(r.contributions, v)

@@ -34,9 +34,9 @@ func CheckWithLeaves(m Model, data []byte, rows [][]float64) (LeavesCheck, error
 	if reason := notForLeaves(info, data); reason != "" {
 		return LeavesCheck{Reason: reason}, nil
 	}
-	other, err := loadLeaves(data)
-	if err != nil {
-		return LeavesCheck{Reason: err.Error()}, nil
+	other, reason := loadLeaves(data)
+	if reason != "" {
+		return LeavesCheck{Reason: reason}, nil
 	}
 	var s Scratch
 	mine, theirs := make([]float64, info.Outputs), make([]float64, info.Outputs)
@@ -46,8 +46,8 @@ func CheckWithLeaves(m Model, data []byte, rows [][]float64) (LeavesCheck, error
 			return LeavesCheck{}, fmt.Errorf("cannot check row %d with leaves: %w", i, err)
 		}
 		leavesInput(info, row, input)
-		if err := predictLeaves(other, input, theirs); err != nil {
-			return LeavesCheck{Reason: err.Error()}, nil
+		if reason := predictLeaves(other, input, theirs); reason != "" {
+			return LeavesCheck{Reason: reason}, nil
 		}
 		for k := range mine {
 			if mine[k] != theirs[k] {
@@ -91,27 +91,31 @@ func leavesInput(info *Info, row, input []float64) {
 	}
 }
 
-// loadLeaves hands the file over, with header v4 called v3, which leaves reads and which is the same otherwise.
-func loadLeaves(data []byte) (e *leaves.Ensemble, err error) {
-	defer leavesPanic(&err)
+// loadLeaves hands the file over, with header v4 called v3, which leaves reads and which is the same otherwise. It
+// gives a reason when leaves cannot read the file.
+func loadLeaves(data []byte) (e *leaves.Ensemble, reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, reason = nil, fmt.Sprintf("leaves panicked on the file: %v", p)
+		}
+	}()
 	text := bytes.Replace(data, []byte("\nversion=v4"), []byte("\nversion=v3"), 1)
-	if e, err = leaves.LGEnsembleFromReader(bufio.NewReader(bytes.NewReader(text)), false); err != nil {
-		return nil, fmt.Errorf("leaves cannot load the file: %w", err)
+	e, err := leaves.LGEnsembleFromReader(bufio.NewReader(bytes.NewReader(text)), false)
+	if err != nil {
+		return nil, fmt.Sprintf("leaves cannot load the file: %v", err)
 	}
-	return e, nil
+	return e, ""
 }
 
-func predictLeaves(e *leaves.Ensemble, row, margins []float64) (err error) {
-	defer leavesPanic(&err)
+// predictLeaves scores a row of the right length. It gives a reason when leaves cannot.
+func predictLeaves(e *leaves.Ensemble, row, margins []float64) (reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			reason = fmt.Sprintf("leaves panicked on a row: %v", p)
+		}
+	}()
 	if err := e.Predict(row, 0, margins); err != nil {
-		return fmt.Errorf("leaves cannot score: %w", err)
+		return fmt.Sprintf("leaves cannot score a row: %v", err)
 	}
-	return nil
-}
-
-// leavesPanic turns a panic inside leaves into an error.
-func leavesPanic(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("leaves panicked: %v", p)
-	}
+	return ""
 }

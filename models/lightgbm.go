@@ -225,11 +225,10 @@ func (p *lightGBMParser) trees(h *section, first []byte) error {
 				return fmt.Errorf("tree %d: %w", n, err)
 			}
 		}
-		t, err := parser.tree(s)
-		if err != nil {
+		p.forest.trees = append(p.forest.trees, tree{})
+		if err := parser.tree(s, &p.forest.trees[n]); err != nil {
 			return fmt.Errorf("tree %d: %w", n, err)
 		}
-		p.forest.trees = append(p.forest.trees, t)
 	}
 	return p.treeCount(h)
 }

@@ -37,39 +37,34 @@ type treeParser struct {
 	seen      []bool
 }
 
-// tree reads one tree. It trusts nothing: all counts, indices and the structure are checked.
-func (p *treeParser) tree(s *section) (tree, error) {
-	var t tree
+// tree reads one tree into t. It trusts nothing: all counts, indices and the structure are checked.
+func (p *treeParser) tree(s *section, t *tree) error {
 	leaves, err := s.integer("num_leaves", 1, math.MaxInt32)
 	if err != nil {
-		return t, err
+		return err
 	}
 	if leaves-1 > p.nodesLeft {
-		return t, fmt.Errorf("line %d: num_leaves is %d, with only %d splits left of MaxNodes: %w", s.line, leaves, p.nodesLeft, ErrLimit)
+		return fmt.Errorf("line %d: num_leaves is %d, with only %d splits left of MaxNodes: %w", s.line, leaves, p.nodesLeft, ErrLimit)
 	}
 	p.nodesLeft -= leaves - 1
 	if t.leaves, err = s.floats("leaf_value", leaves, false); err != nil {
-		return t, err
+		return err
 	}
-	if err := p.linear(s, &t); err != nil {
-		return t, err
+	if err := p.linear(s, t); err != nil {
+		return err
 	}
 	if leaves == 1 {
-		return t, p.oneLeafCover(&t)
+		// No contribution can depend on the cover of the only leaf, which old files do not tell.
+		t.leafCover, t.splitCover = []float64{1}, []float64{}
+		return nil
 	}
-	if err := p.splits(s, &t); err != nil {
-		return t, err
+	if err := p.splits(s, t); err != nil {
+		return err
 	}
-	if err := p.structure(s, &t); err != nil {
-		return t, err
+	if err := p.structure(s, t); err != nil {
+		return err
 	}
-	return t, p.covers(s, &t)
-}
-
-// oneLeafCover gives a tree without splits a cover of its own: no contribution can depend on it.
-func (p *treeParser) oneLeafCover(t *tree) error {
-	t.leafCover, t.splitCover = []float64{1}, []float64{}
-	return nil
+	return p.covers(s, t)
 }
 
 // splits reads what the internal nodes test.
@@ -173,11 +168,11 @@ func (p *treeParser) structure(s *section, t *tree) error {
 			if side == "right_child" {
 				c = t.splits[i].right
 			}
-			if k := at(c); p.seen[k] {
+			k := at(c)
+			if p.seen[k] {
 				return s.fields[side].errorf("value %d: %d hangs in two places or is the root", i, c)
-			} else {
-				p.seen[k] = true
 			}
+			p.seen[k] = true
 		}
 	}
 	reached := 0

@@ -2,11 +2,11 @@ package models
 
 // addLinear takes over the linear models of the leaves, if there are any.
 func (m *ensemble) addLinear(f *forest) {
-	any := false
+	linear := false
 	for i := range f.trees {
-		any = any || f.trees[i].linear != nil
+		linear = linear || f.trees[i].linear != nil
 	}
-	if !any {
+	if !linear {
 		return
 	}
 	m.linear = make([]*linearLeaves, len(f.trees))

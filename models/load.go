@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // Limits bound what a model file may ask for. A file beyond one is refused with ErrLimit before
@@ -47,7 +48,7 @@ func Load(data []byte, limits Limits) (Model, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
 		return LoadLightGBM(data, limits)
-	case data[0] == '{' && len(data) > 1 && bytes.IndexByte([]byte("iIlUL$#S"), data[1]) >= 0:
+	case data[0] == '{' && len(data) > 1 && strings.IndexByte("iIlUL$#S", data[1]) >= 0:
 		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost UBJSON: %w", ErrUnsupported)
 	case data[0] == '{':
 		return nil, fmt.Errorf("cannot load a model: it looks like JSON (XGBoost, or a LightGBM dump; save_model writes what can be loaded): %w", ErrUnsupported)
@@ -66,9 +67,8 @@ func LoadFile(path string, limits Limits) (Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load a model: %w", err)
 	}
-	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, int64(limits.MaxFileBytes)+1))
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
 	}
 	if len(data) > limits.MaxFileBytes {

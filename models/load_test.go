@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -48,24 +49,24 @@ func TestSmallTextLoads(t *testing.T) {
 // TestRefusesMalformedText: each line is one edit of a good file, and what the error must say.
 func TestRefusesMalformedText(t *testing.T) {
 	good := smallText()
-	f := func(old, new string, kind error, want string) {
+	f := func(from, to string, kind error, want string) {
 		t.Helper()
-		if !strings.Contains(good, old) {
-			t.Fatalf("the good file has no %q", old)
+		if !strings.Contains(good, from) {
+			t.Fatalf("the good file has no %q", from)
 		}
-		_, err := models.LoadLightGBM([]byte(strings.Replace(good, old, new, 1)), models.DefaultLimits())
+		_, err := models.LoadLightGBM([]byte(strings.Replace(good, from, to, 1)), models.DefaultLimits())
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q for %q: %v, want %q", new, old, err, want)
+			t.Errorf("%q for %q: %v, want %q", to, from, err, want)
 		}
 		if kind != nil && !errors.Is(err, kind) {
-			t.Errorf("%q for %q: %v, want it to be %v", new, old, err, kind)
+			t.Errorf("%q for %q: %v, want it to be %v", to, from, err, kind)
 		}
 	}
 	uns, lim := models.ErrUnsupported, models.ErrLimit
 	f("tree\nversion", "version", nil, `line 1: want "tree"`)
 	f("version=v4", "version=v5", uns, `line 2: version "v5"`)
 	f("version=v4\n", "", nil, `key "version" is missing`)
-	f("version=v4", "version=v4\nversion=v4", nil, "line 3: version stands there twice")
+	f("version=v4", "version=v4\nversion=v3", nil, "line 3: version stands there twice")
 	f("label_index=0", "label_idx=0", uns, `line 5: unknown key "label_idx"`)
 	f("num_class=1", "num_class=0", nil, "line 3: num_class is 0, want 1 to 256")
 	f("num_class=1", "num_class=1000", nil, "num_class is 1000")
@@ -353,4 +354,20 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { _ = m.Predict(row, &s, margins) }); n != 0 {
 		t.Errorf("linear_nan: %v allocations a row", n)
 	}
+}
+
+// TestOneModelServesManyGoroutines: under the race detector it also shows that a model is never written.
+func TestOneModelServesManyGoroutines(t *testing.T) {
+	g := readGolden(t, "categorical_multiclass")
+	m := mustLoad(t, g.text)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var s models.Scratch
+			for i, r := range g.rows {
+				checkGoldenRow(t, m, &s, i, &r)
+			}
+		})
+	}
+	wg.Wait()
 }
