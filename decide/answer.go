@@ -71,7 +71,7 @@ func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundl
 		if err := j.explain(); err != nil {
 			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 		}
-		if got := j.contributionsHash(); j.explained && string(got) != string(r.GetOutputs().GetContributionsHash()) {
+		if got := j.contributionsHash(); j.explained && string(got[:]) != string(r.GetOutputs().GetContributionsHash()) {
 			return fmt.Errorf("cannot explain decision %s in full: its contributions hash to %x now, and %x is recorded",
 				r.GetDecisionId(), got, r.GetOutputs().GetContributionsHash())
 		}

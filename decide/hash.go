@@ -30,28 +30,26 @@ func reactionID(event features.EventKey, kind, scope string) string {
 
 // contributionsHash is SHA-256 over every feature's contribution, little-endian, in the feature set's order, zero
 // where the model does not use the feature.
-func (j *judgment) contributionsHash() []byte {
+func (j *judgment) contributionsHash() [32]byte {
 	d := digest(j.buf[:0])
 	for _, c := range j.bySet {
 		d.float(c)
 	}
 	j.buf = d
-	sum := sha256.Sum256(d)
-	return sum[:]
+	return sha256.Sum256(d)
 }
 
 // inputsHash is SHA-256 over what the outputs were made from: the event's content, what the edge added to it, the
 // inputs and the verdicts. Outputs carry it so that a change to an input shows even where the model does not look. It
 // is written out by hand, field by field in the order of their numbers, because the Protobuf library does not promise
 // the same bytes from one version to the next; a test holds it against the messages' descriptors.
-func (j *judgment) inputsHash() []byte {
+func (j *judgment) inputsHash() [32]byte {
 	d := digest(j.buf[:0])
 	d.event(j.ev)
 	d.inputs(j.in)
 	d.verdicts(j.verdicts)
 	j.buf = d
-	sum := sha256.Sum256(d)
-	return sum[:]
+	return sha256.Sum256(d)
 }
 
 // digest collects bytes to be hashed. Everything of variable length goes after its length, so that no two different

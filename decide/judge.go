@@ -197,7 +197,9 @@ func (j *judgment) outputs() *pb.Outputs {
 	explained := j.explained && recorded
 	segment := j.policy.Segment(j.ev)
 	listed := j.listed()
-	out := &pb.Outputs{Segment: segment.Name, Review: len(j.verdicts.Skipped) > 0, ReasonsStatus: j.reasonsStatus(explained)}
+	whole := &result{margin: j.margin, score: j.probable, base: j.base}
+	out := &whole.outputs
+	out.Segment, out.Review, out.ReasonsStatus = segment.Name, len(j.verdicts.Skipped) > 0, j.reasonsStatus(explained)
 	switch {
 	case listed.rank == rankAllow:
 		out.Outcome = pb.Outcome_OUTCOME_ALLOW
@@ -210,22 +212,29 @@ func (j *judgment) outputs() *pb.Outputs {
 		out.Outcome, out.Review = d.Outcome, out.Review || d.Review
 	}
 	if scored {
-		margin, score := j.margin, j.probable
-		out.Margin, out.Score = &margin, &score
-		out.RiskLevel = segment.Risk(score)
-		out.Review = out.Review || segment.Review(score)
+		out.Margin, out.Score = &whole.margin, &whole.score
+		out.RiskLevel = segment.Risk(j.probable)
+		out.Review = out.Review || segment.Review(j.probable)
 	}
 	out.Reasons = j.reasons(&listed, scored, explained)
 	if explained {
-		base := j.base
-		out.BaseValue = &base
-		out.ContributionsHash = j.contributionsHash()
+		out.BaseValue = &whole.base
+		whole.contributions = j.contributionsHash()
+		out.ContributionsHash = whole.contributions[:]
 	}
 	if recorded {
 		j.addReactions(out, segment)
 	}
-	out.InputsHash = j.inputsHash()
+	whole.inputs = j.inputsHash()
+	out.InputsHash = whole.inputs[:]
 	return out
+}
+
+// result is outputs and what their fields point to, in one piece of memory.
+type result struct {
+	outputs               pb.Outputs
+	margin, score, base   float64
+	contributions, inputs [32]byte
 }
 
 func (j *judgment) reasonsStatus(explained bool) string {

@@ -166,18 +166,24 @@ func (j *judgment) sumGroup(r *registry.Reason) group {
 	return g
 }
 
+// wording is a reason and what its optional fields point to, in one piece of memory.
+type wording struct {
+	reason                     pb.Reason
+	value, contribution, share float64
+}
+
 func (j *judgment) word(g *group, share float64, direction string) *pb.Reason {
-	name, value := j.bundle.Set.Features[g.strongest].Name, j.in.Vector[g.strongest]
-	sum := g.sum
-	r := &pb.Reason{
-		Code: g.reason.Code, Source: "model", Feature: name, Contribution: &sum, Share: &share, Direction: direction,
-		ValueStatus: features.Status(j.in.Statuses[g.strongest]).String(),
-	}
+	name := j.bundle.Set.Features[g.strongest].Name
+	w := &wording{value: j.in.Vector[g.strongest], contribution: g.sum, share: share}
+	r := &w.reason
+	r.Code, r.Source, r.Feature, r.Direction = g.reason.Code, "model", name, direction
+	r.ValueStatus = features.Status(j.in.Statuses[g.strongest]).String()
+	r.Contribution, r.Share = &w.contribution, &w.share
 	text := &g.reason.Text
-	if math.IsNaN(value) {
+	if math.IsNaN(w.value) {
 		r.Code, text = g.reason.MissingCode, &g.reason.MissingText
 	} else {
-		r.Value = &value
+		r.Value = &w.value
 	}
 	if direction == "raises" {
 		r.PlayerText = g.reason.Player
@@ -187,7 +193,7 @@ func (j *judgment) word(g *group, share float64, direction string) *pb.Reason {
 		case "feature":
 			return name
 		case "value":
-			return formatValue(value)
+			return formatValue(w.value)
 		case "baseline":
 			b, _ := g.reason.Baseline(g.strongest)
 			return formatValue(b)

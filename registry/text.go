@@ -27,6 +27,7 @@ var (
 type Template struct {
 	literals []string // one more than names
 	names    []string
+	size     int // of a usual result
 }
 
 // compileTemplate cuts text at its placeholders, each of which must be one of allowed.
@@ -45,6 +46,7 @@ func compileTemplate(text string, allowed ...string) (Template, error) {
 		t.names = append(t.names, name)
 		last = at[1]
 	}
+	t.size = len(text) + 16*len(t.names)
 	t.literals = append(t.literals, text[last:])
 	for _, l := range t.literals {
 		if strings.ContainsAny(l, "{}") {
@@ -64,6 +66,7 @@ func (t *Template) Execute(value func(name string) string) string {
 		return t.literals[0]
 	}
 	var b strings.Builder
+	b.Grow(t.size)
 	for i, name := range t.names {
 		b.WriteString(t.literals[i])
 		b.WriteString(tame(value(name)))
