@@ -144,6 +144,14 @@ def test_rows_are_split_by_time(place):
     assert learn.t.max() < cut and held.t.min() >= vectors.parse_time("2017-08-05") and held.t.max() < vectors.parse_time("2017-08-10")
 
 
+def test_refit_keeps_what_the_first_model_was_measured_by(place):
+    assert go(place, out="a") == 0 and go(place, "--refit", out="b") == 0
+    a, b = content(place / "a"), content(place / "b")
+    assert a["calibration.json"] == b["calibration.json"] and a["thresholds.yaml"] == b["thresholds.yaml"] and a["model.txt"] != b["model.txt"]
+    one, two = (yaml.safe_load(x["bundle.yaml"])["created_from"] for x in (a, b))
+    assert one["metrics"] == two["metrics"] and (one["train_rows"], two["train_rows"]) == (2400, 3000) and two["refit"]
+
+
 def test_calibrations_are_probabilities_that_never_fall():
     g = np.random.Generator(np.random.PCG64(5))
     margin = g.standard_normal(4000) * 2

@@ -42,6 +42,8 @@ def arguments(argv):
     p.add_argument("--train-before", help="train on rows before this time (ISO 8601)")
     p.add_argument("--valid-from", help="hold out rows from this time on (default: --train-before)")
     p.add_argument("--valid-before", help="hold out rows before this time only")
+    p.add_argument("--refit", action="store_true", help="then train again, on the held-out rows too: the calibration, thresholds and metrics "
+                   "are those of the model that had not seen them")
     p.add_argument("--trees", type=int, default=200)
     p.add_argument("--leaves", type=int, default=31)
     p.add_argument("--params", default="", help="more LightGBM parameters, such as learning_rate=0.05,min_data_in_leaf=50")
@@ -152,18 +154,24 @@ def run(argv):
     margin, score = (model.predict(valid.x, raw_score=raw, num_threads=1) for raw in (True, False))
     cal = calibration.fit(a.calibration, margin, valid.y, valid.weight)
     chosen = quality.thresholds(targets, calibrated(cal, margin, score), valid.y, valid.weight)
+    metrics = honest_metrics(a, valid, margin, score)
+    learned = len(train)
+    if a.refit:
+        seen = v.where((v.t < cut) | np.isin(v.t, valid.t))
+        text, learned = fit(seen, features, params, a.trees), len(seen)
+        model = lgb.Booster(model_str=text)
     rows = golden(model, cal, v, a.golden_rows)
     files = {"model.txt": text.encode(), "calibration.json": bundle.calibration_json(cal),
              "golden.csv": bundle.golden_csv(features, rows).encode(), **verbatim(a, features, chosen)}
-    metrics = honest_metrics(a, valid, margin, score)
     created_from = {"vectors": {"sha256": vectors.digest(a.vectors), "rows": len(v), "positives": int((v.y == 1).sum())}}
     if a.labels:
         created_from["labels"] = {"sha256": vectors.digest(a.labels)}
-    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=len(train),
-                        seed=a.seed, trees=a.trees, params=params, metrics=metrics)
+    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=learned,
+                        seed=a.seed, refit=a.refit, trees=a.trees, params=params, metrics=metrics)
     libraries = {"python": platform.python_version(), "lightgbm": lgb.__version__, "numpy": np.__version__}
     bundle.write(a.out, a.name, a.version, files, len(rows), created_from, libraries)
-    print(f"{a.out}: {len(train)} rows trained on, {len(valid)} held out, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
+    held = "held out before" if a.refit else "held out"
+    print(f"{a.out}: {learned} rows trained on, {len(valid)} {held}, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
           + ", thresholds " + ", ".join(f"{o} {t:.6g}" for o, t in chosen.items()))
 
 
