@@ -37,8 +37,6 @@ func (c *calls) decide(ctx context.Context, p *Principal, req *pb.DecisionReques
 	if err = c.deps.Edge.Accept(req.GetEvent(), arrived, ev); err != nil {
 		return nil, c.stats.rejected(err)
 	}
-	ctx, cancel := context.WithDeadline(ctx, opt.Deadline)
-	defer cancel()
 	answer, err := c.deps.Decider.Decide(ctx, ev, opt)
 	if err != nil {
 		return nil, fmt.Errorf("cannot decide: %w", err)

@@ -1,10 +1,8 @@
 package server_test
 
 import (
-	"context"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -85,12 +83,7 @@ func FuzzDecisionJSON(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
 		got := r.call(t, "engine", "POST", "/v1/decisions", string(body))
-		if ctx.Err() != nil {
-			t.Fatal("no answer in time")
-		}
 		switch got.status {
 		case 200, 400, 403, 413:
 		default:

@@ -19,6 +19,8 @@ type route struct {
 	rpcs []string
 	// free calls are let through where the server is full: health must be told then above all.
 	free bool
+	// hurried calls have their own deadline, far inside that of the others.
+	hurried bool
 	// serve answers over HTTP.
 	serve func(*Server, *httpCall) error
 }
@@ -29,7 +31,7 @@ func routes() []route {
 	return []route{
 		{
 			name: "decide", right: Decide, method: http.MethodPost, pattern: "/v1/decisions",
-			rpcs: []string{pb.DecisionService_Decide_FullMethodName}, serve: (*Server).httpDecide,
+			rpcs: []string{pb.DecisionService_Decide_FullMethodName}, hurried: true, serve: (*Server).httpDecide,
 		},
 		{
 			name: "get_decision", right: ReadDecision, method: http.MethodGet, pattern: "/v1/decisions/{id}",

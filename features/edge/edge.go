@@ -109,7 +109,7 @@ func (e *Edge) Fingerprints() []Fingerprint { return e.keys.Fingerprints() }
 func (e *Edge) Lists() []ListInfo {
 	infos := make([]ListInfo, 0, len(e.lists))
 	for _, l := range e.lists {
-		infos = append(infos, ListInfo{Name: l.cfg.Name, Kind: l.cfg.Kind, Effect: l.cfg.Effect,
+		infos = append(infos, ListInfo{Name: l.cfg.Name, Kind: l.cfg.Kind,
 			Version: l.hit.GetVersion(), Entries: l.entries})
 	}
 	return infos

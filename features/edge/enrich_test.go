@@ -189,12 +189,12 @@ func TestRangesEqualPrefixes(t *testing.T) {
 func TestListsAreLookedUpBeforeHashing(t *testing.T) {
 	cfg := config(t)
 	cfg.Lists = []edge.ListConfig{
-		{Name: "stolen-cards", Kind: "instrument", Effect: "block", Path: write(t, cfg.Dir, "cards.txt", "tok_1\n# no\ntok_#2\n")},
-		{Name: "bad-ips", Kind: "ip", Effect: "block", Path: write(t, cfg.Dir, "ips.txt", "203.0.113.0/25\n2001:db8::1\n")},
-		{Name: "office", Kind: "ip24", Effect: "allow", Path: write(t, cfg.Dir, "net.txt", "203.0.113.0/24\n")},
-		{Name: "impostors", Kind: "nickname", Effect: "watch", Path: write(t, cfg.Dir, "nicks.txt", "Admin\n")},
-		{Name: "vips", Kind: "player", Form: "alias", Effect: "allow", Path: write(t, cfg.Dir, "vips.txt", "op-7\n")},
-		{Name: "foreign", Kind: "player", Effect: "block", Tenants: []string{"other"}, Path: write(t, cfg.Dir, "o.txt", "jane\n")},
+		{Name: "stolen-cards", Kind: "instrument", Path: write(t, cfg.Dir, "cards.txt", "tok_1\n# no\ntok_#2\n")},
+		{Name: "bad-ips", Kind: "ip", Path: write(t, cfg.Dir, "ips.txt", "203.0.113.0/25\n2001:db8::1\n")},
+		{Name: "office", Kind: "ip24", Path: write(t, cfg.Dir, "net.txt", "203.0.113.0/24\n")},
+		{Name: "impostors", Kind: "nickname", Path: write(t, cfg.Dir, "nicks.txt", "Admin\n")},
+		{Name: "vips", Kind: "player", Form: "alias", Path: write(t, cfg.Dir, "vips.txt", "op-7\n")},
+		{Name: "foreign", Kind: "player", Tenants: []string{"other"}, Path: write(t, cfg.Dir, "o.txt", "jane\n")},
 	}
 	e := open(t, cfg)
 	f := func(change func(*pb.Event), want ...string) {
@@ -236,7 +236,7 @@ func TestListsAreLookedUpBeforeHashing(t *testing.T) {
 	f(func(m *pb.Event) { m.Tenant = "other" }, "foreign player")
 
 	infos := e.Lists()
-	if len(infos) != 6 || infos[0].Entries != 2 || infos[0].Effect != "block" || infos[1].Entries != 2 {
+	if len(infos) != 6 || infos[0].Entries != 2 || infos[1].Entries != 2 {
 		t.Errorf("lists: got %+v", infos)
 	}
 }

@@ -13,12 +13,11 @@ import (
 // ListConfig is a list of raw values. It is looked up before raw values are replaced; what it says is pinned in the
 // event as a hit.
 type ListConfig struct {
-	// Name is how hits, policies and features name the list: [A-Za-z0-9._-]{1,32}.
+	// Name is how hits, policies and features name the list: [A-Za-z0-9._-]{1,32}. Whether a hit allows, blocks or is
+	// only watched is the policy's to say.
 	Name string `yaml:"name"`
 	// Kind is the entity kind whose values the list holds, or nickname, whose entries match look-alikes too.
 	Kind string `yaml:"kind"`
-	// Effect is what a hit is for: allow, block or watch. The edge only notes hits; policy acts on them.
-	Effect string `yaml:"effect"`
 	// Form is the form of the entries: raw (default) or alias, for values that producers send as aliases.
 	Form string `yaml:"form"`
 	// Path is a text file, plain or .gz, with one value a line; lines that start with # are left out. For the kind ip a
@@ -32,7 +31,6 @@ type ListConfig struct {
 type ListInfo struct {
 	Name    string
 	Kind    string
-	Effect  string
 	Version string
 	// Entries is the number of values as the file has them.
 	Entries int
@@ -78,9 +76,6 @@ func (cfg ListConfig) check(kinds *features.Kinds) error {
 	}
 	if _, ok := kinds.Get(cfg.Kind); !ok && cfg.Kind != nicknameList {
 		return fmt.Errorf("list %q: unknown kind %q: an entity kind or nickname", cfg.Name, cfg.Kind)
-	}
-	if !slices.Contains([]string{"allow", "block", "watch"}, cfg.Effect) {
-		return fmt.Errorf("list %q: effect %q must be allow, block or watch", cfg.Name, cfg.Effect)
 	}
 	if !slices.Contains([]string{"", "raw", "alias"}, cfg.Form) {
 		return fmt.Errorf("list %q: form %q must be raw or alias", cfg.Name, cfg.Form)

@@ -189,12 +189,11 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 	}, `unpack`)
 	f(func(c *edge.Config) { c.Address.CountryDB = write(t, c.Dir, "c.mmdb", "no database") }, "c.mmdb")
 	f(func(c *edge.Config) { c.Address.ASNDB = "none.mmdb" }, "none.mmdb")
-	ok := edge.ListConfig{Name: "l", Kind: "player", Effect: "block", Path: "l.txt"}
+	ok := edge.ListConfig{Name: "l", Kind: "player", Path: "l.txt"}
 	change := func(f func(*edge.ListConfig)) edge.ListConfig { l := ok; f(&l); return l }
 	f(values(ok, ok), "used twice")
 	f(values(change(func(l *edge.ListConfig) { l.Name = "" })), "must match")
 	f(values(change(func(l *edge.ListConfig) { l.Kind = "sofa" })), `"sofa"`)
-	f(values(change(func(l *edge.ListConfig) { l.Effect = "shout" })), `"shout"`)
 	f(values(change(func(l *edge.ListConfig) { l.Form = "x" })), `form "x"`)
 	f(values(change(func(l *edge.ListConfig) { l.Path = "" })), "path: needed")
 	f(values(change(func(l *edge.ListConfig) { l.Tenants = []string{"nobody"} })), `no tenant "nobody"`)
