@@ -81,7 +81,8 @@ func (d *digest) flag(v bool) {
 // enrichment, and amounts in the base currency.
 func (d *digest) event(ev *features.Event) {
 	*d = append(*d, ev.Content[:]...)
-	d.uint(uint64(ev.ReceivedAt))
+	d.uint(uint64(ev.Msg.GetReceivedAt().GetSeconds()))
+	d.uint(uint64(ev.Msg.GetReceivedAt().GetNanos()))
 	for i := range ev.Fields {
 		if f := &ev.Fields[i]; strings.HasSuffix(f.Name, "_base") && f.Type == features.FieldInt {
 			d.text(f.Name)
