@@ -34,7 +34,7 @@ type Config struct {
 
 // TLSConfig has the server's certificate and whom it trusts.
 type TLSConfig struct {
-	// Cert and Key are PEM files. Default: none, and no TLS.
+	// Cert and Key are PEM files. Default: none, and no TLS. When they change they are read again within 10 s.
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 	// ClientCA is a PEM file with the authorities of client certificates. Default: none, and API keys alone.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -31,7 +32,8 @@ func (s *Server) newGRPC() *grpc.Server {
 	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(int(max(s.cfg.Limits.BodyBytes, s.cfg.Limits.BatchBytes))),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.MaxConcurrentStreams(1000),
+		grpc.MaxConcurrentStreams(256),
+		grpc.InTapHandle(s.tap),
 		grpc.ConnectionTimeout(s.cfg.Deadlines.Header),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: s.cfg.Deadlines.Idle, Time: time.Minute, Timeout: 20 * time.Second,
@@ -53,18 +55,35 @@ func (s *Server) newGRPC() *grpc.Server {
 	return g
 }
 
-// callKey is where a handler finds its call in the context.
+// callKey is where the interceptors and handlers find their call in the context.
 type callKey struct{}
+
+// tap turns away whoever may not make a call when its header is there: before interceptors run, gRPC has read and
+// decoded the whole message, and a stranger could fill the memory with those.
+func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	r, ok := s.byRPC[info.FullMethodName]
+	if !ok {
+		return ctx, nil // there is no such method, and gRPC says so
+	}
+	c := s.newCall("grpc", r, first(info.Header, "x-request-id"))
+	if err := c.authorize(first(info.Header, "authorization"), peerCertificate(ctx)); err != nil {
+		return ctx, c.end(err, nil).grpc(c.id)
+	}
+	return context.WithValue(ctx, callKey{}, c), nil
+}
 
 // unary is the boundary of every unary call.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	c := s.newCall("grpc", s.byRPC[info.FullMethod], header(ctx, "x-request-id"))
+	c, lost := s.tapped(ctx, info.FullMethod)
 	defer func() {
 		if out := c.end(err, recover()); out != nil {
 			resp, err = nil, out.grpc(c.id)
 		}
 	}()
-	if err := s.openGRPC(ctx, c, info.FullMethod); err != nil {
+	if lost != nil {
+		return nil, lost
+	}
+	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.enter(); err != nil {
@@ -72,12 +91,12 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	}
 	ctx, cancel := c.timeout(ctx)
 	defer cancel()
-	return handler(context.WithValue(ctx, callKey{}, c), req)
+	return handler(ctx, req)
 }
 
 // stream is the boundary of the streaming calls, which are health and reflection.
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	c := s.newCall("grpc", s.byRPC[info.FullMethod], header(ss.Context(), "x-request-id"))
+	c, lost := s.tapped(ss.Context(), info.FullMethod)
 	defer func() {
 		panicked := recover()
 		if _, theirs := status.FromError(err); theirs && err != nil && panicked == nil {
@@ -89,26 +108,36 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 			err = out.grpc(c.id)
 		}
 	}()
-	if err := s.openGRPC(ss.Context(), c, info.FullMethod); err != nil {
+	if lost != nil {
+		return lost
+	}
+	if err := c.open(ss.Context()); err != nil {
 		return err
 	}
 	return handler(srv, ss)
 }
 
-// openGRPC lets a call in by the table.
-func (s *Server) openGRPC(ctx context.Context, c *call, method string) error {
-	if _, ok := s.byRPC[method]; !ok {
-		return fmt.Errorf("BUG: the method %s is in no row of the table of routes", method)
+// tapped gives the call that tap let in. Its time runs from here on, when the whole message is there.
+func (s *Server) tapped(ctx context.Context, method string) (*call, error) {
+	c, ok := ctx.Value(callKey{}).(*call)
+	if !ok {
+		return s.newCall("grpc", nil, ""), fmt.Errorf("BUG: the method %s is in no row of the table of routes", method)
 	}
+	c.started = time.Now()
+	return c, nil
+}
+
+// open tells the caller the call's id.
+func (c *call) open(ctx context.Context) error {
 	if err := grpc.SetHeader(ctx, metadata.Pairs("x-request-id", c.id)); err != nil {
 		return fmt.Errorf("cannot set a header: %w", err)
 	}
-	return c.authorize(header(ctx, "authorization"), peerCertificate(ctx))
+	return nil
 }
 
-// header gives the first value of a header.
-func header(ctx context.Context, name string) string {
-	if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
+// first gives the first value of a header.
+func first(md metadata.MD, name string) string {
+	if values := md[name]; len(values) > 0 {
 		return values[0]
 	}
 	return ""
@@ -165,13 +194,13 @@ func codeName(c codes.Code) string {
 	return "UNKNOWN"
 }
 
-// grpcCall gives the call that the interceptor began.
-func grpcCall(ctx context.Context) *call {
+// principalOf gives who makes the call, and when it came in.
+func principalOf(ctx context.Context) (*Principal, time.Time) {
 	c, ok := ctx.Value(callKey{}).(*call)
 	if !ok {
 		panic("BUG: a handler was called past the interceptor")
 	}
-	return c
+	return c.principal, c.started
 }
 
 type grpcDecisions struct {
@@ -181,12 +210,13 @@ type grpcDecisions struct {
 }
 
 func (g grpcDecisions) Decide(ctx context.Context, req *pb.DecisionRequest) (*pb.Decision, error) {
-	c := grpcCall(ctx)
-	return g.server.calls.decide(ctx, c.principal, req, c.started)
+	p, arrived := principalOf(ctx)
+	return g.server.calls.decide(ctx, p, req, arrived)
 }
 
 func (g grpcDecisions) GetDecision(ctx context.Context, req *pb.GetDecisionRequest) (*pb.Decision, error) {
-	return g.server.calls.getDecision(ctx, grpcCall(ctx).principal, req)
+	p, _ := principalOf(ctx)
+	return g.server.calls.getDecision(ctx, p, req)
 }
 
 type grpcEvents struct {
@@ -196,8 +226,8 @@ type grpcEvents struct {
 }
 
 func (g grpcEvents) Publish(ctx context.Context, req *pb.PublishRequest) (*pb.PublishResponse, error) {
-	c := grpcCall(ctx)
-	return g.server.calls.publish(ctx, c.principal, req, c.started)
+	p, arrived := principalOf(ctx)
+	return g.server.calls.publish(ctx, p, req, arrived)
 }
 
 type grpcFeatures struct {
@@ -207,6 +237,6 @@ type grpcFeatures struct {
 }
 
 func (g grpcFeatures) GetEntityFeatures(ctx context.Context, req *pb.GetEntityFeaturesRequest) (*pb.GetEntityFeaturesResponse, error) {
-	c := grpcCall(ctx)
-	return g.server.calls.getEntityFeatures(ctx, c.principal, req, c.started)
+	p, arrived := principalOf(ctx)
+	return g.server.calls.getEntityFeatures(ctx, p, req, arrived)
 }

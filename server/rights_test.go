@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -103,6 +105,20 @@ func TestEveryRPCNeedsItsRight(t *testing.T) {
 	}
 	if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
 		t.Errorf("health watched without a key: %v", err)
+	}
+}
+
+// TestStrangersAreTurnedAwayByTheirHeader holds that no message of a stranger is waited for, let alone read and decoded.
+func TestStrangersAreTurnedAwayByTheirHeader(t *testing.T) {
+	r := start(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := r.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, pb.EventService_Publish_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&emptypb.Empty{}); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("before the first byte of its message: got %v, want %s", err, codes.Unauthenticated)
 	}
 }
 

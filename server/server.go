@@ -3,13 +3,11 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -85,7 +83,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if s.ids, err = newRequestIDs(); err != nil {
 		return nil, err
 	}
-	if s.tls, err = cfg.TLS.load(); err != nil {
+	if s.tls, err = cfg.TLS.load(deps.Log); err != nil {
 		return nil, err
 	}
 	if s.stats, err = newMetrics(deps.Metrics); err != nil {
@@ -264,30 +262,4 @@ func (s *Server) ready() (bool, []Component) {
 		ready = ready && (c.Ready || !c.Needed)
 	}
 	return ready, parts
-}
-
-// load reads the certificates; nil where there is no TLS.
-func (t TLSConfig) load() (*tls.Config, error) {
-	if !t.on() {
-		return nil, nil //nolint:nilnil // no TLS is a valid answer
-	}
-	cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
-	if err != nil {
-		return nil, fmt.Errorf("cannot load the server's certificate: %w", err)
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-	if t.ClientCA == "" {
-		return cfg, nil
-	}
-	pem, err := os.ReadFile(t.ClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("cannot load the authorities of clients: %w", err)
-	}
-	cfg.ClientCAs = x509.NewCertPool()
-	if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cannot load the authorities of clients: no certificate in %q", t.ClientCA)
-	}
-	// A certificate that is given must be good; who gives none needs an API key.
-	cfg.ClientAuth = tls.VerifyClientCertIfGiven
-	return cfg, nil
 }
