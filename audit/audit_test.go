@@ -392,6 +392,8 @@ func TestReplayRefuses(t *testing.T) {
 	}
 	f("another logic version", decide.ErrLogicVersion, "logic version 99", func(f *pb.EventFrame) { f.Decision.LogicVersion = 99 })
 	f("an unknown bundle", registry.ErrUnknown, "cannot find bundle", func(f *pb.EventFrame) { f.Decision.Inputs.BundleHash = make([]byte, 32) })
+	f("no inputs", nil, "no inputs or no verdicts", func(f *pb.EventFrame) { f.Decision.Inputs = nil })
+	f("no verdicts", nil, "no inputs or no verdicts", func(f *pb.EventFrame) { f.Decision.Verdicts = nil })
 	f("half a hash", nil, "hash has 16 bytes", func(f *pb.EventFrame) { f.Decision.Inputs.BundleHash = make([]byte, 16) })
 	f("no event", nil, "its event", func(f *pb.EventFrame) { f.Event = nil })
 	f("a short vector", nil, "the vector has", func(f *pb.EventFrame) { f.Decision.Inputs.Vector = f.Decision.Inputs.Vector[1:] })
@@ -493,5 +495,29 @@ func TestGet(t *testing.T) {
 	id := features.MakeEventKey("acme", "e1").String()
 	if _, err := r.auditor.Get(t.Context(), "other", id, pb.Explain_EXPLAIN_TOP); !errors.Is(err, features.ErrNoRecord) {
 		t.Errorf("another tenant: got %v, want ErrNoRecord", err)
+	}
+}
+
+// An erased subject takes its decisions with it: they are counted, and nobody can read them.
+func TestErasedSubjects(t *testing.T) {
+	r := newRig(t)
+	r.use(tiny)
+	var last *pb.Decision
+	for i := range 9 {
+		last = r.decide(r.event(i, nil), decide.Options{})
+	}
+	frame, err := r.journal.Get(r.journal.Head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.journal.Keys().Drop(frame.KeyID); err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.auditor.ReplayAll(t.Context(), journal.Pos{}, journal.Pos{}, nil)
+	if err != nil || !s.Identical() || s.Erased != 3 || s.Same != 6 {
+		t.Errorf("one player of three erased: %+v, %v", s, err)
+	}
+	if _, err := r.auditor.Get(t.Context(), "acme", last.DecisionId, pb.Explain_EXPLAIN_TOP); !errors.Is(err, features.ErrRecordErased) {
+		t.Errorf("its decision: got %v, want ErrRecordErased", err)
 	}
 }

@@ -102,6 +102,9 @@ func (j *judgment) open(ev *features.Event, in *pb.Inputs, v *pb.Verdicts, b *re
 
 // check holds a record's inputs against its bundle, before rows are read from them.
 func (j *judgment) check() error {
+	if j.in == nil || j.verdicts == nil {
+		return errors.New("cannot judge: the record has no inputs or no verdicts")
+	}
 	if j.bundle == nil {
 		if !j.isSkipped(StageModel) || !j.isSkipped(StageExplain) && j.wantsReasons() {
 			return fmt.Errorf("cannot judge: the record names no bundle, and yet the model was not skipped")
