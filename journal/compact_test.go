@@ -135,7 +135,8 @@ func TestCompactUnderReaders(t *testing.T) {
 	cfg.SegmentBytes = 4 << 10
 	cfg.Compact = true
 	synctest.Test(t, func(t *testing.T) {
-		j, _ := open(t, cfg, vfs.NewMem())
+		m := vfs.NewMem()
+		j, _ := open(t, cfg, m)
 		write(t, j, 20)
 		c, err := j.Read(journal.Pos{})
 		if err != nil {
@@ -160,6 +161,7 @@ func TestCompactUnderReaders(t *testing.T) {
 			t.Errorf("Cursor.Close() = %v, want nil", err)
 		}
 		closeJournal(t, j)
+		wantNoOpenFiles(t, m)
 	})
 }
 
@@ -228,6 +230,9 @@ func rot(t *testing.T, m *vfs.Mem, file string, at int64) {
 		t.Fatal(err)
 	}
 	if _, err := f.WriteAt([]byte{m.Bytes(file)[at] ^ 1}, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

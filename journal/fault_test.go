@@ -113,6 +113,45 @@ func TestWriteFails(t *testing.T) {
 	f(&vfs.ShortWrite{N: 1000, Err: syscall.ENOSPC}, journal.ErrNoSpace) // many did
 }
 
+// What a failed write left of its batch must not come back as frames behind the ones that took its place.
+func TestFailedBatchStaysLost(t *testing.T) {
+	j, disk := openBroken(t, memConfig())
+	same := journal.Frame{Payload: []byte("all of one size")}
+	journaltest.Write(t, j, same)
+	started, resume := make(chan struct{}), make(chan struct{})
+	disk.set(func(op vfs.Op) error {
+		if op.Name != "write" || !strings.HasSuffix(op.File, ".log") {
+			return nil
+		}
+		if started != nil { // hold the first write, so that the next one has a batch of many
+			close(started)
+			started = nil
+			<-resume
+			return nil
+		}
+		return &vfs.ShortWrite{N: op.Len, Err: syscall.EIO} // all of it arrives, but nobody knows
+	})
+	wait := started
+	journaltest.Append(t, j, same)
+	<-wait
+	for range 10 {
+		journaltest.Append(t, j, same)
+	}
+	close(resume)
+	if err := j.Written(t.Context(), journal.Pos{Offset: 12}); !errors.Is(err, journal.ErrIO) {
+		t.Errorf("Written(0/12) = %v, want ErrIO", err)
+	}
+	disk.set(nil)
+	if err := j.Recover(t.Context()); err != nil {
+		t.Fatalf("Recover() = %v, want nil", err)
+	}
+	journaltest.Write(t, j, same)
+	after, rep := open(t, memConfig(), disk.Kill())
+	if after.Head().Offset != 3 || rep.TruncatedBytes != 0 {
+		t.Errorf("Head() = %v, Report = %+v, want 3 frames and nothing cut off", after.Head(), rep)
+	}
+}
+
 // wantRead says whether the frames up to head can be read, whatever else is wrong.
 func wantRead(t *testing.T, j journal.Journal, head uint64) {
 	t.Helper()
@@ -298,6 +337,7 @@ func failOperation(t *testing.T, n int) bool {
 	if err != nil && !errors.Is(err, journal.ErrIO) {
 		t.Errorf("operation %d (%s) failed: OpenFS() = %v, want ErrIO", n, failed, err)
 	}
+	wantNoOpenFiles(t, disk.Mem)
 	disk.set(nil)
 	j, _, err = journal.OpenFS(cfg, faulty)
 	if err != nil {

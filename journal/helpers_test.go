@@ -118,6 +118,14 @@ func logs(t testing.TB, m *vfs.Mem) []string {
 	return names
 }
 
+// wantNoOpenFiles is for after Close.
+func wantNoOpenFiles(t testing.TB, m *vfs.Mem) {
+	t.Helper()
+	if open := m.OpenFiles(); len(open) > 0 {
+		t.Errorf("still open: %q", open)
+	}
+}
+
 // snapshot returns the content of all files but the lock.
 func snapshot(t testing.TB, m *vfs.Mem) map[string]string {
 	t.Helper()
@@ -145,6 +153,7 @@ func wantRefused(t testing.TB, cfg journal.Config, m *vfs.Mem, want error) error
 	if !errors.Is(err, want) {
 		t.Errorf("OpenFS() = %v, want %v", err, want)
 	}
+	wantNoOpenFiles(t, m)
 	if d := cmp.Diff(before, snapshot(t, m)); d != "" {
 		t.Errorf("OpenFS() refused (%v) and changed files: -before +after\n%s", err, d)
 	}

@@ -278,3 +278,31 @@ func TestKeyFaults(t *testing.T) {
 	f("Drop, write", "write", drop, journal.ErrNoSpace, false)
 	f("Drop, fsync", "sync", drop, journal.ErrIO, true)
 }
+
+// Keys that the failed fsync lost for good are not called good.
+func TestKeyFaultLosesPages(t *testing.T) {
+	m := vfs.NewMem()
+	j, _ := open(t, memConfig(), m)
+	closeJournal(t, j)
+	broken := false
+	j, _ = open(t, memConfig(), vfs.Faulty{FS: m, Hook: func(o vfs.Op) error {
+		if broken && o.File == "keys" && o.Name == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}})
+	ids := makeKeys(t, j, 2)
+	broken = true
+	if err := j.Keys().Drop(ids[0]); !errors.Is(err, journal.ErrIO) {
+		t.Fatalf("Drop() = %v, want ErrIO", err)
+	}
+	broken = false
+	rot(t, m, keysFile, 2*64+30)
+	if err := j.Recover(t.Context()); !errors.Is(err, journal.ErrCorrupt) || j.Failed() == nil {
+		t.Errorf("Recover() = %v, Failed() = %v, want ErrCorrupt and failed still", err, j.Failed())
+	}
+	rot(t, m, keysFile, 2*64+30)
+	if err := j.Recover(t.Context()); err != nil || j.Keys().Has(ids[0]) || !j.Keys().Has(ids[1]) {
+		t.Errorf("Recover() = %v, Has() = %v, %v, want nil, dropped, live", err, j.Keys().Has(ids[0]), j.Keys().Has(ids[1]))
+	}
+}

@@ -206,6 +206,7 @@ func crash(t *testing.T, r *rand.Rand) (unsynced bool) {
 		wg.Wait()
 		_ = j.Close() // the disk is gone, or all is well
 	}
+	wantNoOpenFiles(t, disk.Mem)
 	reopen := func(what string, m *vfs.Mem, survived map[journal.Pos]bool, mayRefuse bool) {
 		t.Helper()
 		j, _, err := journal.OpenFS(cfg, m)
@@ -226,6 +227,7 @@ func crash(t *testing.T, r *rand.Rand) (unsynced bool) {
 			t.Errorf("%s: the next frame is %v, Head() = %v", what, again, j.Head())
 		}
 		closeJournal(t, j)
+		wantNoOpenFiles(t, m)
 	}
 	reopen("killed", disk.Kill(), h.written, false)
 	reopen("power cut, pages in order", disk.PowerCut(r, true), h.durable, false)

@@ -1,11 +1,9 @@
 package journal
 
-import (
-	"context"
-	"path/filepath"
-)
+import "context"
 
-// Recover implements Journal.
+// Recover implements Journal. A segment that a failed rotation was about to begin needs no care: the next batch begins
+// it again, with the same frame and thus the same name, and opening removes one without a header.
 func (j *files) Recover(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -46,9 +44,6 @@ func (j *files) repair() error {
 	if err := j.keys.Sync(); err != nil {
 		return err
 	}
-	if err := j.removeStray(); err != nil {
-		return err
-	}
 	j.mu.Lock()
 	repages := j.repages
 	j.mu.Unlock()
@@ -63,25 +58,6 @@ func (j *files) repair() error {
 	}
 	if err := j.fs.SyncDir(j.cfg.Dir); err != nil {
 		return ioError("fsync", j.cfg.Dir, err)
-	}
-	return nil
-}
-
-// removeStray removes the segment that a failed rotation was about to begin: the next frames go to the one before,
-// and two segments must not overlap.
-func (j *files) removeStray() error {
-	names, err := j.fs.List(j.cfg.Dir)
-	if err != nil {
-		return ioError("list", j.cfg.Dir, err)
-	}
-	for _, first := range segmentOffsets(names) {
-		if first <= j.active.first {
-			continue
-		}
-		path := filepath.Join(j.cfg.Dir, segmentName(first))
-		if err := j.fs.Remove(path); err != nil {
-			return ioError("remove", path, err)
-		}
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ type Mem struct {
 	stable  map[string]*inode
 	pending []nameChange
 	locks   map[string]bool
+	open    map[*memFile]string // path by open file
 }
 
 type nameChange struct {
@@ -39,7 +40,7 @@ var _ FS = (*Mem)(nil)
 
 // NewMem returns an empty file system.
 func NewMem() *Mem {
-	return &Mem{names: map[string]*inode{}, stable: map[string]*inode{}, locks: map[string]bool{}}
+	return &Mem{names: map[string]*inode{}, stable: map[string]*inode{}, locks: map[string]bool{}, open: map[*memFile]string{}}
 }
 
 // MkdirAll implements FS: every directory is there.
@@ -67,7 +68,21 @@ func (m *Mem) Open(path string) (File, error) {
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
-	return &memFile{m, node}, nil
+	return m.file(path, node), nil
+}
+
+// OpenFiles returns the paths, as they were opened, of the files that are not closed: a test's way to find a leak.
+func (m *Mem) OpenFiles() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Values(m.open))
+}
+
+// file is called with mu held.
+func (m *Mem) file(path string, node *inode) *memFile {
+	f := &memFile{m, node}
+	m.open[f] = path
+	return f
 }
 
 // Create implements FS.
@@ -82,7 +97,7 @@ func (m *Mem) Create(path string) (File, error) {
 		m.pending = append(m.pending, nameChange{to: path, node: node})
 	}
 	node.truncate(0)
-	return &memFile{m, node}, nil
+	return m.file(path, node), nil
 }
 
 // Rename implements FS.
@@ -301,7 +316,15 @@ func (f *memFile) Size() (int64, error) {
 }
 
 // Close implements File.
-func (f *memFile) Close() error { return nil }
+func (f *memFile) Close() error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if _, ok := f.m.open[f]; !ok {
+		return fs.ErrClosed
+	}
+	delete(f.m.open, f)
+	return nil
+}
 
 type memLock struct {
 	m    *Mem
