@@ -201,7 +201,7 @@ func (s *Server) drain(ctx context.Context) {
 	s.draining.Store(true)
 	s.health.Shutdown()
 	if ctx.Err() != nil { // ordered to stop, not failed
-		time.Sleep(s.cfg.Deadlines.DrainWait)
+		<-time.After(s.cfg.Deadlines.DrainWait) // ctx has ended: there is nothing beside it to wait for
 	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deadlines.Drain)
 	defer cancel()

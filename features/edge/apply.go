@@ -35,7 +35,7 @@ func (c *checker) apply() {
 		ent := &c.entities[i]
 		ent.id.Value, ent.id.Form = c.tenant.stored(ent), ent.storedForm()
 	}
-	dropUnknown(m)
+	dropUnknown(m, c.edge.payload)
 }
 
 // stored gives the value that is kept of an entity.
@@ -124,7 +124,7 @@ func (c *checker) find(kind string) *entity {
 
 // dropUnknown takes out the fields that this build does not know, which a newer minor schema may have sent: they could
 // hold raw personal values that this build cannot replace.
-func dropUnknown(m *pb.Event) {
+func dropUnknown(m *pb.Event, oneof protoreflect.OneofDescriptor) {
 	drop(m.ProtoReflect())
 	drop(m.GetOccurredAt().ProtoReflect())
 	drop(m.GetClockQuality().ProtoReflect())
@@ -135,7 +135,7 @@ func dropUnknown(m *pb.Event) {
 		drop(v.ProtoReflect())
 		drop(v.GetMoney().ProtoReflect())
 	}
-	set := m.ProtoReflect().WhichOneof(payloadOneof())
+	set := m.ProtoReflect().WhichOneof(oneof)
 	if set == nil {
 		return
 	}

@@ -276,7 +276,7 @@ func rawEntity(path string, kind features.Kind, id *pb.Identifier) (entity, *Err
 
 // checkPayload checks that the payload is the type's and holds what it must.
 func (c *checker) checkPayload() *Error {
-	set := c.msg.ProtoReflect().WhichOneof(payloadOneof())
+	set := c.msg.ProtoReflect().WhichOneof(c.edge.payload)
 	if c.plan == nil {
 		if set != nil {
 			return refuse(InvalidField, "event."+string(set.Name()), "custom types carry attributes and no payload")

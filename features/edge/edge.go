@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -17,6 +19,7 @@ type Edge struct {
 	kinds   *features.Kinds
 	history bool
 	types   map[string]*typePlan
+	payload protoreflect.OneofDescriptor
 	tenants map[string]*tenant
 	book    *addressBook
 	lists   []*valueList
@@ -39,7 +42,7 @@ func New(cfg Config) (*Edge, error) {
 	if cfg.Kinds == nil {
 		return nil, errors.New("BUG: edge.Config.Kinds is nil")
 	}
-	e := &Edge{kinds: cfg.Kinds, history: cfg.History, keys: cfg.Keys, tenants: map[string]*tenant{}}
+	e := &Edge{kinds: cfg.Kinds, history: cfg.History, keys: cfg.Keys, tenants: map[string]*tenant{}, payload: payloadOneof()}
 	e.scratch.New = func() any { return &scratch{} }
 	var err error
 	if e.types, err = planTypes(); err != nil {
