@@ -12,19 +12,20 @@ func (p *player) due() int64 {
 	return p.wake
 }
 
-func (a agenda) less(i, j int) bool {
-	x, y := a[i].due(), a[j].due()
-	return x < y || x == y && a[i].idx < a[j].idx
+func (a *agenda) less(i, j int) bool {
+	p, q := (*a)[i], (*a)[j]
+	x, y := p.due(), q.due()
+	return x < y || x == y && p.idx < q.idx
 }
 
-func (a agenda) init() {
-	for i := len(a)/2 - 1; i >= 0; i-- {
+func (a *agenda) init() {
+	for i := len(*a)/2 - 1; i >= 0; i-- {
 		a.down(i)
 	}
 }
 
 // settle puts the first player where it belongs after its time has changed.
-func (a agenda) settle() { a.down(0) }
+func (a *agenda) settle() { a.down(0) }
 
 // drop takes the first player out for good.
 func (a *agenda) drop() {
@@ -35,19 +36,20 @@ func (a *agenda) drop() {
 	a.down(0)
 }
 
-func (a agenda) down(i int) {
+func (a *agenda) down(i int) {
+	h := *a
 	for {
 		child := 2*i + 1
-		if child >= len(a) {
+		if child >= len(h) {
 			return
 		}
-		if right := child + 1; right < len(a) && a.less(right, child) {
+		if right := child + 1; right < len(h) && a.less(right, child) {
 			child = right
 		}
 		if !a.less(child, i) {
 			return
 		}
-		a[i], a[child] = a[child], a[i]
+		h[i], h[child] = h[child], h[i]
 		i = child
 	}
 }
@@ -55,9 +57,7 @@ func (a agenda) down(i int) {
 // later is a heap of events that come by themselves, long after what caused them.
 type later []*told
 
-func (l later) less(i, j int) bool {
-	return l[i].at < l[j].at || l[i].at == l[j].at && l[i].order < l[j].order
-}
+func (t *told) before(o *told) bool { return t.at < o.at || t.at == o.at && t.order < o.order }
 
 // push adds an event. Events are pushed in the order of the stream, which is the order of ties.
 func (l *later) push(t *told, order uint64) {
@@ -66,7 +66,7 @@ func (l *later) push(t *told, order uint64) {
 	h := *l
 	for i := len(h) - 1; i > 0; {
 		parent := (i - 1) / 2
-		if !h.less(i, parent) {
+		if !h[i].before(h[parent]) {
 			return
 		}
 		h[i], h[parent] = h[parent], h[i]
@@ -85,10 +85,10 @@ func (l *later) pop() *told {
 		if child >= n {
 			return first
 		}
-		if right := child + 1; right < n && h.less(right, child) {
+		if right := child + 1; right < n && h[right].before(h[child]) {
 			child = right
 		}
-		if !h.less(child, i) {
+		if !h[child].before(h[i]) {
 			return first
 		}
 		h[i], h[child] = h[child], h[i]

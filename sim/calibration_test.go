@@ -10,10 +10,8 @@ import (
 	"pitboss/sim"
 )
 
-// quantile of sorted values.
-func quantile(sorted []float64, q float64) float64 {
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
+// median of sorted values.
+func median(sorted []float64) float64 { return sorted[len(sorted)/2] }
 
 func mean(values []float64) float64 {
 	sum := 0.0
@@ -79,11 +77,11 @@ func TestOrdinaryPlayersAreLikeThePublished(t *testing.T) {
 			t.Errorf("%s: got %.3f, want %v to %v", name, got, low, high)
 		}
 	}
-	f("session minutes, median (5.5)", quantile(v.sessions, 0.5), 4, 7)
+	f("session minutes, median (5.5)", median(v.sessions), 4, 7)
 	f("session minutes, mean (17 to 19)", mean(v.sessions), 10, 20)
 	f("sessions over an hour (.056 to .078)", 1-float64(long)/float64(len(v.sessions)), 0.03, 0.08)
 	f("seconds between bets, mean (7.2)", mean(v.gaps), 6, 10)
-	f("bets of an active day, median (49)", quantile(v.betsADay, 0.5), 30, 70)
+	f("bets of an active day, median (49)", median(v.betsADay), 30, 70)
 	f("bets of an active day, mean (116)", mean(v.betsADay), 80, 160)
 	f("stakes under 1 (.78)", float64(small)/float64(len(v.stakes)), 0.65, 0.9)
 	f("loss per stake (.04 to .06)", v.lost/v.staked, -0.05, 0.15)
@@ -120,7 +118,7 @@ func TestBotsAreAsEvenAsTheirMimicryAllows(t *testing.T) {
 		if len(cvs) < 3 {
 			t.Fatalf("mimicry %v: only %d bots were at work", mimicry, len(cvs))
 		}
-		if cv := quantile(cvs, 0.5); cv < low || cv > high {
+		if cv := median(cvs); cv < low || cv > high {
 			t.Errorf("mimicry %v: the median variation of %d bots' gaps is %.4f, want %v to %v", mimicry, len(cvs), cv, low, high)
 		}
 	}
@@ -181,7 +179,7 @@ func TestRingsTakeTheBonusAndLeave(t *testing.T) {
 		}
 	}
 	slices.Sort(waits)
-	if w := quantile(waits, 0.5); w > 30 {
+	if w := median(waits); w > 30 {
 		t.Errorf("the median withdrawal comes %.0f minutes after the release, want under 30", w)
 	}
 }

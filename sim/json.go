@@ -34,14 +34,22 @@ func (j *JSONWriter) Write(m proto.Message) error {
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
-	j.buf = append(out, '\n')
-	_, err = j.w.Write(j.buf)
-	return err
+	return j.line(out)
+}
+
+func (j *JSONWriter) line(b []byte) error {
+	b = append(b, '\n')
+	j.buf = b
+	if _, err := j.w.Write(b); err != nil {
+		return fmt.Errorf("cannot write a line: %w", err)
+	}
+	return nil
 }
 
 // WriteTruth writes one truth as one line.
 func (j *JSONWriter) WriteTruth(t Truth) error {
-	b := append(j.buf[:0], `{"event_id":`...)
+	b := j.buf[:0]
+	b = append(b, `{"event_id":`...)
 	b = appendString(b, t.EventID)
 	b = appendString(append(b, `,"player":`...), t.Player)
 	b = strconv.AppendBool(append(b, `,"fraud":`...), t.Fraud)
@@ -49,13 +57,16 @@ func (j *JSONWriter) WriteTruth(t Truth) error {
 	b = appendString(append(b, `,"ring":`...), t.Ring)
 	b = appendString(append(b, `,"role":`...), t.Role)
 	b = strconv.AppendFloat(append(b, `,"mimicry":`...), t.Mimicry, 'g', -1, 64)
-	j.buf = append(b, "}\n"...)
-	_, err := j.w.Write(j.buf)
-	return err
+	return j.line(append(b, '}'))
 }
 
 // Flush writes what is buffered.
-func (j *JSONWriter) Flush() error { return j.w.Flush() }
+func (j *JSONWriter) Flush() error {
+	if err := j.w.Flush(); err != nil {
+		return fmt.Errorf("cannot write the last lines: %w", err)
+	}
+	return nil
+}
 
 // planner remembers the fields of each message type in order of number, with their names ready to write.
 type planner struct {
@@ -161,7 +172,7 @@ func (p *planner) appendValue(dst []byte, fd protoreflect.FieldDescriptor, v pro
 
 func appendTime(dst []byte, t *timestamppb.Timestamp) ([]byte, error) {
 	if err := t.CheckValid(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no time: %w", err)
 	}
 	at := t.AsTime()
 	dst = at.AppendFormat(append(dst, '"'), "2006-01-02T15:04:05")
@@ -181,7 +192,7 @@ func appendTime(dst []byte, t *timestamppb.Timestamp) ([]byte, error) {
 func appendString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(s) // strings always marshal
+			quoted, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
 			return append(dst, quoted...)
 		}
 	}

@@ -92,7 +92,6 @@ type ledger struct {
 	ids        map[string]bool
 	seq        map[string]uint64
 	bets       map[string]int64 // transaction -> amount, until settled
-	rounds     map[string]string
 	rolledBack int
 	placed     int
 }

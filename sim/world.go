@@ -145,8 +145,10 @@ const (
 	producerBonus
 	producerRisk
 	producerGames
-	producers = producerGames + 3
 )
+
+// producers counts them: there are three game servers.
+const producers = producerGames + 3
 
 func producerName(p uint8) string {
 	if p >= producerGames {

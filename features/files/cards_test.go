@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	pb "pitboss/proto/pitboss/v1"
-
 	"pitboss/features/files"
+	pb "pitboss/proto/pitboss/v1"
 )
 
 // shared gives a path in the data sets that are not part of the repository, and skips the test where they are absent.

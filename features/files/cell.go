@@ -86,8 +86,9 @@ func (c Cell) integer(scale int64) (int64, error) {
 		return roundScaled(c.number, scale)
 	case ColumnText:
 		return parseScaled(c.text, scale)
+	default:
+		return 0, fmt.Errorf("a %s is no integer", c.typ)
 	}
-	return 0, fmt.Errorf("a %s is no integer", c.typ)
 }
 
 // roundScaled takes the nearest integer, which a decimal fraction read as a float64 misses by a few last digits only.
@@ -145,8 +146,9 @@ func (c Cell) float() (float64, error) {
 			return 0, fmt.Errorf("%q is no finite number", clip(c.text))
 		}
 		return f, nil
+	default:
+		return 0, fmt.Errorf("a %s is no number", c.typ)
 	}
-	return 0, fmt.Errorf("a %s is no number", c.typ)
 }
 
 func (c Cell) boolean() (bool, error) {

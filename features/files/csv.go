@@ -17,7 +17,7 @@ type rowSource interface {
 	columns() []Column
 	// need says which columns will be read; the cells of the others stay missing.
 	need(columns []int)
-	// next fills cells, one for each column. A *Reject is a row that cannot be read, after which the next can; any other
+	// next fills cells, one for each column. A *rejectError is a row that cannot be read, after which the next can; any other
 	// error ends the file, io.EOF at its end.
 	next(cells []Cell) error
 	// progress gives rows and bytes read, and the totals.
@@ -25,8 +25,34 @@ type rowSource interface {
 	close() error
 }
 
-// Error lets a Reject travel as an error inside the package.
-func (r *Reject) Error() string { return r.String() }
+// rejectError lets a Reject travel as an error inside the package.
+type rejectError struct{ Reject }
+
+func (r *rejectError) Error() string { return r.String() }
+
+// rejected makes the error of a row that is not given.
+func rejected(row int64, column, reason, format string, args ...any) error {
+	return &rejectError{Reject{row, column, reason, fmt.Sprintf(format, args...)}}
+}
+
+func openFile(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err //nolint:wrapcheck // it says "open" and the path already
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+func closeFile(f *os.File) error {
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("cannot close: %w", err)
+	}
+	return nil
+}
 
 // csvSource reads CSV (RFC 4180) with a header.
 type csvSource struct {
@@ -56,7 +82,7 @@ func (g *rowGuard) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
 	g.left -= int64(n)
 	g.read += int64(n)
-	return n, err
+	return n, err //nolint:wrapcheck // a reader passes on io.EOF as it is
 }
 
 const csvBuffer = 64 << 10
@@ -65,7 +91,7 @@ const csvBuffer = 64 << 10
 func (g *rowGuard) reset() { g.left = maxRowBytes + csvBuffer }
 
 func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +100,7 @@ func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	s := &csvSource{file: f, guard: &rowGuard{r: f}, null: opt.null, size: info.Size()}
+	s := &csvSource{file: f, guard: &rowGuard{r: f}, null: opt.null, size: size}
 	s.guard.reset()
 	s.reader = csv.NewReader(bufio.NewReaderSize(s.guard, csvBuffer))
 	s.reader.Comma = opt.delimiter
@@ -104,7 +126,7 @@ func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
 
 func (s *csvSource) columns() []Column { return s.header }
 func (s *csvSource) need(cols []int)   { s.wanted = cols }
-func (s *csvSource) close() error      { return s.file.Close() }
+func (s *csvSource) close() error      { return closeFile(s.file) }
 
 func (s *csvSource) progress() Progress {
 	return Progress{Rows: s.rows, TotalRows: -1, Bytes: min(s.guard.read, s.size), TotalBytes: s.size}
@@ -117,9 +139,8 @@ func (s *csvSource) next(cells []Cell) error {
 		return io.EOF
 	}
 	s.rows++
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
-		return &Reject{Row: s.rows, Reason: "malformed", Message: parse.Error()}
+	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
+		return rejected(s.rows, "", "malformed", "%v", parse)
 	}
 	if err != nil {
 		return fmt.Errorf("row %d: %w", s.rows, err)
@@ -129,7 +150,7 @@ func (s *csvSource) next(cells []Cell) error {
 		switch {
 		case slices.Contains(s.null, record[i]):
 		case len(record[i]) > maxTextBytes:
-			return &Reject{s.rows, s.header[i].Name, "too_long", fmt.Sprintf("the value has %d bytes, at most %d", len(record[i]), maxTextBytes)}
+			return rejected(s.rows, s.header[i].Name, "too_long", "the value has %d bytes, at most %d", len(record[i]), maxTextBytes)
 		default:
 			cells[i] = textCell(strings.Clone(record[i]))
 		}

@@ -24,7 +24,7 @@ type Events struct {
 
 // eventSource gives events in the order of the file.
 type eventSource interface {
-	// next gives the next row's event and labels. A *Reject is passed over.
+	// next gives the next row's event and labels. A *rejectError is passed over.
 	next() (event *Row, labels []*Row, err error)
 	progress() Progress
 	close() error
@@ -52,12 +52,7 @@ func OpenEvents(path, mapPath string, opt Options) (_ *Events, err error) {
 		if mapPath != "" {
 			return nil, fmt.Errorf("JSON lines are events as they are: leave the map %q out", mapPath)
 		}
-		src, err := openJSONL(path)
-		if err != nil {
-			return nil, err
-		}
-		e := newEvents(path, opt)
-		return e.start(&plainEvents{jsonlSource: src}), nil
+		return openPlain(path, opt)
 	}
 	if mapPath == "" {
 		return nil, fmt.Errorf("a map must say which column is which field (docs/mapping.md)")
@@ -83,6 +78,14 @@ func OpenEvents(path, mapPath string, opt Options) (_ *Events, err error) {
 	e := newEvents(path, opt)
 	e.kept = b.kept
 	return e.start(&mappedEvents{mapper: b, reject: e.reject}), nil
+}
+
+func openPlain(path string, opt Options) (*Events, error) {
+	src, err := openJSONL(path)
+	if err != nil {
+		return nil, err
+	}
+	return newEvents(path, opt).start(&plainEvents{jsonlSource: src}), nil
 }
 
 func newEvents(path string, opt Options) *Events {
@@ -124,9 +127,8 @@ func (e *Events) read() (*Row, []*Row, error) {
 	for {
 		row, labels, err := e.source.next()
 		e.tell(false)
-		var r *Reject
-		if errors.As(err, &r) {
-			e.reject(*r)
+		if r, ok := errors.AsType[*rejectError](err); ok {
+			e.reject(r.Reject)
 			continue
 		}
 		return row, labels, err

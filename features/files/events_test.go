@@ -118,7 +118,7 @@ func TestCSVThroughAMap(t *testing.T) {
 	}
 	f := func(i int, wantText string) {
 		t.Helper()
-		if text := strings.Join(strings.Fields(fmt.Sprint(got.rows[i].Event)), " "); !strings.Contains(text, wantText) {
+		if text := strings.Join(strings.Fields(got.rows[i].Event.String()), " "); !strings.Contains(text, wantText) {
 			t.Errorf("event %d is %s\nwithout %s", i, text, wantText)
 		}
 	}
@@ -282,12 +282,11 @@ func parquetFile(t testing.TB, n int) []byte {
 			who := fmt.Sprintf("w%d", i%7)
 			r.Who = &who
 		}
-		if i%4 == 0 {
-			x := math.NaN()
-			r.Weight = &x
-		} else if i%4 == 1 {
-			x := float64(i)
-			r.Weight = &x
+		switch i % 4 {
+		case 0:
+			r.Weight = new(math.NaN())
+		case 1:
+			r.Weight = new(float64(i))
 		}
 		if _, err := w.Write([]record{r}); err != nil {
 			t.Fatal(err)
@@ -345,8 +344,8 @@ func TestTornParquet(t *testing.T) {
 	failed := 0
 	for i := range 400 {
 		b := bytes.Clone(whole)
-		switch {
-		case i%4 == 0:
+		switch i % 4 {
+		case 0:
 			b = b[:rng.IntN(len(b))]
 		default:
 			// The footer is where the lengths are: hit it more than its size deserves.
@@ -371,12 +370,12 @@ func TestTornParquet(t *testing.T) {
 func TestSortingGivesTheSortedFile(t *testing.T) {
 	const n = 3000
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PITBOSS_TEST_SEED"); s != "" {
+	if s := os.Getenv("PITBOSS_SEED"); s != "" {
 		if _, err := fmt.Sscan(s, &seed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("PITBOSS_TEST_SEED=%d", seed)
+	t.Logf("PITBOSS_SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	rows := make([]string, n)

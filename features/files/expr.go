@@ -55,7 +55,7 @@ func (r *mapReader) expr(n node, what, sort string) *expr {
 	e := &expr{at: n.at, what: what, index: -1, scale: 1}
 	if s, ok := scalar(n.Node); ok {
 		if sort == "money" {
-			r.refuse(n.at, "%s needs a currency: write {value: %s, currency: EUR}", what, s)
+			r.refusef(n.at, "%s needs a currency: write {value: %s, currency: EUR}", what, s)
 		}
 		e.constant = textCell(s)
 		return e
@@ -64,19 +64,19 @@ func (r *mapReader) expr(n node, what, sort string) *expr {
 	column, isColumn := keys["column"]
 	value, isValue := keys["value"]
 	if isColumn == isValue {
-		r.refuse(n.at, "%s needs either a column or a value", what)
+		r.refusef(n.at, "%s needs either a column or a value", what)
 		return e
 	}
 	if isColumn {
 		if e.column = r.text(column.value, what+".column"); e.column == "" {
-			r.refuse(column.at, "%s: the column has no name", what)
+			r.refusef(column.at, "%s: the column has no name", what)
 		}
 	} else {
 		e.constant = textCell(r.text(value.value, what+".value"))
 	}
 	r.options(e, keys)
 	if sort == "money" && e.currency == nil {
-		r.refuse(n.at, "%s needs a currency: a code, or {column: NAME}", what)
+		r.refusef(n.at, "%s needs a currency: a code, or {column: NAME}", what)
 	}
 	return e
 }
@@ -102,7 +102,7 @@ func (r *mapReader) options(e *expr, keys map[string]entry) {
 	if k, ok := keys["scale"]; ok {
 		v, err := strconv.ParseInt(word("scale"), 10, 64)
 		if err != nil || v < 1 || v > 1e9 {
-			r.refuse(k.at, "%s.scale must be an integer from 1 to 1000000000", e.what)
+			r.refusef(k.at, "%s.scale must be an integer from 1 to 1000000000", e.what)
 			v = 1
 		}
 		e.scale = v
@@ -115,10 +115,10 @@ func (r *mapReader) options(e *expr, keys map[string]entry) {
 		case "int", "number", "text", "flag":
 		case "money":
 			if e.currency == nil {
-				r.refuse(k.at, "%s: money needs a currency", e.what)
+				r.refusef(k.at, "%s: money needs a currency", e.what)
 			}
 		default:
-			r.refuse(k.at, "%s.as is %q: must be int, number, text, flag or money", e.what, clip(e.as))
+			r.refusef(k.at, "%s.as is %q: must be int, number, text, flag or money", e.what, clip(e.as))
 		}
 	}
 	r.timeOptions(e, keys)
@@ -130,7 +130,7 @@ func (r *mapReader) timeOptions(e *expr, keys map[string]entry) {
 	case "", "s", "ms", "us", "ns", "rfc3339":
 	default:
 		if !strings.Contains(e.unit, "2006") {
-			r.refuse(keys["unit"].at, "%s.unit is %q: must be s, ms, us, ns, rfc3339, or a layout like \"2006-01-02 15:04:05\"", e.what, clip(e.unit))
+			r.refusef(keys["unit"].at, "%s.unit is %q: must be s, ms, us, ns, rfc3339, or a layout like \"2006-01-02 15:04:05\"", e.what, clip(e.unit))
 		}
 		e.layout = e.unit
 	}
@@ -139,7 +139,7 @@ func (r *mapReader) timeOptions(e *expr, keys map[string]entry) {
 		name := r.text(k.value, e.what+".zone")
 		zone, err := time.LoadLocation(name)
 		if err != nil || name == "Local" {
-			r.refuse(k.at, "%s.zone: there is no zone %q", e.what, clip(name))
+			r.refusef(k.at, "%s.zone: there is no zone %q", e.what, clip(name))
 			return
 		}
 		e.zone = zone

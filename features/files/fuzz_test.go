@@ -8,6 +8,7 @@ import (
 )
 
 func fuzzFile(f *testing.F, name, mapping string) {
+	f.Helper()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if len(content) > 1<<20 {
 			t.Skip("too large to be interesting")

@@ -24,22 +24,17 @@ type jsonlSource struct {
 }
 
 func openJSONL(path string) (*jsonlSource, error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	return &jsonlSource{
-		file: f, reader: bufio.NewReaderSize(f, maxRowBytes), size: info.Size(),
+		file: f, reader: bufio.NewReaderSize(f, maxRowBytes), size: size,
 		decode: protojson.UnmarshalOptions{RecursionLimit: maxJSONDepth},
 	}, nil
 }
 
-func (s *jsonlSource) close() error      { return s.file.Close() }
-func (s *jsonlSource) columns() []Column { return nil }
+func (s *jsonlSource) close() error { return closeFile(s.file) }
 
 func (s *jsonlSource) progress() Progress {
 	return Progress{Rows: s.lines, TotalRows: -1, Bytes: s.read, TotalBytes: s.size}
@@ -57,10 +52,10 @@ func (s *jsonlSource) next() (*Row, error) {
 		}
 		ev := &pb.Event{}
 		if err := s.decode.Unmarshal(line, ev); err != nil {
-			return nil, &Reject{Row: s.lines, Reason: "malformed", Message: clipLong(err.Error())}
+			return nil, rejected(s.lines, "", "malformed", "%s", clipLong(err.Error()))
 		}
 		if err := ev.GetOccurredAt().CheckValid(); err != nil {
-			return nil, &Reject{Row: s.lines, Column: "occurredAt", Reason: "bad_value", Message: clipLong(err.Error())}
+			return nil, rejected(s.lines, "occurredAt", "bad_value", "%s", clipLong(err.Error()))
 		}
 		return &Row{Event: ev, Number: s.lines}, nil
 	}
@@ -87,7 +82,7 @@ func (s *jsonlSource) line() ([]byte, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("line %d: %w", s.lines, err)
 	}
-	return nil, &Reject{Row: s.lines, Reason: "too_long", Message: fmt.Sprintf("the line is longer than %d bytes", maxRowBytes)}
+	return nil, rejected(s.lines, "", "too_long", "the line is longer than %d bytes", maxRowBytes)
 }
 
 func clipLong(s string) string {

@@ -102,7 +102,7 @@ func (r *mapBuilder) build(root []entry) {
 	}
 	keys := r.only(root, "the map", "format", "order", "csv", "event", "labels", "keep")
 	if f, ok := keys["format"]; !ok || r.text(f.value, "format") != "1" {
-		r.refuse(f.at, "the map must say format: 1")
+		r.refusef(f.at, "the map must say format: 1")
 	}
 	if o, ok := keys["order"]; ok {
 		switch s := r.text(o.value, "order"); s {
@@ -110,7 +110,7 @@ func (r *mapBuilder) build(root []entry) {
 		case "unsorted":
 			r.m.unsorted = true
 		default:
-			r.refuse(o.at, "order is %q: must be sorted (by time, the default) or unsorted", clip(s))
+			r.refusef(o.at, "order is %q: must be sorted (by time, the default) or unsorted", clip(s))
 		}
 	}
 	if c, ok := keys["csv"]; ok {
@@ -119,7 +119,7 @@ func (r *mapBuilder) build(root []entry) {
 	if e, ok := keys["event"]; ok {
 		r.event(e)
 	} else {
-		r.refuse(nil, "the map has no event")
+		r.refusef(nil, "the map has no event")
 	}
 	if l, ok := keys["labels"]; ok {
 		r.labels(l)
@@ -128,7 +128,7 @@ func (r *mapBuilder) build(root []entry) {
 		for _, n := range r.sequence(k.value, "keep") {
 			name := r.text(n, "keep")
 			if slices.Contains(r.m.keep, name) {
-				r.refuse(n.at, "keep names column %q twice", clip(name))
+				r.refusef(n.at, "keep names column %q twice", clip(name))
 			}
 			r.m.keep = append(r.m.keep, name)
 		}
@@ -140,7 +140,7 @@ func (r *mapBuilder) csv(e entry) {
 	if d, ok := keys["delimiter"]; ok {
 		runes := []rune(strings.ReplaceAll(r.text(d.value, "csv.delimiter"), `\t`, "\t"))
 		if len(runes) != 1 || strings.ContainsRune("\"\r\n\ufffd", runes[0]) {
-			r.refuse(d.at, "csv.delimiter must be one character, and no quote or line end")
+			r.refusef(d.at, "csv.delimiter must be one character, and no quote or line end")
 			return
 		}
 		r.m.csv.delimiter = runes[0]
@@ -177,14 +177,14 @@ func (r *mapBuilder) event(e entry) {
 	ev := &r.m.event
 	for _, need := range []string{"type", "tenant", "event_id", "occurred_at", "entities"} {
 		if _, ok := keys[need]; !ok {
-			r.refuse(e.at, "event has no %s", need)
+			r.refusef(e.at, "event has no %s", need)
 		}
 	}
 	if k, ok := keys["type"]; ok {
 		ev.kind = r.text(k.value, "event.type")
 		ev.payloadFD = payloadField(ev.kind)
 		if ev.payloadFD == nil && !strings.HasPrefix(ev.kind, "custom.") {
-			r.refuse(k.at, "event.type: there is no type %q (custom.* has attributes alone)", clip(ev.kind))
+			r.refusef(k.at, "event.type: there is no type %q (custom.* has attributes alone)", clip(ev.kind))
 		}
 	}
 	if k, ok := keys["trust"]; ok {
@@ -194,7 +194,7 @@ func (r *mapBuilder) event(e entry) {
 		case "client":
 			ev.trust = pb.Trust_TRUST_CLIENT
 		default:
-			r.refuse(k.at, "event.trust is %q: must be server or client", clip(s))
+			r.refusef(k.at, "event.trust is %q: must be server or client", clip(s))
 		}
 	}
 	if k, ok := keys["event_id"]; ok {
@@ -234,7 +234,7 @@ func (r *mapBuilder) entities(keys map[string]entry) {
 		kind, hasKind := fields["kind"]
 		form, hasForm := fields["form"]
 		if !hasKind || !hasForm {
-			r.refuse(n.at, "an entity needs kind and form: {kind: player, column: CUSTOMER_ID, form: raw}")
+			r.refusef(n.at, "an entity needs kind and form: {kind: player, column: CUSTOMER_ID, form: raw}")
 			continue
 		}
 		e := entityMap{kind: r.text(kind.value, "kind"), expr: &expr{at: n.at, index: -1, scale: 1}}
@@ -245,13 +245,13 @@ func (r *mapBuilder) entities(keys map[string]entry) {
 		case "alias":
 			e.form = pb.Form_FORM_ALIAS
 		default:
-			r.refuse(form.at, "%s.form is %q: must be raw or alias", e.what, clip(s))
+			r.refusef(form.at, "%s.form is %q: must be raw or alias", e.what, clip(s))
 		}
 		column, isColumn := fields["column"]
 		value, isValue := fields["value"]
 		switch {
 		case isColumn == isValue:
-			r.refuse(n.at, "%s needs either a column or a value", e.what)
+			r.refusef(n.at, "%s needs either a column or a value", e.what)
 		case isColumn:
 			e.column = r.text(column.value, e.what+".column")
 		default:
@@ -259,7 +259,7 @@ func (r *mapBuilder) entities(keys map[string]entry) {
 		}
 		r.options(e.expr, fields)
 		if slices.ContainsFunc(r.m.event.entities, func(o entityMap) bool { return o.kind == e.kind }) {
-			r.refuse(n.at, "%s stands twice", e.what)
+			r.refusef(n.at, "%s stands twice", e.what)
 		}
 		r.m.exprs = append(r.m.exprs, e.expr)
 		r.m.event.entities = append(r.m.event.entities, e)
@@ -273,7 +273,7 @@ func (r *mapBuilder) payload(keys map[string]entry) {
 		return
 	}
 	if r.m.event.payloadFD == nil {
-		r.refuse(k.at, "event.payload: the type %q has none", clip(r.m.event.kind))
+		r.refusef(k.at, "event.payload: the type %q has none", clip(r.m.event.kind))
 		return
 	}
 	desc := r.m.event.payloadFD.Message()
@@ -284,7 +284,7 @@ func (r *mapBuilder) payload(keys map[string]entry) {
 	for _, e := range r.mapping(k.value, "event.payload") {
 		fd := desc.Fields().ByName(protoreflect.Name(e.key))
 		if fd == nil {
-			r.refuse(e.at, "event.payload: %s has no field %q: it has %s", r.m.event.kind, clip(e.key), strings.Join(names, ", "))
+			r.refusef(e.at, "event.payload: %s has no field %q: it has %s", r.m.event.kind, clip(e.key), strings.Join(names, ", "))
 			continue
 		}
 		r.m.event.payload = append(r.m.event.payload, fieldMap{fd, r.use(e.value, "event.payload."+e.key, sortOf(fd))})
@@ -305,8 +305,9 @@ func sortOf(fd protoreflect.FieldDescriptor) string {
 			return "money"
 		}
 		return "time"
+	default:
+		return "text"
 	}
-	return "text"
 }
 
 func (r *mapBuilder) attributes(keys map[string]entry) {
@@ -317,7 +318,7 @@ func (r *mapBuilder) attributes(keys map[string]entry) {
 	for _, e := range r.mapping(k.value, "event.attributes") {
 		x := r.use(e.value, "event.attributes."+e.key, "attribute")
 		if x.as == "" {
-			r.refuse(e.at, "event.attributes.%s needs as: int, number, text, flag or money", clip(e.key))
+			r.refusef(e.at, "event.attributes.%s needs as: int, number, text, flag or money", clip(e.key))
 		}
 		r.m.event.attributes = append(r.m.event.attributes, attributeMap{e.key, x})
 	}
@@ -326,7 +327,7 @@ func (r *mapBuilder) attributes(keys map[string]entry) {
 func (r *mapBuilder) labels(e entry) {
 	list := r.sequence(e.value, "labels")
 	if len(list) > maxLabelSpecs {
-		r.refuse(e.at, "there are %d labels, at most %d", len(list), maxLabelSpecs)
+		r.refusef(e.at, "there are %d labels, at most %d", len(list), maxLabelSpecs)
 		return
 	}
 	for i, n := range list {
@@ -336,16 +337,16 @@ func (r *mapBuilder) labels(e entry) {
 		if k, ok := keys["after"]; ok {
 			d, err := time.ParseDuration(r.text(k.value, what+".after"))
 			if err != nil || d < time.Second || d > 10*366*24*time.Hour {
-				r.refuse(k.at, "%s.after must be a time like 168h, from a second to ten years", what)
+				r.refusef(k.at, "%s.after must be a time like 168h, from a second to ten years", what)
 			}
 			l.after = d.Microseconds()
 		} else {
-			r.refuse(n.at, "%s has no after: how long after the row's own time it became known", what)
+			r.refusef(n.at, "%s has no after: how long after the row's own time it became known", what)
 		}
 		if k, ok := keys["label"]; ok {
 			l.label = r.use(k.value, what+".label", "text")
 		} else {
-			r.refuse(n.at, "%s has no label", what)
+			r.refusef(n.at, "%s has no label", what)
 		}
 		if k, ok := keys["fraud"]; ok {
 			l.fraud = r.use(k.value, what+".fraud", "integer")
@@ -359,16 +360,16 @@ func (r *mapBuilder) labels(e entry) {
 		if k, ok := keys["id_suffix"]; ok {
 			l.suffix = r.text(k.value, what+".id_suffix")
 		}
-		r.labelEntities(&l, keys, n, what)
+		r.labelEntities(&l, keys, what)
 		if l.suffix == "" || slices.ContainsFunc(r.m.labels, func(o labelMap) bool { return o.suffix == l.suffix }) {
-			r.refuse(n.at, "%s: id_suffix %q must not be empty, nor another label's", what, clip(l.suffix))
+			r.refusef(n.at, "%s: id_suffix %q must not be empty, nor another label's", what, clip(l.suffix))
 		}
 		r.m.labels = append(r.m.labels, l)
 	}
 }
 
 // labelEntities reads which of the row's entities the label is about; without, all of them.
-func (r *mapBuilder) labelEntities(l *labelMap, keys map[string]entry, n node, what string) {
+func (r *mapBuilder) labelEntities(l *labelMap, keys map[string]entry, what string) {
 	var known []string
 	for _, e := range r.m.event.entities {
 		known = append(known, e.kind)
@@ -381,7 +382,7 @@ func (r *mapBuilder) labelEntities(l *labelMap, keys map[string]entry, n node, w
 	for _, v := range r.sequence(k.value, what+".entities") {
 		kind := r.text(v, what+".entities")
 		if !slices.Contains(known, kind) {
-			r.refuse(v.at, "%s.entities: the event has no %q: it has %s", what, clip(kind), strings.Join(known, ", "))
+			r.refusef(v.at, "%s.entities: the event has no %q: it has %s", what, clip(kind), strings.Join(known, ", "))
 		}
 		l.entities = append(l.entities, kind)
 	}

@@ -50,7 +50,7 @@ type entry struct {
 	value node
 }
 
-func (r *mapReader) refuse(at *token.Token, format string, args ...any) {
+func (r *mapReader) refusef(at *token.Token, format string, args ...any) {
 	e := &MapError{File: r.file, Problem: fmt.Sprintf(format, args...)}
 	if at != nil && at.Position != nil {
 		e.Line, e.Column = at.Position.Line, at.Position.Column
@@ -89,21 +89,20 @@ func readMapFile(path string) ([]byte, error) {
 // parse gives the entries of the one document.
 func (r *mapReader) parse(source []byte) []entry {
 	if len(source) > maxMapBytes {
-		r.refuse(nil, "the map has %d bytes, at most %d", len(source), maxMapBytes)
+		r.refusef(nil, "the map has %d bytes, at most %d", len(source), maxMapBytes)
 		return nil
 	}
 	file, err := parser.ParseBytes(source, 0)
 	if err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) {
-			r.refuse(at.GetToken(), "%s", at.GetMessage())
+		if at, ok := errors.AsType[yaml.Error](err); ok {
+			r.refusef(at.GetToken(), "%s", at.GetMessage())
 		} else {
-			r.refuse(nil, "%v", err)
+			r.refusef(nil, "%v", err)
 		}
 		return nil
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		r.refuse(nil, "a map is one YAML document that starts with format: 1")
+		r.refusef(nil, "a map is one YAML document that starts with format: 1")
 		return nil
 	}
 	body := file.Docs[0].Body
@@ -119,14 +118,14 @@ func (r *mapReader) mapping(n node, what string) []entry {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{v}
 	default:
-		r.refuse(n.at, "%s must be a mapping (key: value)", what)
+		r.refusef(n.at, "%s must be a mapping (key: value)", what)
 		return nil
 	}
 	out := make([]entry, 0, len(values))
 	for _, v := range values {
 		key, ok := scalar(v.Key)
 		if !ok {
-			r.refuse(v.Key.GetToken(), "%s: a key must be a plain word", what)
+			r.refusef(v.Key.GetToken(), "%s: a key must be a plain word", what)
 			continue
 		}
 		at := v.Key.GetToken()
@@ -141,7 +140,7 @@ func (r *mapReader) mapping(n node, what string) []entry {
 func (r *mapReader) sequence(n node, what string) []node {
 	s, ok := n.Node.(*ast.SequenceNode)
 	if !ok {
-		r.refuse(n.at, "%s must be a list", what)
+		r.refusef(n.at, "%s must be a list", what)
 		return nil
 	}
 	out := make([]node, 0, len(s.Values))
@@ -155,7 +154,7 @@ func (r *mapReader) sequence(n node, what string) []node {
 func (r *mapReader) text(n node, what string) string {
 	s, ok := scalar(n.Node)
 	if !ok {
-		r.refuse(n.at, "%s must be a plain value", what)
+		r.refusef(n.at, "%s must be a plain value", what)
 	}
 	return s
 }
@@ -167,8 +166,12 @@ func scalar(n any) (string, bool) {
 		return v.Value, true
 	case *ast.LiteralNode:
 		return v.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return v.(ast.Node).GetToken().Value, true
+	case *ast.IntegerNode:
+		return v.GetToken().Value, true
+	case *ast.FloatNode:
+		return v.GetToken().Value, true
+	case *ast.BoolNode:
+		return v.GetToken().Value, true
 	}
 	return "", false
 }
@@ -179,9 +182,9 @@ func (r *mapReader) only(entries []entry, what string, keys ...string) map[strin
 	for _, e := range entries {
 		switch _, twice := out[e.key]; {
 		case !slices.Contains(keys, e.key):
-			r.refuse(e.at, "%s has no key %q: the keys are %s", what, e.key, strings.Join(keys, ", "))
+			r.refusef(e.at, "%s has no key %q: the keys are %s", what, e.key, strings.Join(keys, ", "))
 		case twice:
-			r.refuse(e.at, "%s: %q stands twice", what, e.key)
+			r.refusef(e.at, "%s: %q stands twice", what, e.key)
 		default:
 			out[e.key] = e
 		}

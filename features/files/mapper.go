@@ -41,11 +41,11 @@ func (m *Map) bind(src rowSource) (*mapper, error) {
 		i, ok := index[name]
 		switch {
 		case !ok:
-			r.refuse(e.at, "%s: the file has no column %q: it has %s", what, clip(name), columnNames(columns))
+			r.refusef(e.at, "%s: the file has no column %q: it has %s", what, clip(name), columnNames(columns))
 		case i < 0:
-			r.refuse(e.at, "%s: the file has several columns %q", what, clip(name))
+			r.refusef(e.at, "%s: the file has several columns %q", what, clip(name))
 		case columns[i].Type == 0:
-			r.refuse(e.at, "%s: column %q is of a type that is not read", what, clip(name))
+			r.refusef(e.at, "%s: column %q is of a type that is not read", what, clip(name))
 		default:
 			b.needed = append(b.needed, i)
 			return i
@@ -92,7 +92,7 @@ func (b *mapper) next(labels []*Row, reject func(Reject)) (*Row, []*Row, error) 
 	number := b.src.progress().Rows
 	ev, f := b.event()
 	if f != nil {
-		return nil, labels, &Reject{number, f.column, f.reason, f.message}
+		return nil, labels, rejected(number, f.column, f.reason, "%s", f.message)
 	}
 	row := &Row{Event: ev, Number: number}
 	if len(b.keepIndex) > 0 {
@@ -134,8 +134,8 @@ func (b *mapper) event() (*pb.Event, *fault) {
 		return nil, m.occurredAt.bad(err)
 	}
 	for _, e := range m.envelope {
-		if f := e.set(ev.ProtoReflect(), b.row); f != nil {
-			return nil, f
+		if wrong := e.set(ev.ProtoReflect(), b.row); wrong != nil {
+			return nil, wrong
 		}
 	}
 	if ev.Entities, f = b.entities(); f != nil {
@@ -144,8 +144,8 @@ func (b *mapper) event() (*pb.Event, *fault) {
 	if m.payloadFD != nil {
 		payload := ev.ProtoReflect().Mutable(m.payloadFD).Message()
 		for _, e := range m.payload {
-			if f := e.set(payload, b.row); f != nil {
-				return nil, f
+			if wrong := e.set(payload, b.row); wrong != nil {
+				return nil, wrong
 			}
 		}
 	}
@@ -259,12 +259,13 @@ func (f *fieldMap) value(c Cell) (protoreflect.Value, error) {
 		}
 		t, err := timestamp(us)
 		return protoreflect.ValueOfMessage(t.ProtoReflect()), err
+	default:
+		v, err := c.integer(f.scale)
+		if err != nil {
+			return protoreflect.Value{}, err
+		}
+		return integerValue(f.fd, v)
 	}
-	v, err := c.integer(f.scale)
-	if err != nil {
-		return protoreflect.Value{}, err
-	}
-	return integerValue(f.fd, v)
 }
 
 func integerValue(fd protoreflect.FieldDescriptor, v int64) (protoreflect.Value, error) {

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +23,8 @@ func (m *merger) next() (*Row, error) {
 			return nil, err
 		}
 	}
-	if len(m.pending.rows) > 0 && (m.ahead == nil || m.pending.rows[0].at <= micros(m.ahead.Event)) {
-		return heap.Pop(&m.pending).(timedRow).Row, nil
+	if len(m.pending) > 0 && (m.ahead == nil || m.pending[0].at <= micros(m.ahead.Event)) {
+		return m.pending.pop(), nil
 	}
 	if m.ahead == nil {
 		return nil, io.EOF
@@ -55,9 +54,9 @@ func (m *merger) fill() error {
 	}
 	for _, l := range labels {
 		m.pushed++
-		heap.Push(&m.pending, timedRow{l, micros(l.Event), m.pushed})
+		m.pending.push(timedRow{l, micros(l.Event), m.pushed})
 	}
-	if len(m.pending.rows) > maxPending {
+	if len(m.pending) > maxPending {
 		return fmt.Errorf("more than %d labels wait for their time: let the file be sorted on disk (order: unsorted in the map, or --sort)", maxPending)
 	}
 	return nil
@@ -73,16 +72,40 @@ type timedRow struct {
 
 func (t timedRow) before(o timedRow) bool { return t.at < o.at || t.at == o.at && t.order < o.order }
 
-type rowHeap struct{ rows []timedRow }
+// rowHeap has the earliest row first.
+type rowHeap []timedRow
 
-func (h *rowHeap) Len() int           { return len(h.rows) }
-func (h *rowHeap) Less(i, j int) bool { return h.rows[i].before(h.rows[j]) }
-func (h *rowHeap) Swap(i, j int)      { h.rows[i], h.rows[j] = h.rows[j], h.rows[i] }
-func (h *rowHeap) Push(x any)         { h.rows = append(h.rows, x.(timedRow)) }
-func (h *rowHeap) Pop() any {
-	n := len(h.rows) - 1
-	last := h.rows[n]
-	h.rows[n] = timedRow{}
-	h.rows = h.rows[:n]
-	return last
+func (h *rowHeap) push(row timedRow) {
+	*h = append(*h, row)
+	rows := *h
+	for i := len(rows) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !rows[i].before(rows[parent]) {
+			return
+		}
+		rows[i], rows[parent] = rows[parent], rows[i]
+		i = parent
+	}
+}
+
+func (h *rowHeap) pop() *Row {
+	rows := *h
+	first, n := rows[0], len(rows)-1
+	rows[0], rows[n] = rows[n], timedRow{}
+	rows = rows[:n]
+	*h = rows
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= n {
+			return first.Row
+		}
+		if right := child + 1; right < n && rows[right].before(rows[child]) {
+			child = right
+		}
+		if !rows[child].before(rows[i]) {
+			return first.Row
+		}
+		rows[i], rows[child] = rows[child], rows[i]
+		i = child
+	}
 }

@@ -38,21 +38,16 @@ type parquetColumn struct {
 }
 
 func openParquet(path string) (_ *parquetSource, err error) {
-	f, err := os.Open(path)
+	f, size, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &parquetSource{file: f, group: -1}
+	s := &parquetSource{file: f, size: size, group: -1}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	s.size = info.Size()
 	if err := checkFooter(f, s.size); err != nil {
 		return nil, err
 	}
@@ -62,7 +57,7 @@ func openParquet(path string) (_ *parquetSource, err error) {
 func (s *parquetSource) open() (err error) {
 	s.pq, err = parquet.OpenFile(s.file, s.size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<18))
 	if err != nil {
-		return err
+		return fmt.Errorf("the file is not parquet's: %w", err)
 	}
 	root := s.pq.Root()
 	if n := len(root.Columns()); n > maxColumns {
@@ -90,7 +85,7 @@ func guarded(f func() error) (err error) {
 }
 
 func (s *parquetSource) close() error {
-	return errors.Join(s.closeGroup(), s.file.Close())
+	return errors.Join(s.closeGroup(), closeFile(s.file))
 }
 
 func (s *parquetSource) closeGroup() (err error) {
@@ -129,7 +124,7 @@ func (s *parquetSource) next(cells []Cell) error {
 	}
 	s.left--
 	s.rows++
-	var rejected *Reject
+	var tooLong error
 	for n, i := range s.wanted {
 		col := &s.flat[i]
 		v, err := s.readers[n].next()
@@ -141,15 +136,12 @@ func (s *parquetSource) next(cells []Cell) error {
 			continue
 		}
 		if k := v.Kind(); (k == parquet.ByteArray || k == parquet.FixedLenByteArray) && len(v.ByteArray()) > maxTextBytes {
-			rejected = &Reject{s.rows, col.Name, "too_long", fmt.Sprintf("the value has %d bytes, at most %d", len(v.ByteArray()), maxTextBytes)}
+			tooLong = rejected(s.rows, col.Name, "too_long", "the value has %d bytes, at most %d", len(v.ByteArray()), maxTextBytes)
 			continue
 		}
 		cells[i] = col.convert(v)
 	}
-	if rejected != nil {
-		return rejected
-	}
-	return nil
+	return tooLong
 }
 
 func (s *parquetSource) nextGroup() error {
@@ -213,7 +205,7 @@ func (c *chunkReader) fill() error {
 			return errShortColumn
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot read a page: %w", err)
 		}
 		c.values = page.Values()
 	}
@@ -223,7 +215,10 @@ func (c *chunkReader) fill() error {
 		c.values = nil
 		return nil
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("cannot decode a page: %w", err)
+	}
+	return nil
 }
 
 // converter says what a column's values become.
@@ -266,8 +261,9 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 		return ColumnNumber, func(v parquet.Value) Cell { return numberCell(v.Double()) }, ""
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return ColumnText, bytesCell, ""
+	default: // Int96, which nobody should write any more
+		return 0, nil, fmt.Sprintf("type %s is not read", t)
 	}
-	return 0, nil, fmt.Sprintf("type %s is not read", t)
 }
 
 func unsigned(logical *format.LogicalType) bool {

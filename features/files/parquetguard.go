@@ -16,7 +16,7 @@ func checkFooter(r io.ReaderAt, size int64) error {
 		return fmt.Errorf("the file has %d bytes: too few for parquet", size)
 	}
 	if _, err := r.ReadAt(tail[:], size-8); err != nil {
-		return err
+		return fmt.Errorf("cannot read the end: %w", err)
 	}
 	if string(tail[4:]) != "PAR1" {
 		return fmt.Errorf("the file does not end in PAR1 (encrypted and torn files are not read)")
@@ -27,7 +27,7 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	}
 	footer := make([]byte, n)
 	if _, err := r.ReadAt(footer, size-8-n); err != nil {
-		return err
+		return fmt.Errorf("cannot read the footer: %w", err)
 	}
 	w := thriftWalk{data: footer}
 	if err := w.structure(0, 0); err != nil {
@@ -55,7 +55,7 @@ const (
 func readPageHeader(r io.ReaderAt, at, end int64, buf []byte) (pageHeader, error) {
 	n, err := r.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return pageHeader{}, err
+		return pageHeader{}, fmt.Errorf("cannot read the page header at byte %d: %w", at, err)
 	}
 	var h pageHeader
 	w := thriftWalk{data: buf[:n], number: func(outer, inner int16, v int64) {

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"fmt"
 	"io"
 	"math"
 
@@ -15,7 +16,7 @@ const (
 
 // parquetVectors writes Parquet: features are doubles that may be null, t is microseconds in UTC.
 type parquetVectors struct {
-	w      *parquet.Writer
+	w      *parquet.GenericWriter[any]
 	layout vectorLayout
 	rows   []parquet.Row
 	used   int
@@ -54,7 +55,7 @@ func newParquetVectors(w io.Writer, layout vectorLayout) (*parquetVectors, error
 	}
 	p := &parquetVectors{layout: layout, rows: make([]parquet.Row, vectorBatchRows)}
 	err := guarded(func() error {
-		p.w = parquet.NewWriter(w, parquet.NewSchema("vectors", g), parquet.Compression(&parquet.Zstd),
+		p.w = parquet.NewGenericWriter[any](w, parquet.NewSchema("vectors", g), parquet.Compression(&parquet.Zstd),
 			parquet.CreatedBy("pitboss", "1", ""), parquet.MaxRowsPerRowGroup(vectorGroupRows))
 		return nil
 	})
@@ -71,8 +72,9 @@ func keptNode(t ColumnType) parquet.Node {
 		return parquet.Leaf(parquet.BooleanType)
 	case ColumnTime:
 		return parquet.Timestamp(parquet.Microsecond)
+	default:
+		return parquet.String()
 	}
-	return parquet.String()
 }
 
 func (p *parquetVectors) write(row *vectorRow) error {
@@ -124,8 +126,10 @@ func keptValue(c Cell) parquet.Value {
 
 func (p *parquetVectors) flush() error {
 	err := guarded(func() error {
-		_, err := p.w.WriteRows(p.rows[:p.used])
-		return err
+		if _, err := p.w.WriteRows(p.rows[:p.used]); err != nil {
+			return fmt.Errorf("cannot write rows: %w", err)
+		}
+		return nil
 	})
 	p.used = 0
 	return err

@@ -3,18 +3,14 @@ package files
 import (
 	"bufio"
 	"cmp"
-	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
-
-	pb "pitboss/proto/pitboss/v1"
 )
 
 // sorter puts the events of a file in any order, and their labels, in order of time: it sorts runs in memory, writes
@@ -49,10 +45,10 @@ func (s *sorter) next() (*Row, error) {
 		}
 		s.started = true
 	}
-	if len(s.heads.rows) == 0 {
+	if len(s.heads) == 0 {
 		return nil, io.EOF
 	}
-	row := heap.Pop(&s.heads).(timedRow).Row
+	row := s.heads.pop()
 	run := s.from[row]
 	delete(s.from, row)
 	return row, s.take(run)
@@ -112,7 +108,7 @@ func (s *sorter) take(r *sortRun) error {
 		return fmt.Errorf("cannot read what was sorted: %w", err)
 	}
 	if ok {
-		heap.Push(&s.heads, row)
+		s.heads.push(row)
 		s.from[row.Row] = r
 	}
 	return nil
@@ -134,6 +130,9 @@ func (s *sorter) spill() (err error) {
 	var buf []byte
 	for _, row := range s.run {
 		if buf, err = appendRow(buf[:0], row); err != nil {
+			return err
+		}
+		if _, err := w.Write(binary.AppendUvarint(nil, uint64(len(buf)))); err != nil {
 			return fmt.Errorf("cannot sort: %w", err)
 		}
 		if _, err := w.Write(buf); err != nil {
@@ -158,7 +157,7 @@ func (s *sorter) close() (err error) {
 			err = errors.Join(err, r.file.Close(), os.Remove(r.file.Name()))
 		}
 	}
-	s.runs, s.heads.rows, s.from = nil, nil, nil
+	s.runs, s.heads, s.from = nil, nil, nil
 	return err
 }
 
@@ -189,102 +188,14 @@ func (r *sortRun) next() (row timedRow, ok bool, err error) {
 	return row, err == nil, err
 }
 
-// A row in a run: time, order, number, whether it is a label, the event, and the kept cells; lengths first.
-func appendRow(dst []byte, row timedRow) ([]byte, error) {
-	msg, err := proto.Marshal(row.Event)
-	if err != nil {
-		return nil, err
-	}
-	dst = binary.AppendVarint(dst, row.at)
-	dst = binary.AppendVarint(dst, row.order)
-	dst = binary.AppendVarint(dst, row.Number)
-	label := byte(0)
-	if row.Label {
-		label = 1
-	}
-	dst = append(dst, label)
-	dst = append(binary.AppendUvarint(dst, uint64(len(msg))), msg...)
-	dst = binary.AppendUvarint(dst, uint64(len(row.Kept)))
-	for _, c := range row.Kept {
-		dst = append(dst, byte(c.typ))
-		dst = binary.AppendVarint(dst, c.int)
-		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(c.number))
-		dst = append(binary.AppendUvarint(dst, uint64(len(c.text))), c.text...)
-	}
-	return dst, nil
-}
-
 func (r *sortRun) readRow() (timedRow, error) {
-	row := timedRow{Row: &Row{Event: &pb.Event{}}}
-	var err error
-	integer := func(to *int64) {
-		if err == nil {
-			*to, err = binary.ReadVarint(r.r)
-		}
-	}
-	integer(&row.at)
-	integer(&row.order)
-	integer(&row.Number)
-	if err != nil {
-		return row, err
-	}
-	label, err := r.r.ReadByte()
-	if err != nil {
-		return row, err
-	}
-	row.Label = label == 1
-	msg, err := r.bytes()
-	if err != nil {
-		return row, err
-	}
-	if err := proto.Unmarshal(msg, row.Event); err != nil {
-		return row, err
-	}
-	kept, err := binary.ReadUvarint(r.r)
-	if err != nil || kept == 0 {
-		return row, err
-	}
-	if kept > maxColumns {
-		return row, fmt.Errorf("a row keeps %d columns", kept)
-	}
-	row.Kept = make([]Cell, kept)
-	for i := range row.Kept {
-		if row.Kept[i], err = r.cell(); err != nil {
-			return row, err
-		}
-	}
-	return row, nil
-}
-
-func (r *sortRun) cell() (c Cell, err error) {
-	typ, err := r.r.ReadByte()
-	if err != nil {
-		return c, err
-	}
-	c.typ = ColumnType(typ)
-	if c.int, err = binary.ReadVarint(r.r); err != nil {
-		return c, err
-	}
-	var bits [8]byte
-	if _, err := io.ReadFull(r.r, bits[:]); err != nil {
-		return c, err
-	}
-	c.number = math.Float64frombits(binary.LittleEndian.Uint64(bits[:]))
-	text, err := r.bytes()
-	c.text = string(text)
-	return c, err
-}
-
-// bytes reads a length and so many bytes, which are good until the next call.
-func (r *sortRun) bytes() ([]byte, error) {
 	n, err := binary.ReadUvarint(r.r)
-	if err != nil {
-		return nil, err
-	}
-	if n > 4*maxRowBytes {
-		return nil, fmt.Errorf("a value of %d bytes", n)
+	if err != nil || n > maxSortedRow {
+		return timedRow{}, fmt.Errorf("a row of %d bytes: %w", n, err)
 	}
 	r.buf = slices.Grow(r.buf[:0], int(n))[:n]
-	_, err = io.ReadFull(r.r, r.buf)
-	return r.buf, err
+	if _, err := io.ReadFull(r.r, r.buf); err != nil {
+		return timedRow{}, fmt.Errorf("a row is cut short: %w", err)
+	}
+	return decodeRow(r.buf)
 }

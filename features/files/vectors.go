@@ -71,12 +71,12 @@ func NewVectorWriter(path string, set *features.Set, opt VectorOptions) (_ *Vect
 	for _, f := range set.Features {
 		layout.features = append(layout.features, f.Name)
 	}
-	if err := layout.check(); err != nil {
-		return nil, err
+	if clash := layout.check(); clash != nil {
+		return nil, clash
 	}
 	w := &VectorWriter{path: path, temporary: path + ".partial", features: len(layout.features), kept: len(opt.Kept)}
 	if w.file, err = os.Create(w.temporary); err != nil {
-		return nil, err
+		return nil, err //nolint:wrapcheck // the deferred function does
 	}
 	switch format {
 	case CSV:
@@ -175,11 +175,13 @@ type csvVectors struct {
 func newCSVVectors(w io.Writer, layout vectorLayout) (*csvVectors, error) {
 	buffer := bufio.NewWriterSize(w, 1<<18)
 	c := &csvVectors{w: csv.NewWriter(buffer), buffer: buffer, layout: layout}
-	return c, c.w.Write(layout.names())
+	err := c.put(layout.names())
+	return c, err
 }
 
 func (c *csvVectors) write(row *vectorRow) error {
-	r := append(c.record[:0], row.eventID, timeText(row.vector.At))
+	r := c.record[:0]
+	r = append(r, row.eventID, timeText(row.vector.At))
 	for _, v := range row.vector.Values {
 		if math.IsNaN(v) {
 			r = append(r, "")
@@ -196,7 +198,14 @@ func (c *csvVectors) write(row *vectorRow) error {
 		r = append(r, k.String())
 	}
 	c.record = r
-	return c.w.Write(r)
+	return c.put(r)
+}
+
+func (c *csvVectors) put(record []string) error {
+	if err := c.w.Write(record); err != nil {
+		return fmt.Errorf("cannot write a row: %w", err)
+	}
+	return nil
 }
 
 func (c *csvVectors) close() error {
@@ -215,25 +224,23 @@ type jsonVectors struct {
 func newJSONVectors(w io.Writer, layout vectorLayout) *jsonVectors {
 	j := &jsonVectors{w: bufio.NewWriterSize(w, 1<<18), layout: layout}
 	for i, name := range layout.names() {
-		key, _ := json.Marshal(name) // strings always marshal
+		var key []byte
 		if i > 0 {
-			key = append([]byte{','}, key...)
+			key = append(key, ',')
 		}
-		j.keys = append(j.keys, append(key, ':'))
+		j.keys = append(j.keys, append(appendQuoted(key, name), ':'))
 	}
 	return j
 }
 
 func (j *jsonVectors) write(row *vectorRow) error {
-	b, at := append(j.buf[:0], '{'), 0
+	b, at := j.buf[:0], 0
+	b = append(b, '{')
 	key := func() {
 		b = append(b, j.keys[at]...)
 		at++
 	}
-	text := func(s string) {
-		quoted, _ := json.Marshal(s) // strings always marshal
-		b = append(b, quoted...)
-	}
+	text := func(s string) { b = appendQuoted(b, s) }
 	number := func(v float64) {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			b = append(b, "null"...)
@@ -268,9 +275,23 @@ func (j *jsonVectors) write(row *vectorRow) error {
 			b = append(b, "null"...)
 		}
 	}
-	j.buf = append(b, '}', '\n')
-	_, err := j.w.Write(j.buf)
-	return err
+	b = append(b, '}', '\n')
+	j.buf = b
+	if _, err := j.w.Write(b); err != nil {
+		return fmt.Errorf("cannot write a row: %w", err)
+	}
+	return nil
 }
 
-func (j *jsonVectors) close() error { return j.w.Flush() }
+func (j *jsonVectors) close() error {
+	if err := j.w.Flush(); err != nil {
+		return fmt.Errorf("cannot write the last rows: %w", err)
+	}
+	return nil
+}
+
+// appendQuoted appends a text as JSON has it.
+func appendQuoted(dst []byte, s string) []byte {
+	quoted, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
+	return append(dst, quoted...)
+}

@@ -2,6 +2,7 @@ package files_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -139,7 +140,7 @@ func TestVectorsAsParquet(t *testing.T) {
 		Cents   *int64   `parquet:"cents,optional"`
 	}
 	rows := make([]row, 3)
-	if n, err := parquet.NewGenericReader[row](f).Read(rows); n != 3 || err != nil && err != io.EOF {
+	if n, err := parquet.NewGenericReader[row](f).Read(rows); n != 3 || err != nil && !errors.Is(err, io.EOF) {
 		t.Fatalf("read %d rows: %v", n, err)
 	}
 	if r := rows[0]; r.EventID != "p0" || r.Zeta == nil || *r.Zeta != 0 || r.Alpha != nil || r.Status != "missing" || r.Who != nil || *r.Secure {
