@@ -1,0 +1,126 @@
+package edge
+
+import (
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// checkPayload checks that the payload is the type's and holds what it must.
+func (c *checker) checkPayload() *Error {
+	set := c.msg.ProtoReflect().WhichOneof(c.edge.payload)
+	if c.plan == nil {
+		if set != nil {
+			return refuse(InvalidField, "event."+string(set.Name()), "custom types carry attributes and no payload")
+		}
+		return nil
+	}
+	if set == nil {
+		return refuse(MissingField, c.plan.payloadPath, "%s needs its payload, if only an empty one", c.plan.name)
+	}
+	if set.Number() != c.plan.payloadField.Number() {
+		return refuse(InvalidField, "event."+string(set.Name()), "the payload of %s is %s", c.plan.name,
+			c.plan.payloadField.Name())
+	}
+	payload := c.msg.ProtoReflect().Get(set).Message()
+	currency := ""
+	for i := range c.plan.fields {
+		f := &c.plan.fields[i]
+		if !payload.Has(f.desc) {
+			if f.required {
+				return refuse(MissingField, f.path, "%s needs it", c.plan.name)
+			}
+			continue
+		}
+		if err := c.checkField(f, payload.Get(f.desc), &currency); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkField checks one field of the payload. All amounts of a payload share a currency, which is the event's.
+func (c *checker) checkField(f *field, value protoreflect.Value, currency *string) *Error {
+	switch f.kind {
+	case fieldBool:
+		return nil
+	case fieldText:
+		return checkText(f.path, value.String(), MaxText)
+	case fieldInt:
+		if n := value.Int(); n < 0 && !f.signed {
+			return refuse(InvalidField, f.path, "must not be negative")
+		} else if f.most != 0 && n > f.most {
+			return refuse(InvalidField, f.path, "at most %d", f.most)
+		}
+	case fieldUint:
+		if value.Uint() > math.MaxInt64 {
+			return refuse(InvalidField, f.path, "at most %d", int64(math.MaxInt64))
+		}
+	case fieldTime:
+		ts, _ := value.Message().Interface().(*timestamppb.Timestamp)
+		_, err := checkTime(f.path, ts)
+		return err
+	case fieldMoney:
+		m, _ := value.Message().Interface().(*pb.Money)
+		if *currency != "" && m.GetCurrency() != *currency {
+			return refuse(InvalidField, f.path+".currency", "not %s as the amounts before it", *currency)
+		}
+		*currency = m.GetCurrency()
+		return c.checkMoney(f.path, m, f.signed)
+	}
+	return nil
+}
+
+func (c *checker) checkMoney(path string, m *pb.Money, signed bool) *Error {
+	done, err := c.tenant.rates.convert(path, m, signed)
+	if err != nil {
+		return err
+	}
+	c.money = append(c.money, done)
+	return nil
+}
+
+// checkAttributes checks names and values, in the names' order so that the same event always has the same error.
+func (c *checker) checkAttributes() *Error {
+	attributes := c.msg.GetAttributes()
+	if len(attributes) > MaxAttributes {
+		return refuse(TooLong, "event.attributes", "%d attributes, at most %d", len(attributes), MaxAttributes)
+	}
+	for name := range attributes {
+		c.names = append(c.names, name)
+	}
+	slices.Sort(c.names)
+	for _, name := range c.names {
+		if !isWord(name, false) {
+			return refuse(InvalidField, "event.attributes", "the name %s must match [a-z0-9_]{1,64}", clip(name))
+		}
+		if err := c.checkAttribute(name, attributes[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkAttribute(name string, value *pb.Value) *Error {
+	switch v := value.GetKind().(type) {
+	case *pb.Value_Int, *pb.Value_Flag:
+		return nil
+	case *pb.Value_Number:
+		if math.IsNaN(v.Number) || math.IsInf(v.Number, 0) {
+			return refuse(InvalidField, "event.attributes."+name+".number", "must be finite; leave out what is missing")
+		}
+		return nil
+	case *pb.Value_Text:
+		return checkText("event.attributes."+name+".text", v.Text, MaxText)
+	case *pb.Value_Money:
+		if v.Money == nil {
+			break
+		}
+		return c.checkMoney("event.attributes."+name+".money", v.Money, true)
+	}
+	return refuse(MissingField, "event.attributes."+name, "needs one of int, number, text, flag and money")
+}
