@@ -3,6 +3,7 @@ package features
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -35,9 +36,14 @@ type entity struct {
 	pins atomic.Int32
 	// listed says that the entity waits for a checkpoint. It becomes true only while pinned.
 	listed atomic.Bool
-	// used is the clock's bit; index the entity's place in its shard's clock. Both belong to the shard's lock.
-	used  bool
-	index int
+	// unsure says that a write of the entity failed, so that States may have saved or tried. Both belong to checkpoints.
+	unsure bool
+	tried  journal.Pos
+	// used is the clock's bit, number the entity's place in the slabs, and turn its place in the clock. They belong to the
+	// shard's lock.
+	used   bool
+	number uint32
+	turn   int
 }
 
 // cache holds the entities in memory. The maps hold numbers, not pointers, so that the collector need not walk them.
@@ -49,18 +55,22 @@ type cache struct {
 	shards    [cacheShards]cacheShard
 
 	entities atomic.Int64
-	bytes    atomic.Int64
-	evicted  atomic.Uint64
-	loaded   atomic.Uint64
+	// dirty counts the entities that wait for a checkpoint.
+	dirty   atomic.Int64
+	bytes   atomic.Int64
+	evicted atomic.Uint64
+	loaded  atomic.Uint64
 }
 
 type cacheShard struct {
-	mu sync.Mutex // guards all below, and used and index of the entities
+	mu sync.Mutex // guards all below, and used, number and turn of the entities
 	at map[EntityKey]uint32
-	// slabs hold all entities, by number; free are the numbers of those that hold nothing, hand the clock's.
-	slabs   [][]entity
-	free    []uint32
-	hand    uint32
+	// slabs hold all entities, by number; free are the numbers of those that hold nothing.
+	slabs [][]entity
+	free  []uint32
+	// clock has the numbers of the others, hand the next one to be looked at.
+	clock   []uint32
+	hand    int
 	loading map[EntityKey]*loading
 }
 
@@ -123,13 +133,13 @@ func (c *cache) load(s *cacheShard, key EntityKey, kind *kindPlan, l *loading) (
 	delete(s.loading, key)
 	var e *entity
 	if err == nil {
-		c.evict(s)
+		c.evict(s, evictScan)
 		e = s.place()
 		e.entityState, e.saved, e.bytes = state, state.pos, bytes
 		e.key, e.kind, e.used = key, kind, true
 		e.pins.Store(1)
 		e.listed.Store(false)
-		s.at[key] = uint32(e.index)
+		s.at[key] = e.number
 		c.entities.Add(1)
 		c.bytes.Add(int64(bytes))
 		c.loaded.Add(1)
@@ -178,40 +188,57 @@ func (s *cacheShard) place() *entity {
 	i := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
 	e := s.entity(i)
-	e.index = int(i)
+	e.number, e.turn = i, len(s.clock)
+	s.clock = append(s.clock, i)
 	return e
 }
 
 // evict makes room where the shard is full: clean entities that nobody uses and nobody used since the clock's hand was
 // there last. Dirty ones stay until a checkpoint has them, so a shard may be over its bound for a while; throttle keeps
 // that bounded too.
-func (c *cache) evict(s *cacheShard) {
-	total := uint32(len(s.slabs) * slabSize)
-	for range evictScan {
-		if total == 0 || len(s.at) < c.perShard && c.bytes.Load() < c.bytesMost {
+func (c *cache) evict(s *cacheShard, scan int) {
+	for range min(scan, 2*len(s.clock)) { // twice round: the first time may only take the clock's bits away
+		if len(s.at) < c.perShard && c.bytes.Load() < c.bytesMost {
 			return
 		}
-		s.hand = (s.hand + 1) % total
-		e := s.entity(s.hand)
-		if e.kind == nil || e.pins.Load() != 0 || e.listed.Load() {
-			continue
+		if s.hand >= len(s.clock) {
+			s.hand = 0
 		}
-		if e.used {
+		e := s.entity(s.clock[s.hand])
+		switch {
+		case e.pins.Load() != 0 || e.listed.Load():
+			s.hand++
+		case e.used:
 			e.used = false
-			continue
+			s.hand++
+		default:
+			c.remove(s, e) // another one takes its turn
 		}
-		c.remove(s, e)
+	}
+}
+
+// trim makes room everywhere, as after a checkpoint, when much has become clean.
+func (c *cache) trim() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		c.evict(s, math.MaxInt)
+		s.mu.Unlock()
 	}
 }
 
 // remove takes an entity out of its shard, whose lock the caller holds. Nobody has it pinned.
 func (c *cache) remove(s *cacheShard, e *entity) {
 	delete(s.at, e.key)
-	s.free = append(s.free, uint32(e.index))
+	s.free = append(s.free, e.number)
+	last := s.clock[len(s.clock)-1]
+	s.clock[e.turn] = last
+	s.entity(last).turn = e.turn
+	s.clock = s.clock[:len(s.clock)-1]
 	c.entities.Add(-1)
 	c.bytes.Add(-int64(e.bytes))
 	c.evicted.Add(1)
-	e.kind, e.entityState, e.saved, e.bytes = nil, entityState{}, journal.Pos{}, 0
+	e.kind, e.entityState, e.saved, e.bytes, e.unsure = nil, entityState{}, journal.Pos{}, 0, false
 }
 
 // add applies a contribution; the caller holds the entity's lock.

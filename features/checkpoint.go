@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type checkpoint struct {
 	pos     journal.Pos
 	newest  int64
 	offsets []*pb.KafkaOffset
+	// drops are keys to be dropped once the record is written: no frame after pos is sealed with them.
+	drops []journal.KeyID
 	// at is when it was made, a reading of this process's clock; it is not stored.
 	at time.Time
 }
@@ -41,7 +44,12 @@ func (c *checkpoint) encode() ([]byte, error) {
 		return nil, fmt.Errorf("cannot encode a checkpoint: %w", err)
 	}
 	b = binary.AppendUvarint(b, uint64(len(offsets)))
-	return append(b, offsets...), nil
+	b = append(b, offsets...)
+	b = binary.AppendUvarint(b, uint64(len(c.drops)))
+	for _, key := range c.drops {
+		b = binary.AppendUvarint(b, uint64(key))
+	}
+	return b, nil
 }
 
 func decodeCheckpoint(data []byte) (checkpoint, error) {
@@ -56,6 +64,9 @@ func decodeCheckpoint(data []byte) (checkpoint, error) {
 		r.fail("offsets: " + err.Error())
 	}
 	c.offsets = offsets.GetOffsets()
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		c.drops = append(c.drops, journal.KeyID(r.uvarint()))
+	}
 	return c, r.end()
 }
 
@@ -83,14 +94,17 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 func (e *Engine) makeCheckpoint(ctx context.Context) (err error) {
 	e.seq.Lock()
 	next := checkpoint{pos: e.sequencer.last, newest: e.sequencer.newest, offsets: e.sequencer.offsets.copies()}
+	next.drops = slices.Clone(e.sequencer.drops)
 	dirty := e.sequencer.dirty
 	e.sequencer.dirty = nil
 	behind := e.behind.Swap(0)
 	e.dedupe.Load().rotate()
 	e.seq.Unlock()
 	next.at = time.Now()
-	if next.pos == e.checkpoint.pos && len(dirty) == 0 {
+	if next.pos == e.checkpoint.pos && len(dirty)+len(next.drops) == 0 {
 		e.checkpoint.at = next.at
+		e.cache.Load().trim()
+		e.checkpointed.fire()
 		return nil
 	}
 	written := 0
@@ -120,13 +134,14 @@ func (e *Engine) makeCheckpoint(ctx context.Context) (err error) {
 		return err
 	}
 	d.drop()
+	e.cache.Load().trim()
 	e.checkpoint = next
 	e.stats.checkpoints.Add(1)
 	e.stats.checkpointOffset.Store(next.pos.Offset)
 	e.stats.checkpointAt.Store(next.at.UnixMicro())
 	e.checkpointed.fire()
 	e.onCheckpoint(next.pos)
-	return nil
+	return e.dropKeys(next.drops)
 }
 
 // putCheckpoint writes the record, after all that it stands for is safe.
@@ -157,40 +172,112 @@ func (e *Engine) onCheckpoint(pos journal.Pos) {
 
 // putEntities writes the first entities of a list and says how many.
 func (e *Engine) putEntities(ctx context.Context, list []*entity) (int, error) {
-	list = list[:min(len(list), putEntities)]
-	c := e.cache.Load()
-	puts := make([]StatePut, 0, len(list))
-	ends := make([]int, 0, len(list))
-	var arena []byte
-	var high journal.Pos
-	for _, entity := range list {
-		if len(arena) > putBytes {
-			break
+	b := putBatch{cache: e.cache.Load()}
+	taken := 0
+	for taken < min(len(list), putEntities) && len(b.arena) < putBytes {
+		if err := e.makeSure(list[taken]); err != nil {
+			return 0, err
 		}
-		entity.mu.Lock()
-		arena = entity.kind.appendState(arena, &entity.entityState)
-		puts = append(puts, StatePut{Key: entity.key, Old: entity.saved, New: entity.pos})
-		c.measure(entity)
-		entity.mu.Unlock()
-		ends = append(ends, len(arena))
-		if last := puts[len(puts)-1].New; high.Less(last) {
-			high = last
-		}
+		b.add(list[taken])
+		taken++
 	}
-	start := 0
-	for i := range puts {
-		puts[i].Blob = arena[start:ends[i]:ends[i]]
-		start = ends[i]
+	for i := range b.puts {
+		b.puts[i].Blob = b.arena[b.starts[i]:b.ends[i]:b.ends[i]]
 	}
-	if err := e.putSafely(ctx, puts, high); err != nil {
+	if err := e.eraseEntities(ctx, b.erased); err != nil {
 		return 0, err
 	}
-	e.settle(list[:len(puts)], puts)
-	return len(puts), nil
+	if err := e.putSafely(ctx, b.puts, b.high); err != nil {
+		for i, entity := range b.entities {
+			entity.unsure, entity.tried = true, b.puts[i].New
+		}
+		return 0, err
+	}
+	e.settle(b.entities, b.puts)
+	e.settle(b.erased, make([]StatePut, len(b.erased)))
+	return taken, nil
+}
+
+// makeSure finds out which of two positions States has, after a write that failed and may have been done in part.
+func (e *Engine) makeSure(entity *entity) error {
+	if !entity.unsure {
+		return nil
+	}
+	blob, ok, err := e.states.Get(entity.key, nil)
+	if err != nil {
+		return fmt.Errorf("cannot read what a failed write left: %w", err)
+	}
+	var stored journal.Pos
+	if ok {
+		if stored, err = StatePos(blob); err != nil {
+			return err
+		}
+	}
+	entity.mu.Lock()
+	defer entity.mu.Unlock()
+	if stored == entity.tried {
+		entity.saved = stored
+	}
+	entity.unsure = false
+	return nil
+}
+
+// eraseEntities takes emptied entities out of States.
+func (e *Engine) eraseEntities(ctx context.Context, list []*entity) error {
+	if len(list) == 0 {
+		return nil
+	}
+	// The erasures' frames may be younger than this checkpoint's first sync.
+	if err := e.journal.Sync(ctx); err != nil {
+		return e.notWritten(err)
+	}
+	for _, entity := range list {
+		entity.unsure, entity.tried = true, journal.Pos{}
+		if err := e.states.Erase(entity.key); err != nil {
+			return fmt.Errorf("cannot erase state: %w", err)
+		}
+	}
+	return nil
+}
+
+// putBatch is one write of entities.
+type putBatch struct {
+	cache    *cache
+	puts     []StatePut
+	entities []*entity // of puts, by index
+	// starts and ends are where each blob lies in arena.
+	starts, ends []int
+	arena        []byte
+	// erased are entities that were emptied.
+	erased []*entity
+	// high is the highest position among puts.
+	high journal.Pos
+}
+
+// add encodes an entity as it is now.
+func (b *putBatch) add(entity *entity) {
+	entity.mu.Lock()
+	defer entity.mu.Unlock()
+	if entity.pos.IsZero() {
+		b.erased = append(b.erased, entity)
+		return
+	}
+	b.starts = append(b.starts, len(b.arena))
+	b.arena = entity.kind.appendState(b.arena, &entity.entityState)
+	b.ends = append(b.ends, len(b.arena))
+	b.cache.measure(entity)
+	b.entities = append(b.entities, entity)
+	b.puts = append(b.puts, StatePut{Key: entity.key, Old: entity.saved, New: entity.pos})
+	if b.high.Less(entity.pos) {
+		b.high = entity.pos
+	}
 }
 
 // putSafely writes entities once the journal has what is in them.
 func (e *Engine) putSafely(ctx context.Context, puts []StatePut, high journal.Pos) error {
+	if len(puts) == 0 {
+		return nil
+	}
 	if err := e.journal.Durable(ctx, high); err != nil {
 		return e.notWritten(err)
 	}
@@ -203,12 +290,14 @@ func (e *Engine) putSafely(ctx context.Context, puts []StatePut, high journal.Po
 
 // settle makes entities clean, or lists them again where they changed meanwhile.
 func (e *Engine) settle(list []*entity, puts []StatePut) {
+	c := e.cache.Load()
 	var again []*entity
 	for i, entity := range list {
 		entity.mu.Lock()
-		entity.saved = puts[i].New
+		entity.saved, entity.unsure = puts[i].New, false
 		if entity.pos == entity.saved {
 			entity.listed.Store(false)
+			c.dirty.Add(-1)
 		} else {
 			again = append(again, entity)
 		}
@@ -258,7 +347,7 @@ func (b *broadcast) fire() {
 	}
 }
 
-// overloadFactor is how many times its bounds the engine may hold before appending waits for a checkpoint.
+// How many times its bounds the engine may hold before appending waits for a checkpoint.
 const (
 	overloadFrames = 4
 	overloadBytes  = 2
@@ -268,19 +357,21 @@ const (
 func (e *Engine) overloaded() bool {
 	c := e.cache.Load()
 	return e.behind.Load() > overloadFrames*int64(e.cfg.CheckpointFrames) ||
-		c.bytes.Load() > overloadBytes*e.cfg.MaxBytes || c.entities.Load() > overloadBytes*int64(e.cfg.MaxEntities)
+		c.dirty.Load() > int64(e.cfg.MaxEntities) || c.bytes.Load() > overloadBytes*e.cfg.MaxBytes
 }
 
 // throttle waits for a checkpoint while the engine is overloaded. It is called outside the gate: the checkpoint may have
 // to wait for a recovery, and that for the gate.
 func (e *Engine) throttle(ctx context.Context) error {
-	for e.overloaded() {
+	for attempt := 0; e.overloaded(); attempt++ {
 		made := e.checkpointed.wait()
 		if !e.overloaded() {
 			return nil
 		}
 		e.stats.throttled.Add(1)
-		e.wakeUp()
+		if attempt == 0 {
+			e.wakeUp() // after that Run looks by itself: asking at once what did not help would only spin
+		}
 		select {
 		case <-made:
 		case <-ctx.Done():

@@ -87,8 +87,8 @@ func known(pos, applied journal.Pos, frame *pb.EventFrame) Known {
 	return k
 }
 
-// sealAndSequence makes the record outside any lock, and appends it. A subject whose key was dropped since (an erasure)
-// gets a new one.
+// sealAndSequence makes the record outside any lock, and appends it. A subject that is erased meanwhile gets a new key,
+// and the record is made again.
 func (e *Engine) sealAndSequence(ctx context.Context, p *prepared, frame *pb.EventFrame, applied journal.Pos) (journal.Pos, error) {
 	for {
 		key, err := e.subjectKey(p)
@@ -103,11 +103,18 @@ func (e *Engine) sealAndSequence(ctx context.Context, p *prepared, frame *pb.Eve
 		if err != nil {
 			return journal.Pos{}, err
 		}
-		pos, err := e.sequence(ctx, &sealed, func(pos journal.Pos) { e.apply(p, pos, key, frame, applied) })
+		pos, err := e.sequence(ctx, &sealed,
+			func() bool { return p.hasKey(key) },
+			func(pos journal.Pos) { e.apply(p, pos, key, frame, applied) })
 		sealed.Release()
-		return pos, err
+		if !errors.Is(err, errKeyChanged) {
+			return pos, err
+		}
 	}
 }
+
+// errKeyChanged says that the record is sealed with a key that its subject no longer has.
+var errKeyChanged = errors.New("the subject's key changed")
 
 func (e *Engine) seal(p *prepared, frame *pb.EventFrame, key journal.KeyID) (journal.Sealed, error) {
 	payload, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(p.payload[:0], frame)
@@ -123,10 +130,15 @@ func (e *Engine) seal(p *prepared, frame *pb.EventFrame, key journal.KeyID) (jou
 }
 
 // sequence is the critical section: position, journal buffer, dedupe and memory change together. apply is called inside
-// it, with the frame's position. Where the journal's buffer is full it waits for the disk, outside the section.
-func (e *Engine) sequence(ctx context.Context, sealed *journal.Sealed, apply func(journal.Pos)) (journal.Pos, error) {
+// it, with the frame's position, if ready holds. Where the journal's buffer is full it waits for the disk, outside the
+// section.
+func (e *Engine) sequence(ctx context.Context, sealed *journal.Sealed, ready func() bool, apply func(journal.Pos)) (journal.Pos, error) {
 	for {
 		e.seq.Lock()
+		if !ready() {
+			e.seq.Unlock()
+			return journal.Pos{}, errKeyChanged
+		}
 		pos, err := e.journal.Append(*sealed)
 		if err == nil {
 			apply(pos)
@@ -199,6 +211,7 @@ func (e *Engine) touchSubject(p *prepared, pos journal.Pos, key journal.KeyID) {
 func (e *Engine) list(entity *entity) {
 	if !entity.listed.Load() {
 		entity.listed.Store(true)
+		e.cache.Load().dirty.Add(1)
 		e.sequencer.dirty = append(e.sequencer.dirty, entity)
 	}
 }
@@ -208,7 +221,10 @@ func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) {
 	s := &pe.e.entityState
 	at := p.ev.OccurredAt
 	if s.pos.IsZero() {
-		s.born, s.newest, s.first = pos, at, at
+		s.born = pos
+	}
+	if s.newest == 0 {
+		s.newest, s.first = at, at // the first event; a frame without one may have kept a key here before
 	}
 	s.pos, s.newest, s.first = pos, max(s.newest, at), min(s.first, at)
 	for i := pe.from; i < pe.to; i++ {
@@ -302,6 +318,18 @@ func (e *Engine) subjectKey(p *prepared) (journal.KeyID, error) {
 	entity.subject = key
 	entity.mu.Unlock()
 	return key, nil
+}
+
+// hasKey says whether a key is still the subject's. It is asked in the critical section: an erasure takes the key away
+// there, so no frame after an erasure is sealed with what it drops.
+func (p *prepared) hasKey(key journal.KeyID) bool {
+	if p.subject < 0 {
+		return true
+	}
+	entity := p.entities[p.subject].e
+	entity.mu.Lock()
+	defer entity.mu.Unlock()
+	return entity.subject == key
 }
 
 // forgetKey makes the next subjectKey make a new key.

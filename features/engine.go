@@ -57,8 +57,8 @@ func (c EngineConfig) Validate() error {
 	switch {
 	case c.Kinds == nil:
 		return errors.New("the engine needs entity kinds")
-	case c.MaxEntities < 1000 || c.MaxEntities > 1<<31:
-		return fmt.Errorf("max_entities: %d is not in 1000 to 2147483648", c.MaxEntities)
+	case c.MaxEntities < 64 || c.MaxEntities > 1<<31:
+		return fmt.Errorf("max_entities: %d is not in 64 to 2147483648", c.MaxEntities)
 	case c.MaxBytes < 1<<20:
 		return fmt.Errorf("max_bytes: %d is less than 1 MiB", c.MaxBytes)
 	case c.CheckpointFrames < 1:
@@ -124,6 +124,8 @@ type sequencer struct {
 	received int64
 	// dirty are the entities that wait for a checkpoint.
 	dirty []*entity
+	// drops are keys of erased subjects, to be dropped when a checkpoint is beyond all frames that they seal.
+	drops []journal.KeyID
 }
 
 // Known is what the journal already has of an event.

@@ -46,6 +46,11 @@ func OpenEngine(ctx context.Context, cfg EngineConfig, j journal.Journal, states
 	if err := e.startGroups(); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", err)
 	}
+	if len(e.sequencer.drops) > 0 {
+		if err := e.makeCheckpoint(ctx); err != nil {
+			return nil, fmt.Errorf("cannot open the engine: cannot finish an erasure: %w", err)
+		}
+	}
 	return e, nil
 }
 
@@ -120,7 +125,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.seq.Lock()
 	e.cache.Store(newCache(e.states, e.plan, e.cfg.MaxEntities, e.cfg.MaxBytes))
 	e.dedupe.Store(newDedupe(e.states))
-	e.sequencer = sequencer{last: c.pos, newest: c.newest}
+	e.sequencer = sequencer{last: c.pos, newest: c.newest, drops: c.drops}
 	for _, at := range c.offsets {
 		e.sequencer.offsets.set(at)
 	}
@@ -202,6 +207,8 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, f journal.Frame) 
 		e.applyOffsets(f.Pos, advance.GetOffsets())
 		e.seq.Unlock()
 		return nil
+	case f.Kind == FrameErasure && !f.Erased:
+		return e.replayErasure(ctx, f)
 	}
 	// An erased frame is one of a subject whose key was dropped, which happens after a checkpoint beyond it: only a state
 	// that is built anew from an old journal meets one.

@@ -51,13 +51,12 @@ func (e *Engine) step(ctx context.Context) error {
 
 func (e *Engine) checkpointDue() bool {
 	behind := e.behind.Load()
-	if behind == 0 {
-		return false
+	if behind >= int64(e.cfg.CheckpointFrames) || e.overloaded() {
+		return true
 	}
 	e.checkpoints.Lock()
-	age := time.Since(e.checkpoint.at)
-	e.checkpoints.Unlock()
-	return behind >= int64(e.cfg.CheckpointFrames) || age >= e.cfg.CheckpointEvery || e.overloaded()
+	defer e.checkpoints.Unlock()
+	return behind > 0 && time.Since(e.checkpoint.at) >= e.cfg.CheckpointEvery
 }
 
 // backoff is a pause that doubles, up to 30 times its base.

@@ -6,7 +6,7 @@ import "sync/atomic"
 type engineCounters struct {
 	applied, duplicates, conflicts, transactions     atomic.Uint64
 	vectors, replayed, erased, recoveries, throttled atomic.Uint64
-	checkpoints, checkpointErrors                    atomic.Uint64
+	checkpoints, checkpointErrors, erasures          atomic.Uint64
 	checkpointOffset                                 atomic.Uint64
 	checkpointAt                                     atomic.Int64
 }
@@ -20,6 +20,8 @@ type EngineStats struct {
 	Duplicates, Conflicts, Transactions uint64
 	// Replayed counts frames read at recovery; Erased those of them that nobody can read any more.
 	Replayed, Erased uint64
+	// Erasures counts subjects erased, at recovery again.
+	Erasures uint64
 	// Recoveries counts failed writes of the journal. Throttled counts waits for a checkpoint: States is too slow.
 	Recoveries, Throttled uint64
 	// Recovering is a gauge: nothing is accepted now.
@@ -43,16 +45,13 @@ type EngineStats struct {
 // Stats reads the figures.
 func (e *Engine) Stats() EngineStats {
 	c := e.cache.Load()
-	e.seq.Lock()
-	dirty := len(e.sequencer.dirty)
-	e.seq.Unlock()
 	s := &e.stats
 	return EngineStats{
 		Applied: s.applied.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
-		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(),
+		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(), Erasures: s.erasures.Load(),
 		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
 		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
-		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: int64(dirty),
+		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: c.dirty.Load(),
 		Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),
 	}
 }

@@ -1,0 +1,49 @@
+package enginetest_test
+
+import (
+	"bytes"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"pitboss/features"
+	"pitboss/features/enginetest"
+	"pitboss/features/states"
+	"pitboss/journal"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func scratch() features.States { return states.NewMemory() }
+
+func TestMemory(t *testing.T) {
+	enginetest.Run(t, enginetest.Subject{
+		Journal: func(testing.TB, string) journal.Journal { return journal.NewMemory(journal.MemoryConfig{}) },
+		States:  func(testing.TB, string) features.States { return states.NewMemory() },
+		Scratch: scratch,
+	})
+}
+
+func TestFiles(t *testing.T) {
+	enginetest.Run(t, enginetest.Subject{Journal: openJournal, States: openStates, Durable: true, Scratch: scratch})
+}
+
+func openJournal(t testing.TB, dir string) journal.Journal {
+	t.Helper()
+	cfg := journal.DefaultConfig()
+	cfg.Dir, cfg.MasterKey = dir+"/journal", bytes.Repeat([]byte{7}, 32)
+	j, _, err := journal.OpenFile(cfg)
+	if err != nil {
+		t.Fatalf("cannot open the journal: %v", err)
+	}
+	return j
+}
+
+func openStates(t testing.TB, dir string) features.States {
+	t.Helper()
+	s, err := states.OpenBadger(states.BadgerConfig{Dir: dir + "/states"})
+	if err != nil {
+		t.Fatalf("cannot open the states: %v", err)
+	}
+	return s
+}

@@ -1,0 +1,62 @@
+// Package enginetest is the contract of features.Engine as tests, over any journal and any States: the invariant (a
+// vector depends only on the set of frames applied and on the evaluation time), interleavings, failed writes, restarts
+// and crashes.
+//
+// It knows no implementation of either and tests no windows; features/tiles does that. Random tests print their seed,
+// and take it back from PITBOSS_SEED. Start reading at Run, then world.go for what the tests are written in.
+package enginetest
+
+import (
+	"testing"
+
+	"pitboss/features"
+	"pitboss/journal"
+)
+
+// Subject is what an engine stands on.
+type Subject struct {
+	// Journal and States open what is kept in dir.
+	Journal func(t testing.TB, dir string) journal.Journal
+	States  func(t testing.TB, dir string) features.States
+	// Durable says that what was kept is there again after Close and opening dir again. Where it is not, a restart is a
+	// new engine over the same values.
+	Durable bool
+	// Scratch gives empty States in memory, for engines that others are compared with.
+	Scratch func() features.States
+}
+
+// Run runs the whole contract.
+func Run(t *testing.T, subject Subject) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Subject)
+	}{
+		{"order does not matter", testOrderFree},
+		{"inside or on the fly", testInside},
+		{"admission", testAdmission},
+		{"transactions", testTransactions},
+		{"kafka then call", testKafkaThenCall},
+		{"call then kafka", testCallThenKafka},
+		{"two decisions on one player", testConcurrentDecisions},
+		{"one event asked many times at once", testSameEventAtOnce},
+		{"retry after the reply was lost", testLostReply},
+		{"hot address", testHotAddress},
+		{"failed write", testFailedWrite},
+		{"failed write under load", testFailedWriteUnderLoad},
+		{"the disk stays full", testStaysFull},
+		{"restarts", testRestarts},
+		{"torn checkpoint", testTornCheckpoint},
+		{"state and journal that do not fit", testMisfits},
+		{"dedupe at any age", testDedupeAges},
+		{"warming up", testWarmingUp},
+		{"subject keys", testSubjectKeys},
+		{"erasure", testErasure},
+		{"offsets", testOffsets},
+		{"bounded memory", testBounded},
+		{"records", testRecords},
+		{"closing", testClosing},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, subject) })
+	}
+}

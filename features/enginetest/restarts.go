@@ -1,0 +1,476 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"pitboss/features"
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// testRestarts says what a start reads again: nothing after a clean end, and after a death what came after the last
+// checkpoint.
+func testRestarts(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	for n := range 10 {
+		w.apply(w.bet(fmt.Sprint("a", n), fmt.Sprint("p", n%3), float64(n)))
+	}
+	w.restart(true)
+	if n := w.e.Stats().Replayed; n != 0 {
+		t.Errorf("after a clean end %d frames were read again", n)
+	}
+	for n := range 5 {
+		w.apply(w.bet(fmt.Sprint("b", n), "p1", float64(10+n)))
+	}
+	w.restart(false)
+	if n := w.e.Stats().Replayed; n != 5 {
+		t.Errorf("after a death %d frames were read again, want 5", n)
+	}
+	if err := w.e.Checkpoint(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.e.Checkpoint(context.Background()); err != nil {
+		t.Fatalf("a checkpoint of nothing: %v", err)
+	}
+	if s := w.e.Stats(); s.CheckpointOffset != 15 || s.Dirty != 0 || s.Behind != 0 || s.DedupeEntries != 0 {
+		t.Errorf("after a checkpoint: %+v", s)
+	}
+	w.restart(false)
+	if n := w.e.Stats().Replayed; n != 0 {
+		t.Errorf("after a checkpoint %d frames were read again", n)
+	}
+	w.wantLikeJournal([]*features.Event{w.bet("last", "p1", 20), w.bet("other", "p0", 20), w.bet("new", "px", 20)})
+}
+
+// testTornCheckpoint breaks a checkpoint after each of its writes, and kills the process there. Then it breaks it and
+// goes on.
+func testTornCheckpoint(t *testing.T, subject Subject) {
+	for _, dies := range []bool{true, false} {
+		faults := &faultyStates{left: -1}
+		w := newWorld(t, subject, withFaultyStates(faults), withConfig(func(c *features.EngineConfig) { c.CheckpointFrames = 1 << 30 }))
+		c := newCasino(seed(t, 0))
+		var events []*features.Event
+		broken := 0
+		for step := 0; ; step++ {
+			more := w.events(c, 25)
+			events = append(events, more...)
+			if _, err := w.e.Ingest(context.Background(), items(more)); err != nil {
+				t.Fatal(err)
+			}
+			faults.arm(step)
+			err := w.e.Checkpoint(context.Background())
+			faults.arm(-1)
+			if err != nil && !errors.Is(err, errDisk) {
+				t.Fatalf("a broken checkpoint: %v", err)
+			}
+			if dies {
+				w.restart(false)
+			}
+			if err == nil {
+				break
+			}
+			broken++
+			for _, ev := range more[:5] {
+				if !w.vector(ev).Inside {
+					t.Errorf("step %d: %s is not known any more", step, ev.ID)
+				}
+			}
+		}
+		if broken < 6 {
+			t.Errorf("only %d checkpoints were broken: the faults do not reach", broken)
+		}
+		w.wantLikeJournal(w.probes(c, events, 40))
+		w.restart(true)
+		w.wantLikeJournal(w.probes(c, events, 40))
+	}
+}
+
+// overridden is a journal that says something else of itself.
+type overridden struct {
+	journal.Journal
+	tail journal.Pos
+}
+
+func (o overridden) Tail() journal.Pos { return o.tail }
+
+// testMisfits opens engines over what does not belong together.
+func testMisfits(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	for n := range 5 {
+		w.apply(w.bet(fmt.Sprint("a", n), "p", float64(n)))
+	}
+	w.halt(true)
+	refused := func(j journal.Journal, s features.States, kinds []features.KindConfig, want error, contains string) {
+		t.Helper()
+		cfg := w.cfg
+		cfg.Kinds, _ = features.NewKinds(kinds)
+		_, err := features.OpenEngine(context.Background(), cfg, j, s, w.sets...)
+		if err == nil || want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), contains) {
+			t.Errorf("open: %v, want %v with %q", err, want, contains)
+		}
+	}
+	empty := subject.Journal(t, t.TempDir())
+	defer empty.Close()
+	refused(empty, w.s, nil, features.ErrStateAhead, "0/5")
+	refused(overridden{w.j, journal.Pos{Offset: 3}}, subject.Scratch(), nil, features.ErrStateBehind, "0/3")
+
+	corrupt := subject.Scratch()
+	f := func(name, value string, want error) {
+		t.Helper()
+		if err := corrupt.PutMeta(name, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		refused(w.j, corrupt, nil, want, "")
+		corrupt = subject.Scratch()
+	}
+	f("checkpoint", "\x02\x00\x00", features.ErrStateFormat)
+	f("checkpoint", "\x01\x00", features.ErrStateCorrupt)
+	f("checkpoint", "", features.ErrStateCorrupt)
+	f("plan", "\x09", features.ErrStateFormat)
+	f("plan", "\x01\x05\x01abc", features.ErrStateCorrupt)
+	f("high", "\x00", features.ErrStateCorrupt)
+
+	// Kinds are known by their number in every key.
+	one := []features.KindConfig{{Name: "terminal"}, {Name: "shop"}}
+	cfg := w.cfg
+	cfg.Kinds, _ = features.NewKinds(one)
+	s := subject.Scratch()
+	e, err := features.OpenEngine(context.Background(), cfg, w.j, s, w.sets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused(w.j, s, []features.KindConfig{{Name: "shop"}, {Name: "terminal"}}, nil, `"shop", and was "terminal"`)
+	refused(w.j, s, []features.KindConfig{{Name: "terminal"}}, nil, `"shop" (number 129) is in the state`)
+}
+
+// testDedupeAges sends an event again at any age.
+func testDedupeAges(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	const day = 86400.0
+	first := w.bet("a", "p", 0, func(m *pb.Event) { m.TransactionId = "t" })
+	pos := w.apply(first)
+	for d := 1; d <= 30; d++ {
+		w.apply(w.bet(fmt.Sprint("day", d), "p", float64(d)*day))
+		if d%7 == 0 {
+			if err := w.e.Checkpoint(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d%11 == 0 {
+			w.restart(d%2 == 0)
+		}
+		received := func(m *pb.Event) { m.ReceivedAt = timestamp(first.OccurredAt + int64(float64(d)*day*1e6)) }
+		again := proto.CloneOf(first.Msg)
+		received(again)
+		s, err := w.e.Admit(context.Background(), w.decode(again))
+		if err != nil {
+			t.Fatalf("after %d days: %v", d, err)
+		}
+		if known, ok := s.Known(); !ok || known.Event != pos {
+			t.Errorf("after %d days the event is known as %+v, %v", d, known, ok)
+		}
+		s.Release()
+		other := w.bet("b", "p", float64(d)*day, func(m *pb.Event) { m.TransactionId = "t" })
+		if _, err := w.e.Admit(context.Background(), other); !errors.Is(err, features.ErrDuplicateTransaction) {
+			t.Errorf("after %d days the transaction: %v, want ErrDuplicateTransaction", d, err)
+		}
+	}
+	// After that the id is free again, by the event's time of receipt and whatever is still stored.
+	late := w.bet("a", "p", 31*day)
+	s, err := w.e.Admit(context.Background(), late)
+	if err != nil {
+		t.Fatalf("after 31 days: %v", err)
+	}
+	defer s.Release()
+	if known, ok := s.Known(); ok {
+		t.Errorf("after 31 days the event is known as %+v", known)
+	}
+}
+
+const another = `
+format: 1
+name: another
+version: "1"
+groups:
+  bets:   {entity: player, match: {type: bet.placed}}
+features:
+  - {name: bets_1h, group: bets, aggregate: count, window: 1h}
+  - {name: since_bet, group: bets, aggregate: time_since}
+`
+
+// testWarmingUp adds a group to a state that has seen events, takes it away and adds it again.
+func testWarmingUp(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	set := compile(t, w.kinds, another)
+	probe := 0
+	want := func(second, count float64, countStatus, sinceStatus features.Status) {
+		t.Helper()
+		probe++
+		v := vectorOf(t, w.e, set, w.bet(fmt.Sprint("probe", probe), "p", second))
+		if v.Values[0] != count || v.Status[0] != countStatus || v.Status[1] != sinceStatus {
+			t.Errorf("at %v: %v %v, want count %v, statuses %v and %v", second, v.Values, v.Status, count, countStatus, sinceStatus)
+		}
+	}
+	w.apply(w.bet("a", "p", 0))
+	// Nothing warms up in a state that has seen everything.
+	if s := w.vector(w.bet("b", "p", 1)).Status[0]; s != features.Present {
+		t.Errorf("in a new state a feature is %v", s)
+	}
+	for range 2 {
+		w.halt(true)
+		w.sets = []*features.Set{w.set, set}
+		w.start()
+		want(100, 1, features.WarmingUp, features.WarmingUp)
+		w.restart(true)
+		want(101, 1, features.WarmingUp, features.WarmingUp)
+		w.halt(true)
+		w.sets = []*features.Set{w.set}
+		w.start()
+	}
+	w.halt(false)
+	w.sets = []*features.Set{w.set, set}
+	w.start()
+	w.apply(w.bet("c", "p", 1000))
+	want(1001, 2, features.WarmingUp, features.Present)
+	w.restart(false)
+	want(1002, 2, features.WarmingUp, features.Present)
+	want(1000+3700, 1, features.Present, features.Present)
+	if s := w.vector(w.bet("d", "p", 1002)).Status[0]; s != features.Present {
+		t.Errorf("a feature of the old set is %v", s)
+	}
+	var unknown features.Vector
+	s, err := w.e.Admit(context.Background(), w.bet("e", "p", 1003))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	never := compile(t, w.kinds, strings.Replace(another, "1h}", "24h}", 1))
+	if err := w.e.Vector(context.Background(), s, never, &unknown); !errors.Is(err, features.ErrUnknownSet) {
+		t.Errorf("a set that the engine does not keep: %v, want ErrUnknownSet", err)
+	}
+}
+
+// testSubjectKeys looks at what seals the frames.
+func testSubjectKeys(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	key := func(pos journal.Pos) journal.KeyID {
+		t.Helper()
+		f, err := w.j.Get(pos)
+		if err != nil {
+			t.Fatalf("cannot read frame %v: %v", pos, err)
+		}
+		if f.KeyID == 0 {
+			t.Errorf("frame %v is not sealed", pos)
+		}
+		return f.KeyID
+	}
+	n := 0
+	bet := func(player string, change ...func(*pb.Event)) journal.KeyID {
+		t.Helper()
+		n++
+		return key(w.apply(w.bet(fmt.Sprint("e", n), player, float64(n), change...)))
+	}
+	nobody := func(m *pb.Event) { m.Entities = m.Entities[1:] }
+	p, q, tenant := bet("p"), bet("q"), bet("", nobody)
+	if p == q || p == tenant || q == tenant {
+		t.Errorf("keys of p, q and the tenant are %d, %d, %d", p, q, tenant)
+	}
+	for _, cleanly := range []bool{true, false, false, true} {
+		if got := bet("p"); got != p {
+			t.Errorf("p has key %d, had %d", got, p)
+		}
+		if got := bet("", nobody); got != tenant {
+			t.Errorf("the tenant has key %d, had %d", got, tenant)
+		}
+		if got := bet("p", func(m *pb.Event) { m.Tenant = "other" }); got == p {
+			t.Errorf("another tenant's p has the same key")
+		}
+		w.restart(cleanly)
+	}
+	v := w.bet("late", "q", 1000)
+	if _, err := w.e.Ingest(context.Background(), items([]*features.Event{v})); err != nil {
+		t.Fatal(err)
+	}
+	if pos, _ := w.decide(v); key(pos) != q {
+		t.Errorf("the decision about q is sealed with key %d, want %d", key(pos), q)
+	}
+}
+
+// testErasure erases a player, with a fault at every write of it, and again after a death.
+func testErasure(t *testing.T, subject Subject) {
+	faults := &faultyStates{left: -1}
+	w := newWorld(t, subject, withFaultyStates(faults), withConfig(func(c *features.EngineConfig) { c.CheckpointFrames = 1 << 30 }))
+	for step := 0; ; step++ {
+		player := fmt.Sprint("p", step)
+		decided := w.bet(fmt.Sprint("a", step), player, float64(step))
+		pos, _ := w.decide(decided)
+		applied := w.bet(fmt.Sprint("b", step), player, float64(step))
+		w.apply(applied)
+		if step%2 == 0 {
+			if err := w.e.Checkpoint(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := w.j.Get(pos)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults.arm(step)
+		err = w.e.Erase(context.Background(), "acme", &pb.Identifier{Kind: "player", Value: player, Form: pb.Form_FORM_ALIAS})
+		faults.arm(-1)
+		if err != nil && !errors.Is(err, errDisk) {
+			t.Fatalf("step %d: a broken erasure: %v", step, err)
+		}
+		// The next start finishes what was begun.
+		w.restart(step%3 == 0)
+		if w.j.Keys().Has(f.KeyID) {
+			t.Errorf("step %d: the key is still there", step)
+		}
+		if _, recordErr := w.e.Record(context.Background(), "acme", decided.Key.String()); !errors.Is(recordErr, features.ErrRecordErased) {
+			t.Errorf("step %d: the decision: %v, want ErrRecordErased", step, recordErr)
+		}
+		next := w.bet(fmt.Sprint("c", step), player, float64(step)+1)
+		v := w.vector(next)
+		w.wantValue(v, "bets_30d", 1)
+		if ip := w.value(v, "ip_stake_30d"); ip != float64(200*(step+1)+100*step+100) {
+			t.Errorf("step %d: the address has %v", step, ip)
+		}
+		// What was inside before is not inside any more: nothing is taken away that is not there.
+		nextPos := w.apply(next)
+		v = w.vector(applied)
+		w.wantValue(v, "stake_7d_before", 0)
+		if nf, getErr := w.j.Get(nextPos); getErr != nil || nf.KeyID == f.KeyID || nf.KeyID == 0 {
+			t.Errorf("step %d: after the erasure frames are sealed with key %d: %v", step, nf.KeyID, getErr)
+		}
+		if err == nil {
+			if step < 4 {
+				t.Errorf("only %d erasures were broken: the faults do not reach", step)
+			}
+			break
+		}
+	}
+	// Of somebody unknown, of a kind without state, of nonsense.
+	f := func(kind string, ok bool) {
+		t.Helper()
+		err := w.e.Erase(context.Background(), "acme", &pb.Identifier{Kind: kind, Value: "x", Form: pb.Form_FORM_ALIAS})
+		if (err == nil) != ok {
+			t.Errorf("erasing a %s: %v", kind, err)
+		}
+	}
+	f("player", true)
+	f("round", true)
+	f("tenant", false)
+	f("nonsense", false)
+}
+
+// testOffsets follows offsets through frames, advances, checkpoints and restarts.
+func testOffsets(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	want := func(offsets ...*pb.KafkaOffset) {
+		t.Helper()
+		got := w.e.Offsets()
+		if len(got) != len(offsets) {
+			t.Fatalf("offsets are %v, want %v", got, offsets)
+		}
+		for i := range got {
+			if !proto.Equal(got[i], offsets[i]) {
+				t.Errorf("offset %d is %v, want %v", i, got[i], offsets[i])
+			}
+		}
+	}
+	want()
+	ingest := func(id string, at *pb.KafkaOffset) {
+		t.Helper()
+		if _, err := w.e.Ingest(context.Background(), []features.IngestItem{{Event: w.bet(id, "p", 0), Kafka: at}}); err != nil {
+			t.Fatalf("cannot ingest: %v", err)
+		}
+	}
+	anew := kafka(0, 3)
+	anew.TopicId = []byte("another-topic-id")
+	ingest("a", kafka(0, 10))
+	ingest("b", kafka(1, 5))
+	want(kafka(0, 10), kafka(1, 5))
+	w.restart(true)
+	want(kafka(0, 10), kafka(1, 5))
+	ingest("c", kafka(0, 11))
+	ingest("d", anew)
+	w.restart(false)
+	want(kafka(0, 11), kafka(1, 5), anew)
+	if err := w.e.Advance(context.Background(), []*pb.KafkaOffset{kafka(0, 99), kafka(1, 4)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.e.Advance(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	want(kafka(0, 99), kafka(1, 4), anew) // the last word counts: somebody went back
+	w.restart(false)
+	want(kafka(0, 99), kafka(1, 4), anew)
+	w.restart(true)
+	want(kafka(0, 99), kafka(1, 4), anew)
+	w.e.Offsets()[0].Offset = 1 // the caller's own
+	want(kafka(0, 99), kafka(1, 4), anew)
+}
+
+// testBounded passes more players through memory than fit.
+func testBounded(t *testing.T, subject Subject) {
+	const entities, players = 128, 3000
+	w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities, c.CheckpointFrames = entities, 100 }))
+	var batch []*features.Event
+	for n := range players {
+		batch = append(batch, w.bet(fmt.Sprint("e", n), fmt.Sprint("p", n), float64(n)/100))
+		if len(batch) == 50 {
+			if _, err := w.e.Ingest(context.Background(), items(batch)); err != nil {
+				t.Fatal(err)
+			}
+			batch = batch[:0]
+			if s := w.e.Stats(); s.Entities > 2*entities+100 {
+				t.Fatalf("%d entities are in memory, %d are allowed", s.Entities, entities)
+			}
+		}
+	}
+	if err := w.e.Checkpoint(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	probes := []*features.Event{w.bet("x", "p0", 31), w.bet("y", "p1500", 31), w.bet("z", "nobody", 31)}
+	w.wantValue(w.vector(probes[0]), "bets_1m", 2)
+	w.wantValue(w.vector(probes[2]), "bets_1m", 1)
+	w.wantLikeJournal(probes)
+	for n := range 200 {
+		w.vector(w.bet(fmt.Sprint("q", n), fmt.Sprint("q", n), 31)) // reading only must not fill it either
+	}
+	if s := w.e.Stats(); s.Evicted == 0 || s.Entities > entities+64 {
+		t.Errorf("%d entities are in memory, %d are allowed, %d were evicted", s.Entities, entities, s.Evicted)
+	}
+}
+
+// testClosing ends an engine.
+func testClosing(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	w.apply(w.bet("a", "p", 0))
+	e := w.e
+	w.halt(true)
+	if err := e.Close(); !errors.Is(err, features.ErrClosed) {
+		t.Errorf("a second Close: %v, want ErrClosed", err)
+	}
+	if _, err := e.Admit(context.Background(), w.bet("b", "p", 1)); !errors.Is(err, features.ErrClosed) {
+		t.Errorf("Admit after Close: %v, want ErrClosed", err)
+	}
+	if _, err := e.Ingest(context.Background(), items([]*features.Event{w.bet("b", "p", 1)})); !errors.Is(err, features.ErrClosed) {
+		t.Errorf("Ingest after Close: %v, want ErrClosed", err)
+	}
+	if err := e.Checkpoint(context.Background()); !errors.Is(err, features.ErrClosed) {
+		t.Errorf("Checkpoint after Close: %v, want ErrClosed", err)
+	}
+	if err := e.Features(context.Background(), features.EntityRef{}, 0, w.set, &features.Vector{}); !errors.Is(err, features.ErrClosed) {
+		t.Errorf("Features after Close: %v, want ErrClosed", err)
+	}
+}

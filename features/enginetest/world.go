@@ -1,0 +1,483 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"pitboss/features"
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// everything is a feature set with every aggregate, of several kinds of entities.
+const everything = `
+format: 1
+name: everything
+version: "1"
+groups:
+  bets:       {entity: player, match: {type: bet.placed}}
+  manual:     {entity: player, match: {type: bet.placed, input_mode: [manual, bought]}}
+  logins:     {entity: player, match: {type: [auth.login, auth.failed], trust: server}}
+  things:     {entity: player, match: {attr_flag: true}}
+  all:        {entity: ip}
+  ip_bets:    {entity: ip, match: {type: bet.placed}}
+  game_bets:  {entity: game, match: {type: bet.placed}}
+  brand_bets: {entity: brand, match: {type: bet.placed}}
+features:
+  - {name: bets_1m, group: bets, aggregate: count, window: 1m}
+  - {name: bets_5m, group: bets, aggregate: count, window: 5m, current: exclude}
+  - {name: bets_30d, group: bets, aggregate: count, window: 30d}
+  - {name: stake_1h, group: bets, aggregate: sum, value: amount_base, window: 1h}
+  - {name: stake_24h, group: bets, aggregate: sum, value: amount_base, window: 24h}
+  - {name: stake_7d_before, group: bets, aggregate: sum, value: amount_base, window: 7d, current: exclude}
+  - {name: mean_24h, group: bets, aggregate: mean, value: amount_base, window: 24h, current: exclude}
+  - {name: mean_1h, group: bets, aggregate: mean, value: amount_base, window: 1h}
+  - {name: odds_1h, group: bets, aggregate: mean, value: attr_odds, scale: 1000, window: 1h}
+  - {name: games_24h, group: bets, aggregate: distinct, value: game, window: 24h}
+  - {name: modes_1h, group: bets, aggregate: distinct, value: input_mode, window: 1h, current: exclude}
+  - {name: since_bet, group: bets, aggregate: time_since}
+  - {name: since_manual, group: manual, aggregate: time_since, current: include, default: -1}
+  - {name: manual_5m, group: manual, aggregate: count, window: 5m}
+  - {name: logins_24h, group: logins, aggregate: count, window: 24h}
+  - {name: things_7d, group: things, aggregate: count, window: 7d}
+  - {name: ip_events_1m, group: all, aggregate: count, window: 1m}
+  - {name: ip_since, group: all, aggregate: time_since}
+  - {name: ip_players_1h, group: ip_bets, aggregate: distinct, value: player, window: 1h}
+  - {name: ip_stake_30d, group: ip_bets, aggregate: sum, value: amount_base, window: 30d}
+  - {name: game_players_24h, group: game_bets, aggregate: distinct, value: player, window: 24h, current: exclude}
+  - {name: brand_5m, group: brand_bets, aggregate: count, window: 5m}
+  - {name: share, aggregate: ratio, numerator: stake_1h, denominator: stake_24h, default: 0}
+  - {name: share_of_share, aggregate: ratio, numerator: share, denominator: bets_1m}
+  - {name: amount, aggregate: value, value: amount_base}
+  - {name: hour, aggregate: value, value: hour_of_day}
+  - {name: day, aggregate: value, value: day_of_week}
+`
+
+func testKinds(t testing.TB) *features.Kinds {
+	t.Helper()
+	kinds, err := features.NewKinds(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kinds
+}
+
+func compile(t testing.TB, kinds *features.Kinds, yaml string) *features.Set {
+	t.Helper()
+	set, err := features.CompileSet([]byte(yaml), "set.yaml", features.CompileOptions{Kinds: kinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// world is an engine on a journal and States, which can be restarted.
+type world struct {
+	t       testing.TB
+	subject Subject
+	dir     string
+	kinds   *features.Kinds
+	set     *features.Set
+	sets    []*features.Set
+	cfg     features.EngineConfig
+
+	j journal.Journal
+	s features.States
+	e *features.Engine
+
+	running chan struct{}
+	stop    context.CancelFunc
+}
+
+// option changes a world before it starts.
+type option func(*world)
+
+func withConfig(change func(*features.EngineConfig)) option {
+	return func(w *world) { change(&w.cfg) }
+}
+
+func newWorld(t testing.TB, subject Subject, options ...option) *world {
+	t.Helper()
+	kinds := testKinds(t)
+	w := &world{t: t, subject: subject, dir: t.TempDir(), kinds: kinds, set: compile(t, kinds, everything)}
+	w.cfg = features.DefaultEngineConfig()
+	w.cfg.Kinds, w.cfg.RetryEvery = kinds, time.Millisecond
+	w.sets = []*features.Set{w.set}
+	for _, o := range options {
+		o(w)
+	}
+	w.open()
+	w.start()
+	t.Cleanup(w.close)
+	return w
+}
+
+func (w *world) open() { w.j, w.s = w.subject.Journal(w.t, w.dir), w.subject.States(w.t, w.dir) }
+
+// start opens the engine and runs it.
+func (w *world) start() {
+	w.t.Helper()
+	if err := w.tryStart(); err != nil {
+		w.t.Fatalf("cannot open the engine: %v", err)
+	}
+}
+
+func (w *world) tryStart() error {
+	e, err := features.OpenEngine(context.Background(), w.cfg, w.j, w.s, w.sets...)
+	if err != nil {
+		return err
+	}
+	w.e = e
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop, w.running = cancel, make(chan struct{})
+	go func() {
+		defer close(w.running)
+		if err := e.Run(ctx); err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	}()
+	return nil
+}
+
+// halt ends the engine: cleanly, or leaving everything as it is, like a death of the process does.
+func (w *world) halt(cleanly bool) {
+	w.t.Helper()
+	if w.e == nil {
+		return
+	}
+	w.stop()
+	<-w.running
+	if cleanly {
+		if err := w.e.Close(); err != nil {
+			w.t.Fatalf("cannot close the engine: %v", err)
+		}
+	}
+	w.e = nil
+}
+
+// shut closes journal and States where they can be opened again.
+func (w *world) shut() {
+	w.t.Helper()
+	if !w.subject.Durable {
+		return
+	}
+	if err := w.s.Close(); err != nil {
+		w.t.Fatalf("cannot close the states: %v", err)
+	}
+	if err := w.j.Close(); err != nil {
+		w.t.Fatalf("cannot close the journal: %v", err)
+	}
+}
+
+func (w *world) restart(cleanly bool) {
+	w.t.Helper()
+	w.halt(cleanly)
+	w.shut()
+	if w.subject.Durable {
+		w.open()
+	}
+	w.start()
+}
+
+func (w *world) close() {
+	w.halt(false)
+	if w.j != nil {
+		w.s.Close()
+		w.j.Close()
+	}
+}
+
+// decode gives the event of a message.
+func (w *world) decode(msg *pb.Event) *features.Event {
+	w.t.Helper()
+	ev := &features.Event{}
+	if err := features.Decode(w.kinds, msg, ev); err != nil {
+		w.t.Fatalf("cannot decode: %v", err)
+	}
+	return ev
+}
+
+// apply commits an event without decision.
+func (w *world) apply(ev *features.Event) journal.Pos {
+	w.t.Helper()
+	pos, err := w.tryCommit(ev, nil)
+	if err != nil {
+		w.t.Fatalf("cannot commit %q: %v", ev.ID, err)
+	}
+	return pos
+}
+
+// decide commits an event with a decision, as decide does: vector first.
+func (w *world) decide(ev *features.Event) (journal.Pos, *features.Vector) {
+	w.t.Helper()
+	v := &features.Vector{}
+	pos, err := w.tryCommit(ev, v)
+	if err != nil {
+		w.t.Fatalf("cannot decide %q: %v", ev.ID, err)
+	}
+	return pos, v
+}
+
+// tryCommit admits, reads a vector where one is wanted, and commits: then with a decision.
+func (w *world) tryCommit(ev *features.Event, v *features.Vector) (journal.Pos, error) {
+	ctx := context.Background()
+	s, err := w.e.Admit(ctx, ev)
+	if err != nil {
+		return journal.Pos{}, err
+	}
+	defer s.Release()
+	frame := &pb.EventFrame{}
+	if v != nil {
+		if err := w.e.Vector(ctx, s, w.set, v); err != nil {
+			return journal.Pos{}, err
+		}
+		frame.Decision = decision(ev, v)
+	}
+	return w.e.Commit(ctx, s, frame)
+}
+
+func decision(ev *features.Event, v *features.Vector) *pb.DecisionRecord {
+	return &pb.DecisionRecord{DecisionId: ev.Key.String(), Inputs: &pb.Inputs{EvaluatedAtUs: v.At, EventInside: v.Inside, Vector: v.Values}}
+}
+
+// vector reads a vector and applies nothing.
+func (w *world) vector(ev *features.Event) *features.Vector {
+	w.t.Helper()
+	return vectorOf(w.t, w.e, w.set, ev)
+}
+
+func vectorOf(t testing.TB, e *features.Engine, set *features.Set, ev *features.Event) *features.Vector {
+	t.Helper()
+	s, err := e.Admit(context.Background(), ev)
+	if err != nil {
+		t.Fatalf("cannot admit %q: %v", ev.ID, err)
+	}
+	defer s.Release()
+	v := &features.Vector{}
+	if err := e.Vector(context.Background(), s, set, v); err != nil {
+		t.Fatalf("cannot read the vector of %q: %v", ev.ID, err)
+	}
+	return v
+}
+
+// value gives one feature of a vector.
+func (w *world) value(v *features.Vector, name string) float64 {
+	w.t.Helper()
+	i := slices.IndexFunc(w.set.Features, func(f features.FeatureInfo) bool { return f.Name == name })
+	if i < 0 {
+		w.t.Fatalf("there is no feature %q", name)
+	}
+	return v.Values[i]
+}
+
+func (w *world) wantValue(v *features.Vector, name string, want float64) {
+	w.t.Helper()
+	if got := w.value(v, name); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
+		w.t.Errorf("%s is %v, want %v", name, got, want)
+	}
+}
+
+// scratch gives an engine on a journal of one's own choice, with empty States in memory: what an engine is that saw the
+// frames once and in order.
+func (w *world) scratch(j journal.Journal) *features.Engine {
+	w.t.Helper()
+	cfg := w.cfg
+	cfg.OnCheckpoint = func(journal.Pos) {}
+	e, err := features.OpenEngine(context.Background(), cfg, j, w.subject.Scratch(), w.sets...)
+	if err != nil {
+		w.t.Fatalf("cannot open an engine to compare with: %v", err)
+	}
+	return e
+}
+
+// wantSame compares vectors bit for bit, but for positions.
+func wantSame(t testing.TB, set *features.Set, what string, want, got *features.Vector) {
+	t.Helper()
+	for i, f := range set.Features {
+		if math.Float64bits(want.Values[i]) != math.Float64bits(got.Values[i]) || want.Status[i] != got.Status[i] {
+			t.Errorf("%s: %s is %v (%v), want %v (%v)", what, f.Name, got.Values[i], got.Status[i], want.Values[i], want.Status[i])
+		}
+	}
+	if want.At != got.At {
+		t.Errorf("%s: at %d, want %d", what, got.At, want.At)
+	}
+}
+
+// wantLikeJournal compares the engine with one that is built from the journal alone.
+func (w *world) wantLikeJournal(probes []*features.Event) {
+	w.t.Helper()
+	other := w.scratch(w.j)
+	for _, ev := range probes {
+		wantSame(w.t, w.set, "against the journal, "+ev.ID, vectorOf(w.t, other, w.set, ev), w.vector(ev))
+	}
+}
+
+// seed gives the seed of a random test: PITBOSS_SEED, or one of its own for each round.
+func seed(t testing.TB, round int) uint64 {
+	t.Helper()
+	s := uint64(round)*7919 + 1
+	if text := os.Getenv("PITBOSS_SEED"); text != "" {
+		v, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("PITBOSS_SEED: %v", err)
+		}
+		s = v
+	}
+	t.Logf("seed: PITBOSS_SEED=%d", s)
+	return s
+}
+
+// rounds gives how often a random test runs: PITBOSS_ROUNDS, or what is quick.
+func rounds(t testing.TB, quick int) int {
+	t.Helper()
+	text := os.Getenv("PITBOSS_ROUNDS")
+	if text == "" {
+		return quick
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("PITBOSS_ROUNDS: %v", err)
+	}
+	return n
+}
+
+// start2026 is when the events of the tests begin: Thursday 2026-01-01, in seconds.
+const start2026 = 1_767_225_600
+
+// casino makes events, the same for the same seed.
+type casino struct {
+	rng     *rand.Rand
+	players int
+	made    int
+	now     int64 // microseconds
+}
+
+func newCasino(seed uint64) *casino {
+	return &casino{rng: rand.New(rand.NewPCG(seed, 1)), players: 6, now: start2026 * 1_000_000}
+}
+
+// message makes the next event: mostly a little later than the last one, at times much older.
+func (c *casino) message() *pb.Event {
+	c.made++
+	if c.rng.IntN(10) > 0 { // else in the same microsecond
+		c.now += c.rng.Int64N(40_000_000)
+	}
+	if c.rng.IntN(40) == 0 {
+		c.now += c.rng.Int64N(5 * 86400 * 1_000_000)
+	}
+	at := c.now
+	switch n := c.rng.IntN(100); {
+	case n < 15:
+		at -= c.rng.Int64N(90 * 1_000_000)
+	case n < 22:
+		at -= c.rng.Int64N(3 * 3600 * 1_000_000)
+	case n < 26:
+		at -= c.rng.Int64N(30 * 86400 * 1_000_000) // older ones are refused at the edge
+	}
+	return c.at(fmt.Sprint("e", c.made), at)
+}
+
+// at makes an event with an id at a time.
+func (c *casino) at(id string, at int64) *pb.Event {
+	msg := &pb.Event{
+		EventId: id, Tenant: "acme", Brand: []string{"", "red", "blue"}[c.rng.IntN(3)],
+		OccurredAt: timestamp(at), ReceivedAt: timestamp(max(at, c.now)), TraceId: fmt.Sprint(c.rng.Uint32()),
+		Entities: []*pb.Identifier{
+			{Kind: "player", Value: fmt.Sprint("p", c.rng.IntN(c.players)), Form: pb.Form_FORM_ALIAS},
+			{Kind: "game", Value: fmt.Sprint("g", c.rng.IntN(4)), Form: pb.Form_FORM_RAW},
+		},
+	}
+	if c.rng.IntN(5) > 0 {
+		msg.Entities = append(msg.Entities, &pb.Identifier{Kind: "ip", Value: fmt.Sprint("i", c.rng.IntN(3)), Form: pb.Form_FORM_ALIAS})
+	}
+	c.payload(msg)
+	return msg
+}
+
+func (c *casino) payload(msg *pb.Event) {
+	switch n := c.rng.IntN(10); {
+	case n < 6:
+		amount := &pb.Money{AmountMinor: c.rng.Int64N(100_000), Currency: []string{"EUR", "GBP"}[c.rng.IntN(2)]}
+		if c.rng.IntN(8) > 0 {
+			base := amount.AmountMinor * 11 / 10
+			amount.BaseMinor = &base
+		}
+		msg.Type = "bet.placed"
+		msg.Payload = &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: amount, InputMode: []string{"", "manual", "autoplay", "bought"}[c.rng.IntN(4)]}}
+	case n < 7:
+		msg.Type, msg.Payload = "auth.login", &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{RttMs: c.rng.Int64N(200)}}
+	case n < 8:
+		msg.Type, msg.Payload = "auth.failed", &pb.Event_AuthFailed{AuthFailed: &pb.AuthFailed{Reason: "password"}}
+	default:
+		msg.Type = "custom.thing"
+	}
+	if c.rng.IntN(3) == 0 {
+		msg.Attributes = map[string]*pb.Value{
+			"odds": {Kind: &pb.Value_Number{Number: 1 + c.rng.Float64()*10}},
+			"flag": {Kind: &pb.Value_Flag{Flag: c.rng.IntN(2) == 0}},
+		}
+	}
+}
+
+func timestamp(micros int64) *timestamppb.Timestamp {
+	return &timestamppb.Timestamp{Seconds: micros / 1_000_000, Nanos: int32(micros % 1_000_000 * 1000)}
+}
+
+// events makes n events.
+func (w *world) events(c *casino, n int) []*features.Event {
+	w.t.Helper()
+	list := make([]*features.Event, 0, n)
+	for range n {
+		list = append(list, w.decode(c.message()))
+	}
+	return list
+}
+
+// probes makes events that are only read with, around the times of others.
+func (w *world) probes(c *casino, events []*features.Event, n int) []*features.Event {
+	w.t.Helper()
+	list := make([]*features.Event, 0, n)
+	for i := range n {
+		at := events[c.rng.IntN(len(events))].OccurredAt
+		switch c.rng.IntN(4) {
+		case 0:
+			at = c.now
+		case 1:
+			at = c.now + c.rng.Int64N(35*86400*1_000_000)
+		case 2:
+			at += c.rng.Int64N(100_000_000)
+		}
+		list = append(list, w.decode(c.at(fmt.Sprint("probe", i), at)))
+	}
+	return list
+}
+
+// bet makes a bet of a player at an offset in seconds.
+func (w *world) bet(id, player string, second float64, change ...func(*pb.Event)) *features.Event {
+	w.t.Helper()
+	base := int64(100)
+	at := int64(start2026*1_000_000) + int64(second*1e6)
+	msg := &pb.Event{
+		EventId: id, Tenant: "acme", Type: "bet.placed", OccurredAt: timestamp(at), ReceivedAt: timestamp(at),
+		Entities: []*pb.Identifier{{Kind: "player", Value: player, Form: pb.Form_FORM_ALIAS}, {Kind: "ip", Value: "home", Form: pb.Form_FORM_ALIAS}},
+		Payload:  &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 100, Currency: "EUR", BaseMinor: &base}}},
+	}
+	for _, c := range change {
+		c(msg)
+	}
+	return w.decode(msg)
+}
+
+// kafka gives a place in a topic.
+func kafka(partition int32, offset int64) *pb.KafkaOffset {
+	return &pb.KafkaOffset{TopicId: []byte("0123456789abcdef"), Topic: "events", Partition: partition, Offset: offset}
+}
