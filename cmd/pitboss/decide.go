@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// decideFlags are what `pitboss decide` can be told.
+type decideFlags struct {
+	addr, key, event, explain string
+	dryRun, json              bool
+	deadline                  uint32
+}
+
+// apiKeyEnv is where the key is looked for, so that it need not stand in a command line that others can list.
+const apiKeyEnv = "PITBOSS_API_KEY"
+
+func newDecideCmd() *cobra.Command {
+	var f decideFlags
+	cmd := &cobra.Command{
+		Use:   "decide --event event.json [--addr HOST:PORT] [--key KEY]",
+		Short: "Ask a running server for one decision and show its reasons",
+		Long: `Sends one event (JSON as in proto/pitboss/v1/event.proto; - is standard input) and shows the answer. The key comes from
+--key or from ` + apiKeyEnv + `.`,
+		Example: "  pitboss decide --event bet.json --dry-run --explain full",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.key == "" {
+				f.key = os.Getenv(apiKeyEnv)
+			}
+			if err := needAll(map[string]string{"event": f.event, "key": f.key}); err != nil {
+				return err
+			}
+			return runDecide(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.addr, "addr", "127.0.0.1:9090", "the server's gRPC address")
+	fl.StringVar(&f.key, "key", "", "API key")
+	fl.StringVar(&f.event, "event", "", "file of the event; - is standard input")
+	fl.StringVar(&f.explain, "explain", "top", "none, top or full")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "decide and keep nothing")
+	fl.BoolVar(&f.json, "json", false, "print the answer as JSON")
+	fl.Uint32Var(&f.deadline, "deadline-ms", 0, "how long to wait, 1 to 50; 0 is the server's default")
+	return cmd
+}
+
+const maxEventFile = 1 << 20
+
+func runDecide(ctx context.Context, stdin io.Reader, out io.Writer, f decideFlags) (err error) {
+	explain, err := parseExplain(f.explain)
+	if err != nil {
+		return err
+	}
+	data, err := readEvent(stdin, f.event)
+	if err != nil {
+		return err
+	}
+	ev := &pb.Event{}
+	if err := protojson.Unmarshal(data, ev); err != nil {
+		return fmt.Errorf("%s is no event: %w", f.event, err)
+	}
+	conn, err := dial(f.addr, f.key)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	d, err := pb.NewDecisionServiceClient(conn).Decide(ctx, &pb.DecisionRequest{
+		Event: ev, Options: &pb.DecisionOptions{DeadlineMs: f.deadline, DryRun: f.dryRun, Explain: explain},
+	})
+	if err != nil {
+		return fmt.Errorf("no decision: %w", err)
+	}
+	if f.json {
+		_, err := fmt.Fprintln(out, protojson.Format(d))
+		return err
+	}
+	return showDecision(out, d)
+}
+
+func readEvent(stdin io.Reader, path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(io.LimitReader(stdin, maxEventFile))
+	}
+	return readBounded(path, maxEventFile)
+}
+
+// outcomeName is an outcome as people read it: hold.
+func outcomeName(o pb.Outcome) string {
+	return strings.ToLower(strings.TrimPrefix(o.String(), "OUTCOME_"))
+}
+
+// showDecision prints an answer for people.
+func showDecision(out io.Writer, d *pb.Decision) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "outcome\t%s", outcomeName(d.GetOutcome()))
+	if d.GetReview() {
+		fmt.Fprint(w, ", for review")
+	}
+	fmt.Fprintf(w, "\nstatus\t%s\n", strings.ToLower(strings.TrimPrefix(d.GetStatus().String(), "STATUS_")))
+	if d.Score != nil {
+		fmt.Fprintf(w, "score\t%.4f (%s, segment %s)\n", d.GetScore(), d.GetRiskLevel(), d.GetSegment())
+	}
+	fmt.Fprintf(w, "decision\t%s\n", d.GetDecisionId())
+	if m := d.GetModel(); m != nil {
+		fmt.Fprintf(w, "model\t%s %s\n", m.GetName(), m.GetVersion())
+	}
+	for _, g := range d.GetDegraded() {
+		fmt.Fprintf(w, "degraded\t%s: %s\n", g.GetStage(), g.GetCause())
+	}
+	fmt.Fprintf(w, "took\t%d us\n", d.GetTimingsUs().GetTotal())
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range d.GetReasons() {
+		fmt.Fprintf(out, "\n%-24s %s\n", r.GetCode(), r.GetText())
+		if r.Contribution != nil {
+			fmt.Fprintf(out, "%-24s %s %s the margin by %.3f\n", "", r.GetFeature(), r.GetDirection(), abs(r.GetContribution()))
+		}
+	}
+	for i, v := range d.GetFeatures() {
+		if i == 0 {
+			fmt.Fprintln(out)
+		}
+		value := v.GetStatus()
+		if v.Value != nil {
+			value = fmt.Sprintf("%g", v.GetValue())
+		}
+		fmt.Fprintf(out, "%-40s %16s %+.4f\n", v.GetName(), value, v.GetContribution())
+	}
+	return nil
+}
+
+func abs(v float64) float64 { return max(v, -v) }

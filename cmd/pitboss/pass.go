@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"pitboss/features"
+	"pitboss/features/edge"
+	"pitboss/features/files"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// acceptor is the edge, or what stands for it.
+type acceptor interface {
+	Accept(msg *pb.Event, receivedAt time.Time, dst *features.Event) error
+}
+
+// pass is one way through a file of events, in event time: eval, batch and ingest differ in what they do with each.
+type pass struct {
+	what   string
+	source string
+	mapFor string
+	sort   bool
+	edge   acceptor
+	stderr io.Writer
+	// each is called with every accepted event; the row is good until it returns. An error ends the pass.
+	each func(ctx context.Context, row *files.Row, ev *features.Event) error
+	// opened is called when the file is open; nil for nothing.
+	opened func(*files.Events) error
+	// live takes now as the time that events come in; else each came in when it happened.
+	live bool
+}
+
+// passResult says what became of a file.
+type passResult struct {
+	rows, events, labels, rejected uint64
+	// reasons counts rejects by place and reason.
+	reasons map[string]uint64
+	took    time.Duration
+}
+
+// rejectedError says that the pass went through and some of its input was refused.
+func (r *passResult) err() error {
+	if r.rejected == 0 {
+		return nil
+	}
+	return &codedError{exitRejected, fmt.Errorf("%d of %d rows or labels were rejected, see above", r.rejected, r.rows)}
+}
+
+const (
+	shownRejects = 20
+	// parts is what a pass counts the file in.
+	parts = 1_000_000
+)
+
+func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
+	res := &passResult{reasons: map[string]uint64{}}
+	began := time.Now()
+	reject := func(place, reason, text string) {
+		res.rejected++
+		res.reasons[strings.TrimSpace(place+" "+reason)]++
+		if res.rejected <= shownRejects {
+			fmt.Fprintf(p.stderr, "rejected: %s\n", text)
+		}
+	}
+	events, err := files.OpenEvents(p.source, p.mapFor, files.Options{
+		Sort:     p.sort,
+		OnReject: func(r files.Reject) { reject(r.Column, r.Reason, r.String()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, events.Close()) }()
+	if p.opened != nil {
+		if err := p.opened(events); err != nil {
+			return nil, err
+		}
+	}
+	total := int64(parts)
+	if p.sort {
+		total = 0 // the file is read to its end before the first event comes: how far that is says nothing
+	}
+	bar := newProgress(p.stderr, p.what, total, unitRows)
+	var ev features.Event
+	for ctx.Err() == nil {
+		row, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		receivedAt := row.ReceivedAt()
+		if p.live {
+			receivedAt = time.Now()
+		}
+		if err := p.edge.Accept(row.Event, receivedAt, &ev); err != nil {
+			var refused *edge.Error
+			if !errors.As(err, &refused) {
+				return nil, err
+			}
+			reject(refused.Path, string(refused.Reason), fmt.Sprintf("row %d: %v", row.Number, refused))
+			continue
+		}
+		if err := p.each(ctx, row, &ev); err != nil {
+			var rowErr *rowError
+			if !errors.As(err, &rowErr) {
+				return nil, fmt.Errorf("%s: row %d: %w", p.source, row.Number, err)
+			}
+			reject("", rowErr.reason, fmt.Sprintf("row %d: %v", row.Number, rowErr.err))
+			continue
+		}
+		if row.Label {
+			res.labels++
+		} else {
+			res.events++
+		}
+		if (res.events+res.labels)%256 == 0 {
+			bar.set(int64(events.Progress().Fraction()*parts), res.events+res.labels)
+		}
+	}
+	progress := events.Progress()
+	res.rows, res.took = uint64(progress.Rows), time.Since(began)
+	bar.events = res.events + res.labels
+	bar.finish()
+	p.summary(res)
+	return res, ctx.Err()
+}
+
+// rowError refuses one row and not the pass.
+type rowError struct {
+	reason string
+	err    error
+}
+
+func (e *rowError) Error() string { return e.err.Error() }
+
+func (p *pass) summary(res *passResult) {
+	fmt.Fprintf(p.stderr, "%s: %d rows: %d events, %d labels, %d rejected, in %v\n", p.what, res.rows, res.events, res.labels,
+		res.rejected, res.took.Round(time.Millisecond))
+	for _, reason := range slices.Sorted(maps.Keys(res.reasons)) {
+		fmt.Fprintf(p.stderr, "  %8d  %s\n", res.reasons[reason], reason)
+	}
+}
+
+// looseEdge accepts events of any tenant: for evaluating a feature set where there is no configuration. Its keys are the
+// same every time and nothing of it is stored, so that the same file gives the same vectors.
+type looseEdge struct {
+	kinds    *features.Kinds
+	currency string
+	tenants  map[string]*edge.Edge
+}
+
+const maxLooseTenants = 1000
+
+func (l *looseEdge) Accept(msg *pb.Event, receivedAt time.Time, dst *features.Event) error {
+	tenant := msg.GetTenant()
+	e, ok := l.tenants[tenant]
+	if !ok {
+		if len(l.tenants) >= maxLooseTenants {
+			return fmt.Errorf("more than %d tenants in one file: give a configuration", maxLooseTenants)
+		}
+		cfg := edge.DefaultConfig()
+		// An unusable tenant is refused by the first edge there is, with the field's path.
+		name := tenant
+		if name == "" || len(name) > edge.MaxText {
+			name = "default"
+		}
+		keys, err := looseKeys(name)
+		if err != nil {
+			return &edge.Error{Reason: edge.InvalidField, Path: "event.tenant", Message: "not a tenant's name"}
+		}
+		cfg.Tenants = map[string]edge.TenantConfig{name: {BaseCurrency: l.currency}}
+		cfg.Kinds, cfg.Keys, cfg.History = l.kinds, keys, true
+		if e, err = edge.New(cfg); err != nil {
+			return fmt.Errorf("cannot accept events of tenant %q: %w", tenant, err)
+		}
+		l.tenants[tenant] = e
+	}
+	return e.Accept(msg, receivedAt, dst)
+}
+
+// looseKeys gives a tenant the key that nothing secret hangs on.
+func looseKeys(tenant string) (*edge.Keys, error) {
+	text := fmt.Sprintf(`{"format": 1, "tenants": {%q: {"keys": [{"id": "k1", "secret": "%s", "active": true}]}}}`, tenant, strings.Repeat("00", 32))
+	return edge.ParseKeys([]byte(text), "the evaluation's own keys")
+}
+
+// readBounded reads a small file.
+func readBounded(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %q: %w", path, err)
+	}
+	if int64(len(data)) > most {
+		return nil, fmt.Errorf("%q has more than %d bytes", path, most)
+	}
+	return data, nil
+}
