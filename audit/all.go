@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,14 +45,15 @@ type Finding struct {
 
 // String gives the finding in a few lines.
 func (f Finding) String() string {
-	s := fmt.Sprintf("frame %v, decision %s:", f.Pos, f.Result.DecisionID)
+	var b strings.Builder
+	fmt.Fprintf(&b, "frame %v, decision %s:", f.Pos, f.Result.DecisionID)
 	if f.Err != nil {
-		s += "\n  " + f.Err.Error()
+		fmt.Fprintf(&b, "\n  %v", f.Err)
 	}
 	for _, d := range f.Result.Diffs {
-		s += "\n  " + d.String()
+		fmt.Fprintf(&b, "\n  %v", d)
 	}
-	return s
+	return b.String()
 }
 
 // Identical says that every decision that could be read replayed with the same bytes.

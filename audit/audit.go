@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"pitboss/decide"
 	"pitboss/features"
@@ -44,7 +45,8 @@ type Config struct {
 
 // Auditor makes recorded decisions again. It may be used by any number of goroutines at once.
 type Auditor struct {
-	cfg Config
+	cfg  Config
+	pool sync.Pool // of *decide.Scratch
 }
 
 // New makes an Auditor.
@@ -75,7 +77,7 @@ func (a *Auditor) Get(ctx context.Context, tenant, decisionID string, explain pb
 		return nil, fmt.Errorf("cannot get decision %q: %w", decisionID, err)
 	}
 	if err := decide.AddFeatures(answer, &ev, frame.GetDecision(), a.cfg.Registry); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot get decision %q: %w", decisionID, err)
 	}
 	return answer, nil
 }

@@ -101,7 +101,7 @@ func (r *rig) event(i int, change func(*pb.Event)) *features.Event {
 			RatesVersion: "r1", AliasKeyId: "k1",
 		},
 		Payload: &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{
-			Amount: &pb.Money{AmountMinor: int64(100 * i), Currency: "EUR", BaseMinor: proto.Int64(int64(100 * i))},
+			Amount: &pb.Money{AmountMinor: int64(100 * i), Currency: "EUR", BaseMinor: new(int64(100 * i))},
 		}},
 	}
 	if change != nil {
@@ -299,7 +299,8 @@ func (r *rig) noticed(frame *pb.EventFrame, name string, part proto.Message, fli
 	if err != nil {
 		return true
 	}
-	if before, err := (proto.MarshalOptions{Deterministic: true}).Marshal(part); err == nil && bytes.Equal(before, again) {
+	before, err := proto.MarshalOptions{Deterministic: true}.Marshal(part)
+	if err == nil && bytes.Equal(before, again) {
 		return true
 	}
 	tampered := proto.CloneOf(frame)
@@ -443,7 +444,8 @@ func TestReplayAllFindsTampering(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := forged.Append(sealed); err != nil {
+	_, err = forged.Append(sealed)
+	if err != nil {
 		t.Fatal(err)
 	}
 	a, err := audit.New(audit.Config{Journal: forged, Registry: r.registry, Kinds: r.kinds})
@@ -510,7 +512,8 @@ func TestErasedSubjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.journal.Keys().Drop(frame.KeyID); err != nil {
+	err = r.journal.Keys().Drop(frame.KeyID)
+	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := r.auditor.ReplayAll(t.Context(), journal.Pos{}, journal.Pos{}, nil)

@@ -25,7 +25,8 @@ func FuzzReplay(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, err := reg.Use("testdata/v1/bundle"); err != nil {
+	_, err = reg.Use("testdata/v1/bundle")
+	if err != nil {
 		f.Fatal(err)
 	}
 	a, err := audit.New(audit.Config{Journal: journal.NewMemory(journal.MemoryConfig{}), Registry: reg, Kinds: kinds})

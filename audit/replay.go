@@ -74,13 +74,7 @@ func (a *Auditor) Replay(ctx context.Context, frame *pb.EventFrame) (Result, err
 	if err := a.compareApplied(frame, &ev, &r); err != nil {
 		return r, err
 	}
-	bundle, err := a.bundle(record.GetInputs().GetBundleHash())
-	if err != nil {
-		return r, fmt.Errorf("cannot replay decision %q: %w", r.DecisionID, err)
-	}
-	fallback := a.cfg.Registry.Fallback()
-	r.comparePins(record, bundle, fallback)
-	outputs, err := decide.Judge(record.GetLogicVersion(), &ev, record.GetInputs(), record.GetVerdicts(), bundle, fallback)
+	outputs, err := a.judge(record, &ev, &r)
 	if err != nil {
 		return r, fmt.Errorf("cannot replay decision %q: %w", r.DecisionID, err)
 	}
@@ -91,16 +85,33 @@ func (a *Auditor) Replay(ctx context.Context, frame *pb.EventFrame) (Result, err
 	return r, nil
 }
 
-// bundle finds what decided; nil for a decision made without a bundle.
-func (a *Auditor) bundle(hash []byte) (*registry.Bundle, error) {
-	switch len(hash) {
-	case 0:
-		return nil, nil
+// judge finds what decided, holds the record's pins against it, and makes the outputs again.
+func (a *Auditor) judge(record *pb.DecisionRecord, ev *features.Event, r *Result) (*pb.Outputs, error) {
+	c := &decide.Case{
+		Version: record.GetLogicVersion(), Event: ev, Inputs: record.GetInputs(), Verdicts: record.GetVerdicts(),
+		Fallback: a.cfg.Registry.Fallback(),
+	}
+	switch hash := record.GetInputs().GetBundleHash(); len(hash) {
+	case 0: // made without a bundle
 	case 32:
-		return a.cfg.Registry.Get([32]byte(hash))
+		var err error
+		if c.Bundle, err = a.cfg.Registry.Get([32]byte(hash)); err != nil {
+			return nil, fmt.Errorf("its bundle: %w", err)
+		}
 	default:
 		return nil, fmt.Errorf("its bundle's hash has %d bytes", len(hash))
 	}
+	r.comparePins(record, c.Bundle, c.Fallback)
+	scratch, ok := a.pool.Get().(*decide.Scratch)
+	if !ok {
+		scratch = &decide.Scratch{}
+	}
+	defer a.pool.Put(scratch)
+	out, err := decide.Judge(c, scratch)
+	if err != nil {
+		return nil, fmt.Errorf("its outputs: %w", err)
+	}
+	return out, nil
 }
 
 // compareApplied holds the event of a frame that only added the decision against the event that was applied before.
@@ -152,11 +163,11 @@ func (r *Result) comparePins(record *pb.DecisionRecord, b *registry.Bundle, fall
 func (r *Result) compareOutputs(recorded, remade *pb.Outputs) error {
 	a, err := decide.Marshal(recorded)
 	if err != nil {
-		return err
+		return fmt.Errorf("recorded: %w", err)
 	}
 	b, err := decide.Marshal(remade)
 	if err != nil {
-		return err
+		return fmt.Errorf("remade: %w", err)
 	}
 	if bytes.Equal(a, b) {
 		return nil

@@ -44,7 +44,8 @@ func TestRecordsOfEveryVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := reg.Use(filepath.Join(dir, "bundle")); err != nil {
+		_, err = reg.Use(filepath.Join(dir, "bundle"))
+		if err != nil {
 			t.Fatal(err)
 		}
 		a, err := audit.New(audit.Config{Journal: journal.NewMemory(journal.MemoryConfig{}), Registry: reg, Kinds: kinds})

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"time"
@@ -60,7 +61,7 @@ func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundl
 		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 	}
 	j := &judgment{}
-	j.open(ev, r.GetInputs(), r.GetVerdicts(), bundle, bundles.Fallback())
+	j.open(&Case{Event: ev, Inputs: r.GetInputs(), Verdicts: r.GetVerdicts(), Bundle: bundle, Fallback: bundles.Fallback()})
 	if err := j.check(); err != nil {
 		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 	}
@@ -71,7 +72,7 @@ func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundl
 		if err := j.explain(); err != nil {
 			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 		}
-		if got := j.contributionsHash(); j.explained && string(got[:]) != string(r.GetOutputs().GetContributionsHash()) {
+		if got := j.contributionsHash(); j.explained && !bytes.Equal(got[:], r.GetOutputs().GetContributionsHash()) {
 			return fmt.Errorf("cannot explain decision %s in full: its contributions hash to %x now, and %x is recorded",
 				r.GetDecisionId(), got, r.GetOutputs().GetContributionsHash())
 		}

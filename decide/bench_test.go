@@ -73,10 +73,12 @@ func bigBundle(b *testing.B) *registry.Bundle {
 	names := model.Info().FeatureNames()
 	row, margin, leaves, phi := make([]float64, len(names)), make([]float64, 1), make([]float64, 1), make([]float64, len(names))
 	var s models.Scratch
-	if err := model.Predict(row, &s, margin); err != nil {
+	err = model.Predict(row, &s, margin)
+	if err != nil {
 		b.Fatal(err)
 	}
-	if err := model.Explain(row, &s, leaves, phi); err != nil {
+	err = model.Explain(row, &s, leaves, phi)
+	if err != nil {
 		b.Fatal(err)
 	}
 	score := 1 / (1 + math.Exp(-margin[0]))
@@ -102,12 +104,14 @@ func bigBundle(b *testing.B) *registry.Bundle {
 		{"calibration.json", `{"format": 1, "kind": "platt", "a": 1, "b": 0}`}, {"features.yaml", bigSet(names)}, {"golden.csv", golden},
 		{"model.txt", string(data)}, {"reasons.yaml", reasons}, {"thresholds.yaml", string(thresholds)},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o600); err != nil {
+		err = os.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o600)
+		if err != nil {
 			b.Fatal(err)
 		}
 		manifest += fmt.Sprintf("  - {name: %s, size: %d, sha256: \"%x\"}\n", f.name, len(f.text), sha256.Sum256([]byte(f.text)))
 	}
-	if err := os.WriteFile(filepath.Join(dir, registry.ManifestName), []byte(manifest), 0o600); err != nil {
+	err = os.WriteFile(filepath.Join(dir, registry.ManifestName), []byte(manifest), 0o600)
+	if err != nil {
 		b.Fatal(err)
 	}
 	bundle, err := registry.Load(dir, registry.Config{Kinds: newKinds(b)})
@@ -119,6 +123,7 @@ func bigBundle(b *testing.B) *registry.Bundle {
 
 // benchEvents are events of 512 players with six entities and values shaped like the model's training rows.
 func benchEvents(b *testing.B) []*features.Event {
+	b.Helper()
 	rng := rand.New(rand.NewPCG(7, 11))
 	events := make([]*features.Event, 512)
 	for i := range events {
@@ -153,6 +158,7 @@ func BenchmarkDecide(b *testing.B) {
 	bundle := bigBundle(b)
 	events := benchEvents(b)
 	files := func(b *testing.B) journal.Journal {
+		b.Helper()
 		cfg := journal.DefaultConfig()
 		cfg.Dir, cfg.MasterKey = b.TempDir(), make([]byte, 32)
 		j, _, err := journal.OpenFile(cfg)

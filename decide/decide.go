@@ -75,9 +75,7 @@ func New(cfg Config) (*Decider, error) {
 	case cfg.Budget == 0:
 		cfg.Budget = DefaultBudget
 	}
-	d := &Decider{cfg: cfg}
-	d.pool.New = func() any { return &decision{d: d} }
-	return d, nil
+	return &Decider{cfg: cfg}, nil
 }
 
 // Decide decides about one accepted event, records the decision and then answers. The same event again gives the
@@ -85,7 +83,10 @@ func New(cfg Config) (*Decider, error) {
 // features.ErrDuplicateTransaction. Apart from these and an ended context there is always an answer: see
 // pb.Decision.Degraded for what it had to do without.
 func (d *Decider) Decide(ctx context.Context, ev *features.Event, opt Options) (answer *pb.Decision, err error) {
-	w := d.pool.Get().(*decision)
+	w, ok := d.pool.Get().(*decision)
+	if !ok {
+		w = &decision{d: d}
+	}
 	defer d.pool.Put(w)
 	ctx, cancel := w.begin(ctx, ev, opt)
 	defer cancel()
@@ -159,13 +160,11 @@ func (w *decision) begin(ctx context.Context, ev *features.Event, opt Options) (
 	return context.WithDeadline(ctx, w.deadline)
 }
 
-// lap writes down the time since the last lap, in microseconds, and gives it.
-func (w *decision) lap(us *int64) time.Duration {
+// lap writes down the time since the last lap, in microseconds.
+func (w *decision) lap(us *int64) {
 	now := time.Now()
-	took := now.Sub(w.lapped)
+	*us = now.Sub(w.lapped).Microseconds()
 	w.lapped = now
-	*us = took.Microseconds()
-	return took
 }
 
 // skip notes that a stage is missing, and why.
@@ -200,7 +199,9 @@ func (w *decision) open(b *registry.Bundle) {
 		in.FeatureSetHash, in.BundleHash, in.ModelHash = b.Set.Hash[:], b.Hash[:], model.Hash[:]
 		in.CalibrationHash, in.PolicyHash = b.CalibrationHash[:], b.Policy.Hash[:]
 	}
-	w.judgment.open(w.ev, in, &pb.Verdicts{Explain: explain}, b, fallback)
+	w.judgment.open(&Case{
+		Version: LogicVersion, Event: w.ev, Inputs: in, Verdicts: &pb.Verdicts{Explain: explain}, Bundle: b, Fallback: fallback,
+	})
 }
 
 // readVector reads the features of all the event's entities, leaving time to write the record.

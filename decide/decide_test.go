@@ -54,7 +54,8 @@ func newRigOn(t testing.TB, j journal.Journal, s features.States, bundle *regist
 	sets := []*features.Set{loadTiny(t).Set}
 	if bundle != nil {
 		sets[0] = bundle.Set
-		if err := r.registry.Activate(bundle); err != nil {
+		err = r.registry.Activate(bundle)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,11 +98,11 @@ func (r *rig) record(d *pb.Decision) *pb.EventFrame {
 	return frame
 }
 
-// numbered is the i-th bet of a player.
-func numbered(t testing.TB, i int, player string) *features.Event {
+// numbered is the i-th bet of the player.
+func numbered(t testing.TB, i int) *features.Event {
+	t.Helper()
 	return bet(t, func(e *pb.Event) {
-		e.EventId = fmt.Sprintf("%s-%d", player, i)
-		e.Entities[0].Value = player
+		e.EventId = fmt.Sprint("p1-", i)
 		e.OccurredAt.Seconds += int64(i)
 		e.ReceivedAt.Seconds += int64(i)
 	})
@@ -128,7 +129,7 @@ func TestDecideRecordsWhatItAnswers(t *testing.T) {
 	b := loadTiny(t)
 	r := newRig(t, memory(), b)
 	for i := range 20 {
-		d := r.decide(numbered(t, i, "p1"), decide.Options{})
+		d := r.decide(numbered(t, i), decide.Options{})
 		if d.Status != pb.Status_STATUS_NEW || d.Score == nil || d.ReasonsStatus != "available" || len(d.Degraded) > 0 {
 			t.Fatalf("got %v", d)
 		}
@@ -142,7 +143,7 @@ func TestDecideRecordsWhatItAnswers(t *testing.T) {
 		if in.Vector[0] != float64(i+1) {
 			t.Errorf("bet %d: bets_1m is %v", i, in.Vector[0])
 		}
-		out, err := decide.Judge(frame.Decision.LogicVersion, numbered(t, i, "p1"), in, frame.Decision.Verdicts, b, r.registry.Fallback())
+		out, err := judgeCase(frame.Decision.LogicVersion, numbered(t, i), in, frame.Decision.Verdicts, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,13 +166,13 @@ func TestDecideRecordsWhatItAnswers(t *testing.T) {
 
 func TestSameEventSameDecision(t *testing.T) {
 	r := newRig(t, memory(), loadTiny(t))
-	ev := numbered(t, 1, "p1")
+	ev := numbered(t, 1)
 	first := r.decide(ev, decide.Options{Explain: pb.Explain_EXPLAIN_FULL})
 	if len(first.Features) != 11 || first.Features[0].Contribution == nil {
 		t.Fatalf("features %v", first.Features)
 	}
 	head := r.journal.Head()
-	r.decide(numbered(t, 2, "p1"), decide.Options{})
+	r.decide(numbered(t, 2), decide.Options{})
 	again := r.decide(ev, decide.Options{Explain: pb.Explain_EXPLAIN_FULL})
 	same(t, "asked again", first, again)
 	if again.Status != pb.Status_STATUS_DUPLICATE || r.journal.Head() != head.Next() {
@@ -200,9 +201,9 @@ func TestIngestedBefore(t *testing.T) {
 	called := newRig(t, memory(), b)
 	fed := newRig(t, memory(), b)
 	for i := range 5 {
-		ev := numbered(t, i, "p1")
+		ev := numbered(t, i)
 		want := called.decide(ev, decide.Options{})
-		results, err := fed.engine.Ingest(t.Context(), []features.IngestItem{{Event: numbered(t, i, "p1")}})
+		results, err := fed.engine.Ingest(t.Context(), []features.IngestItem{{Event: numbered(t, i)}})
 		if err != nil || results[0].Err != nil {
 			t.Fatal(err, results)
 		}
@@ -224,9 +225,9 @@ func TestIngestedBefore(t *testing.T) {
 
 func TestDryRunKeepsNothing(t *testing.T) {
 	r := newRig(t, memory(), loadTiny(t))
-	r.decide(numbered(t, 0, "p1"), decide.Options{})
+	r.decide(numbered(t, 0), decide.Options{})
 	head := r.journal.Head()
-	ev := numbered(t, 1, "p1")
+	ev := numbered(t, 1)
 	dry := r.decide(ev, decide.Options{DryRun: true})
 	if dry.Status != pb.Status_STATUS_DRY_RUN || r.journal.Head() != head {
 		t.Errorf("status %v, head %v, want %v", dry.Status, r.journal.Head(), head)
@@ -246,7 +247,7 @@ func TestDryRunKeepsNothing(t *testing.T) {
 
 func TestSuperseding(t *testing.T) {
 	r := newRig(t, memory(), loadTiny(t))
-	r.decide(numbered(t, 0, "p1"), decide.Options{})
+	r.decide(numbered(t, 0), decide.Options{})
 	d := r.decide(bet(t, func(e *pb.Event) { e.SupersedesEventId = "p1-0" }), decide.Options{})
 	if d.Status != pb.Status_STATUS_SUPERSEDING {
 		t.Errorf("status %v", d.Status)
@@ -321,7 +322,7 @@ func TestBrokenModelsStillDecide(t *testing.T) {
 func TestJournalFails(t *testing.T) {
 	j := memory()
 	r := newRig(t, j, loadTiny(t))
-	r.decide(numbered(t, 0, "p1"), decide.Options{})
+	r.decide(numbered(t, 0), decide.Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.engine.Run(ctx) })
@@ -329,7 +330,7 @@ func TestJournalFails(t *testing.T) {
 	defer stop()
 
 	j.Fail(errors.New("disk full"))
-	ev := numbered(t, 1, "p1")
+	ev := numbered(t, 1)
 	d := r.decide(ev, decide.Options{})
 	if got := degraded(d); !slices.Equal(got, []string{"record:not_written"}) {
 		t.Errorf("degraded %v", got)
@@ -368,7 +369,7 @@ func TestKilledBetweenWriteAndReply(t *testing.T) {
 	before := newRig(t, open(dir), b)
 	var want []*pb.Decision
 	for i := range 5 {
-		want = append(want, before.decide(numbered(t, i, "p1"), decide.Options{}))
+		want = append(want, before.decide(numbered(t, i), decide.Options{}))
 	}
 	// What the directory holds now is what kill -9 leaves: nothing was closed, synced or told to anybody.
 	killed := t.TempDir()
@@ -377,14 +378,14 @@ func TestKilledBetweenWriteAndReply(t *testing.T) {
 	}
 	after := newRig(t, open(killed), b)
 	for i, w := range want {
-		got := after.decide(numbered(t, i, "p1"), decide.Options{})
+		got := after.decide(numbered(t, i), decide.Options{})
 		same(t, "after the crash", w, got)
 		if got.Status != pb.Status_STATUS_DUPLICATE {
 			t.Errorf("status %v", got.Status)
 		}
 	}
 	// And life goes on from the same state.
-	same(t, "the next one", before.decide(numbered(t, 5, "p1"), decide.Options{}), after.decide(numbered(t, 5, "p1"), decide.Options{}))
+	same(t, "the next one", before.decide(numbered(t, 5), decide.Options{}), after.decide(numbered(t, 5), decide.Options{}))
 }
 
 // Many callers, few events, bundles swapped meanwhile: each event is decided once, and everybody hears the same.
@@ -402,7 +403,7 @@ func TestConcurrentCallers(t *testing.T) {
 	for c := range callers {
 		evs := make([]*features.Event, events)
 		for i := range evs {
-			evs[i] = numbered(t, i, "p1")
+			evs[i] = numbered(t, i)
 		}
 		wg.Go(func() {
 			for i := range events {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strings"
 
@@ -15,7 +16,11 @@ import (
 
 // Marshal gives the bytes that replay compares. Outputs have no maps, so the same message has the same bytes.
 func Marshal(out *pb.Outputs) ([]byte, error) {
-	return proto.MarshalOptions{Deterministic: true}.Marshal(out)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("cannot marshal outputs: %w", err)
+	}
+	return b, nil
 }
 
 // reactionID is H(decision, type, scope): the same decision made again asks for the same reactions.

@@ -40,17 +40,32 @@ const (
 // margin and the contributions. Package models holds its own leaf sum to the same.
 const additivityTolerance = 1e-9
 
-// Judge makes a decision's outputs: a pure function of its event, of what its record pins and of the bundle (nil for a
-// decision made without one, which follows fallback). Live decisions are made by the same steps, so a record that
-// gives other bytes here was changed, or its maker was. It reads no clock and draws no random numbers.
-func Judge(version uint32, ev *features.Event, in *pb.Inputs, verdicts *pb.Verdicts, bundle *registry.Bundle,
-	fallback *registry.Policy,
-) (*pb.Outputs, error) {
-	if version != LogicVersion {
-		return nil, fmt.Errorf("cannot judge by logic version %d (this program has %d): %w", version, LogicVersion, ErrLogicVersion)
+// Case is all that a decision's outputs follow from.
+type Case struct {
+	// Version is the logic version.
+	Version uint32
+	// Event is what was decided about; Inputs and Verdicts are what its record pins.
+	Event    *features.Event
+	Inputs   *pb.Inputs
+	Verdicts *pb.Verdicts
+	// Bundle is what decided; nil for a decision made without one, which follows Fallback.
+	Bundle   *registry.Bundle
+	Fallback *registry.Policy
+}
+
+// Scratch is working memory of one goroutine. The zero value is ready.
+type Scratch struct {
+	j judgment
+}
+
+// Judge makes a decision's outputs: a pure function of the case. Live decisions are made by the same steps, so a record
+// that gives other bytes here was changed, or its maker was. It reads no clock and draws no random numbers.
+func Judge(c *Case, s *Scratch) (*pb.Outputs, error) {
+	if c.Version != LogicVersion {
+		return nil, fmt.Errorf("cannot judge by logic version %d (this program has %d): %w", c.Version, LogicVersion, ErrLogicVersion)
 	}
-	j := &judgment{}
-	j.open(ev, in, verdicts, bundle, fallback)
+	j := &s.j
+	j.open(c)
 	if err := j.check(); err != nil {
 		return nil, err
 	}
@@ -92,10 +107,10 @@ type judgment struct {
 }
 
 // open starts a decision. Working memory is kept.
-func (j *judgment) open(ev *features.Event, in *pb.Inputs, v *pb.Verdicts, b *registry.Bundle, fallback *registry.Policy) {
-	j.ev, j.in, j.verdicts, j.bundle, j.policy = ev, in, v, b, fallback
-	if b != nil {
-		j.policy = b.Policy
+func (j *judgment) open(c *Case) {
+	j.ev, j.in, j.verdicts, j.bundle, j.policy = c.Event, c.Inputs, c.Verdicts, c.Bundle, c.Fallback
+	if c.Bundle != nil {
+		j.policy = c.Bundle.Policy
 	}
 	j.scored, j.explained = false, false
 }
@@ -141,7 +156,7 @@ func (j *judgment) score() (err error) {
 	}()
 	j.row = resize(j.row, len(j.bundle.Columns))
 	j.bundle.Row(j.in.Vector, j.row)
-	if err := j.bundle.Model.Predict(j.row, &j.scratch, j.one[:]); err != nil {
+	if err = j.bundle.Model.Predict(j.row, &j.scratch, j.one[:]); err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	margin := j.one[0]

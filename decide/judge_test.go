@@ -86,7 +86,7 @@ func expectReasons(b *registry.Bundle, g *golden) []*pb.Reason {
 			}
 			r := &pb.Reason{
 				Code: s.reason.Code, Source: "model", Feature: b.Set.Features[strongest].Name, ValueStatus: "present",
-				Contribution: proto.Float64(s.value), Share: proto.Float64(share), Direction: direction,
+				Contribution: new(s.value), Share: new(share), Direction: direction,
 			}
 			if direction == "raises" {
 				r.PlayerText = s.reason.Player
@@ -94,7 +94,7 @@ func expectReasons(b *registry.Bundle, g *golden) []*pb.Reason {
 			if v := g.vector[strongest]; math.IsNaN(v) {
 				r.Code, r.ValueStatus = s.reason.Code+"_MISSING", "missing"
 			} else {
-				r.Value = proto.Float64(v)
+				r.Value = new(v)
 			}
 			out = append(out, r)
 		}
@@ -340,7 +340,7 @@ func TestBrokenModels(t *testing.T) {
 		test.model.Model = b.Model
 		b2 := *b
 		b2.Model = test.model
-		_, err := decide.Judge(decide.LogicVersion, ev, inputs(ev, b, vector), top(), &b2, registry.FallbackPolicy())
+		_, err := judgeCase(decide.LogicVersion, ev, inputs(ev, b, vector), top(), &b2)
 		if test.want == nil {
 			test.want = models.ErrAdditivity
 		}
@@ -370,7 +370,7 @@ func TestInputsHashCoversEveryField(t *testing.T) {
 		if err := features.Decode(newKinds(t), msg, &ev); err != nil {
 			return nil // what cannot be decoded is noticed too
 		}
-		out, err := decide.Judge(decide.LogicVersion, &ev, in, v, b, registry.FallbackPolicy())
+		out, err := judgeCase(decide.LogicVersion, &ev, in, v, b)
 		if err != nil {
 			return nil
 		}
@@ -423,10 +423,10 @@ func eachField(path string, m protoreflect.Message, f func(path string)) {
 					eachField(fmt.Sprintf("%s[%d]", at, k), list.Get(k).Message(), f)
 					continue
 				}
-				old := list.Get(k)
-				list.Set(k, different(fd, old))
+				was := list.Get(k)
+				list.Set(k, different(fd, was))
 				f(fmt.Sprintf("%s[%d]", at, k))
-				list.Set(k, old)
+				list.Set(k, was)
 			}
 			list.Append(list.NewElement())
 			f(at + "+")
@@ -484,7 +484,7 @@ func different(fd protoreflect.FieldDescriptor, v protoreflect.Value) protorefle
 func TestJudgeRefuses(t *testing.T) {
 	b, ev := loadTiny(t), bet(t, nil)
 	good := inputs(ev, b, goldens(t, b)[0].vector)
-	if _, err := decide.Judge(decide.LogicVersion+1, ev, good, top(), b, registry.FallbackPolicy()); !errors.Is(err, decide.ErrLogicVersion) {
+	if _, err := judgeCase(decide.LogicVersion+1, ev, good, top(), b); !errors.Is(err, decide.ErrLogicVersion) {
 		t.Errorf("got %v, want ErrLogicVersion", err)
 	}
 	for _, test := range []struct {
@@ -501,7 +501,7 @@ func TestJudgeRefuses(t *testing.T) {
 	} {
 		in := proto.CloneOf(good)
 		test.change(in)
-		if out, err := decide.Judge(decide.LogicVersion, ev, in, top(), test.bundle, registry.FallbackPolicy()); err == nil {
+		if out, err := judgeCase(decide.LogicVersion, ev, in, top(), test.bundle); err == nil {
 			t.Errorf("%s: got %v, want an error", test.name, out)
 		}
 	}

@@ -71,7 +71,7 @@ func (w *decision) record() *pb.DecisionRecord {
 func (w *decision) commit(ctx context.Context, slot *features.Slot, record *pb.DecisionRecord) error {
 	record.Observations.TimingsUs = proto.CloneOf(&w.timings)
 	if _, err := w.d.cfg.Engine.Commit(ctx, slot, &pb.EventFrame{Decision: record}); err != nil {
-		return err
+		return fmt.Errorf("cannot record the decision: %w", err)
 	}
 	w.d.pace.took(paceRecord, time.Since(w.lapped))
 	return nil
@@ -117,7 +117,7 @@ func (w *decision) again(ctx context.Context) (*pb.Decision, error) {
 	frame, err := w.d.cfg.Engine.Record(ctx, w.ev.Tenant, w.ev.Key.String())
 	if err != nil {
 		if errors.Is(err, features.ErrRecordErased) {
-			return nil, err
+			return nil, fmt.Errorf("cannot give decision %s again: %w", w.ev.Key, err)
 		}
 		return w.unavailable(ctx, err)
 	}

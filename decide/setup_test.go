@@ -131,7 +131,7 @@ func inputs(ev *features.Event, b *registry.Bundle, vector []float64) *pb.Inputs
 
 func judge(t testing.TB, ev *features.Event, in *pb.Inputs, v *pb.Verdicts, b *registry.Bundle) *pb.Outputs {
 	t.Helper()
-	out, err := decide.Judge(decide.LogicVersion, ev, in, v, b, registry.FallbackPolicy())
+	out, err := judgeCase(decide.LogicVersion, ev, in, v, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,4 +147,9 @@ func skipped(pairs ...string) *pb.Verdicts {
 		v.Skipped = append(v.Skipped, &pb.Degraded{Stage: pairs[i], Cause: pairs[i+1]})
 	}
 	return v
+}
+
+func judgeCase(version uint32, ev *features.Event, in *pb.Inputs, v *pb.Verdicts, b *registry.Bundle) (*pb.Outputs, error) {
+	c := &decide.Case{Version: version, Event: ev, Inputs: in, Verdicts: v, Bundle: b, Fallback: registry.FallbackPolicy()}
+	return decide.Judge(c, &decide.Scratch{})
 }

@@ -61,9 +61,13 @@ func load(dir string, cfg Config) (*Bundle, *contents, error) {
 func (b *Bundle) Score(margin float64, work []float64) (float64, error) {
 	work[0] = margin
 	if err := b.Model.Score(work[:1], work[:1]); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("cannot score margin %v: %w", margin, err)
 	}
-	return b.Calibration.Apply(margin, work[0])
+	score, err := b.Calibration.Apply(margin, work[0])
+	if err != nil {
+		return 0, fmt.Errorf("cannot calibrate margin %v: %w", margin, err)
+	}
+	return score, nil
 }
 
 // Row gathers the model's columns from a vector in the feature set's order into row, which has len(Columns) values.

@@ -55,16 +55,16 @@ func write(t testing.TB, dir, file, text string) {
 	}
 }
 
-// edited copies the tiny bundle with old replaced by new in a file, and lists the file anew in the manifest, so that
+// edited copies the tiny bundle with before replaced by after in a file, and lists the file anew in the manifest, so that
 // nothing but the change itself can be wrong.
-func edited(t testing.TB, file, old, new string) string {
+func edited(t testing.TB, file, before, after string) string {
 	t.Helper()
 	dir := copyTiny(t)
 	text := read(t, dir, file)
-	if !strings.Contains(text, old) {
-		t.Fatalf("%s does not contain %q", file, old)
+	if !strings.Contains(text, before) {
+		t.Fatalf("%s does not contain %q", file, before)
 	}
-	text = strings.Replace(text, old, new, 1)
+	text = strings.Replace(text, before, after, 1)
 	write(t, dir, file, text)
 	if file != registry.ManifestName {
 		line := regexp.MustCompile(`- \{name: ` + regexp.QuoteMeta(file) + `, .*`)

@@ -20,9 +20,10 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	var err error
 	opt := features.CompileOptions{Kinds: cfg.Kinds, Sources: cfg.Sources}
 	if b.Set, err = features.CompileSet(c.files[m.Features.File], m.Features.File, opt); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot compile its feature set: %w", err)
 	}
-	if err := b.addModel(c, cfg.limits()); err != nil {
+	err = b.addModel(c, cfg.limits())
+	if err != nil {
 		return nil, err
 	}
 	b.CalibrationHash = sha256.Sum256(c.files[m.Calibration.File])
@@ -43,7 +44,7 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.checkGolden(rows); err != nil {
+	if err = b.checkGolden(rows); err != nil {
 		return nil, fmt.Errorf("it does not give here what it gave its trainer: %w", err)
 	}
 	if b.Leaves, err = models.CheckWithLeaves(b.Model, c.files[m.Model.File], goldenInputs(rows)); err != nil {

@@ -32,7 +32,7 @@ type contents struct {
 func readBundle(dir string, modelLimit int64) (_ *contents, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot open its directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	listed, err := listFiles(root)
@@ -51,7 +51,8 @@ func readBundle(dir string, modelLimit int64) (_ *contents, err error) {
 	if c.manifest, err = parseManifest(data, modelLimit); err != nil {
 		return nil, err
 	}
-	if err := c.compareNames(listed); err != nil {
+	err = c.compareNames(listed)
+	if err != nil {
 		return nil, err
 	}
 	for _, f := range c.manifest.Files {
@@ -85,11 +86,12 @@ func (c *contents) compareNames(listed []string) error {
 func listFiles(root *os.Root) ([]string, error) {
 	d, err := root.Open(".")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot list its directory: %w", err)
 	}
 	entries, err := d.ReadDir(maxEntries)
-	if err = errors.Join(ignoreEOF(err), d.Close()); err != nil {
-		return nil, err
+	err = errors.Join(ignoreEOF(err), d.Close())
+	if err != nil {
+		return nil, fmt.Errorf("cannot list its directory: %w", err)
 	}
 	if len(entries) == maxEntries {
 		return nil, fmt.Errorf("it has %d entries or more; a bundle has at most eight files", maxEntries)
@@ -139,12 +141,12 @@ func readListed(root *os.Root, f manifestFile) ([]byte, error) {
 func readFile(root *os.Root, name string, limit int64) (_ []byte, err error) {
 	f, err := root.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot open %q: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read %q: %w", name, err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is not a plain file (%s)", name, kindOf(info.Mode().Type()))
@@ -154,7 +156,7 @@ func readFile(root *os.Root, name string, limit int64) (_ []byte, err error) {
 	}
 	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
 	if n, err := io.Copy(b, io.LimitReader(f, limit+1)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read %q: %w", name, err)
 	} else if n > limit {
 		return nil, fmt.Errorf("%q has more than %d bytes", name, limit)
 	}
@@ -172,22 +174,28 @@ func (c *contents) writeTo(dir string) error {
 }
 
 func writeFile(path string, data []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot make a file: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.Write(data); err != nil {
-		return err
+		return fmt.Errorf("cannot write: %w", err)
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("cannot write: %w", err)
+	}
+	return nil
 }
 
 func syncDir(path string) (err error) {
 	d, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot open a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	return d.Sync()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("cannot write a directory: %w", err)
+	}
+	return nil
 }

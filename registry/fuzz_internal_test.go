@@ -8,6 +8,7 @@ import (
 )
 
 func seed(f *testing.F, names ...string) {
+	f.Helper()
 	for _, name := range names {
 		data, err := os.ReadFile("testdata/tiny/" + name)
 		if err != nil {

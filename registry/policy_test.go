@@ -10,9 +10,9 @@ import (
 )
 
 // policy loads the tiny bundle with a part of its thresholds.yaml replaced.
-func policy(t testing.TB, old, new string) *registry.Policy {
+func policy(t testing.TB, before, after string) *registry.Policy {
 	t.Helper()
-	b, err := registry.Load(edited(t, "thresholds.yaml", old, new), config(t))
+	b, err := registry.Load(edited(t, "thresholds.yaml", before, after), config(t))
 	if err != nil {
 		t.Fatal(err)
 	}

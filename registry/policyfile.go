@@ -162,6 +162,7 @@ func compileLevels(given map[string]float64, names ...string) (levels, error) {
 			return l, fmt.Errorf("%q is not one of %s", name, strings.Join(names, ", "))
 		}
 	}
+	afterAllow := l[2:]
 	below, belowName := 0.0, ""
 	for i, name := range names {
 		at, ok := given[name]
@@ -176,7 +177,7 @@ func compileLevels(given map[string]float64, names ...string) (levels, error) {
 			return l, fmt.Errorf("%s at %v is below %s at %v", name, at, belowName, below)
 		}
 		below, belowName = at, name
-		l[i+2] = t
+		afterAllow[i] = t
 	}
 	return l, nil
 }

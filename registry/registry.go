@@ -56,8 +56,7 @@ type Registry struct {
 	fallback *Policy
 	active   atomic.Pointer[Bundle]
 
-	// change serialises Use and loading from the store. It is taken before mu and held over I/O.
-	change sync.Mutex
+	change sync.Mutex // guards the store's directory and the order of changes; taken before mu, held over I/O
 
 	mu     sync.Mutex // guards all below; never held over I/O
 	loaded []*Bundle  // most recently used last

@@ -39,7 +39,7 @@ func TestUse(t *testing.T) {
 	if r.Active() != first {
 		t.Error("the used bundle is not the active one")
 	}
-	if _, err := r.Use(edited(t, "model.txt", "\nleaf_value=-1.", "\nleaf_value=-2.")); err == nil {
+	if _, err = r.Use(edited(t, "model.txt", "\nleaf_value=-1.", "\nleaf_value=-2.")); err == nil {
 		t.Error("a bundle with other leaves was used")
 	}
 	if r.Active() != first {

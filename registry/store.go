@@ -18,16 +18,16 @@ const newPrefix = ".new-"
 // openStore makes the store's directory and clears what was being written when a process died.
 func openStore(path string) error {
 	if err := os.MkdirAll(path, 0o750); err != nil {
-		return err
+		return fmt.Errorf("cannot make it: %w", err)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot list it: %w", err)
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), newPrefix) {
 			if err := os.RemoveAll(filepath.Join(path, e.Name())); err != nil {
-				return err
+				return fmt.Errorf("cannot clear what was left in it: %w", err)
 			}
 		}
 	}
@@ -37,14 +37,14 @@ func openStore(path string) error {
 // store keeps a copy of the bundle under its hash. The copy appears whole or not at all.
 func store(path string, c *contents, limits models.Limits) (err error) {
 	final := filepath.Join(path, hex.EncodeToString(c.hash[:]))
-	if _, err := os.Lstat(final); err == nil {
+	if _, err = os.Lstat(final); err == nil {
 		return checkStored(final, c.hash, limits)
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return fmt.Errorf("cannot look for a copy: %w", err)
 	}
 	tmp, err := os.MkdirTemp(path, newPrefix)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot make a directory: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -55,7 +55,7 @@ func store(path string, c *contents, limits models.Limits) (err error) {
 		return err
 	}
 	if err := os.Rename(tmp, final); err != nil {
-		return err
+		return fmt.Errorf("cannot move the copy into its place: %w", err)
 	}
 	return syncDir(path)
 }

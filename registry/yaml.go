@@ -67,6 +67,7 @@ func plainYAML(data []byte) error {
 			}
 		case token.MappingEndType, token.SequenceEndType:
 			depth--
+		default: // what has no nesting
 		}
 	}
 	return nil
