@@ -160,6 +160,9 @@ func TestCompactUnderReaders(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Errorf("Cursor.Close() = %v, want nil", err)
 		}
+		if o := m.Orphans(); len(o) > 0 {
+			t.Errorf("replaced, but still open: %q", o)
+		}
 		closeJournal(t, j)
 		wantNoOpenFiles(t, m)
 	})
@@ -282,6 +285,9 @@ func TestRetention(t *testing.T) {
 				}
 				if err := reader.Close(); err != nil {
 					t.Errorf("Close() = %v, want nil", err)
+				}
+				if o := m.Orphans(); len(o) > 0 {
+					t.Errorf("removed, but still open: %q", o)
 				}
 				closeJournal(t, j)
 				j, rep := open(t, cfg, m)

@@ -78,6 +78,24 @@ func (m *Mem) OpenFiles() []string {
 	return slices.Sorted(maps.Values(m.open))
 }
 
+// Orphans returns those of the OpenFiles that no name leads to any more: their space is not free yet.
+func (m *Mem) Orphans() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	named := map[*inode]bool{}
+	for _, node := range m.names {
+		named[node] = true
+	}
+	var paths []string
+	for f, path := range m.open {
+		if !named[f.n] {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
 // file is called with mu held.
 func (m *Mem) file(path string, node *inode) *memFile {
 	f := &memFile{m, node}
