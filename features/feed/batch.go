@@ -124,7 +124,7 @@ func (f *Feed) acceptOne(r *kgo.Record, dst *features.Event) *refusal {
 	if why := decode(r, msg); why != nil {
 		return why
 	}
-	if why := f.admit(msg); why != nil {
+	if why := f.ofTenant(msg); why != nil {
 		return why
 	}
 	// The record's timestamp, not now: a topic that is read again gives the same events.

@@ -15,8 +15,12 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// maxValue bounds one record: an event is far smaller, and nothing larger is worth decoding.
-const maxValue = 1 << 20
+// maxValue bounds one record, in bytes, and maxDepth its nesting: an event is far smaller and flatter. They are what calls
+// are held to by default (server.LimitConfig).
+const (
+	maxValue = 1 << 20
+	maxDepth = 16
+)
 
 // refusal is why a record becomes a dead letter: a stable reason, the path of the field, a text.
 type refusal struct {
@@ -32,14 +36,12 @@ func decode(r *kgo.Record, msg *pb.Event) *refusal {
 		return &refusal{"TOO_LARGE", "", fmt.Sprintf("the record has %d bytes, at most %d are read", len(r.Value), maxValue)}
 	}
 	if isJSON(r) {
-		err := protojson.UnmarshalOptions{RecursionLimit: 100}.Unmarshal(r.Value, msg)
-		if err != nil {
+		if err := (protojson.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(r.Value, msg); err != nil {
 			return &refusal{"UNDECODABLE", "", "not an event in JSON: " + clip(err.Error())}
 		}
 		return nil
 	}
-	err := proto.UnmarshalOptions{RecursionLimit: 100}.Unmarshal(r.Value, msg)
-	if err != nil {
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(r.Value, msg); err != nil {
 		return &refusal{"UNDECODABLE", "", "not an event in Protobuf: " + clip(err.Error())}
 	}
 	return nil
@@ -54,8 +56,8 @@ func isJSON(r *kgo.Record) bool {
 	return r.Value[0] == '{'
 }
 
-// admit says whether the event may come over this topic at all.
-func (f *Feed) admit(msg *pb.Event) *refusal {
+// ofTenant says whether the event may come over this topic at all.
+func (f *Feed) ofTenant(msg *pb.Event) *refusal {
 	if len(f.cfg.Tenants) > 0 && !slices.Contains(f.cfg.Tenants, msg.GetTenant()) {
 		return &refusal{"WRONG_TENANT", "event.tenant", fmt.Sprintf("tenant %q may not send over this topic", clip(msg.GetTenant()))}
 	}

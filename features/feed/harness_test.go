@@ -58,7 +58,7 @@ func newFake(t *testing.T, opts ...kfake.Opt) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(fake.Close)
-	b := dial(t, fake.ListenAddrs()...)
+	b := dial(t, fake.ListenAddrs())
 	b.fake = fake
 	return b
 }
@@ -73,15 +73,15 @@ func realKafka(t *testing.T) *broker {
 		}
 		t.Skip("PITBOSS_KAFKA names no broker: make test-kafka starts one")
 	}
-	b := dial(t, addr)
+	b := dial(t, []string{addr})
 	b.suffix = fmt.Sprintf("-%x", time.Now().UnixNano())
 	return b
 }
 
-func dial(t *testing.T, addrs ...string) *broker {
+func dial(t *testing.T, addrs []string, opts ...kgo.Opt) *broker {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
-		kgo.MetadataMinAge(10*time.Millisecond))
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		t.Fatal(err)
 	}

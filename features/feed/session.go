@@ -36,6 +36,8 @@ type session struct {
 	owned map[partition]bool
 	// pending are offsets that were passed without a frame since they were last noted.
 	pending map[partition]*pb.KafkaOffset
+	// partitions is how many each topic had when we last looked.
+	partitions map[string]int
 	// committed is what the group was told last.
 	committed map[partition]int64
 	// found is what the last look at the brokers showed to have changed, and be acted on by Run's goroutine.
@@ -53,7 +55,7 @@ type finding struct {
 // connect runs one session.
 func (f *Feed) connect(ctx context.Context) error {
 	s := &session{
-		Feed: f, topics: map[string]kadm.TopicID{}, owned: map[partition]bool{},
+		Feed: f, topics: map[string]kadm.TopicID{}, owned: map[partition]bool{}, partitions: map[string]int{},
 		pending: map[partition]*pb.KafkaOffset{}, committed: map[partition]int64{},
 	}
 	opts, err := s.options()
@@ -81,6 +83,7 @@ func (s *session) options() ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
+	often := max(10*time.Millisecond, min(s.cfg.AdvanceEvery, 5*time.Second))
 	opts = append(opts,
 		kgo.ConsumerGroup(s.cfg.Group), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.dropped),
@@ -88,8 +91,9 @@ func (s *session) options() ([]kgo.Opt, error) {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		// What a producer's transaction took back was never said.
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// A look at the topics is worth as much as what it sees is new.
-		kgo.MetadataMinAge(max(10*time.Millisecond, min(s.cfg.AdvanceEvery, 5*time.Second))),
+		// A look at the topics is worth as much as what it sees is new; and a fetch that waits for records keeps
+		// partitions waiting that were given to us since.
+		kgo.MetadataMinAge(often), kgo.FetchMaxWait(often),
 		kgo.FetchMaxBytes(maxFetch), kgo.MaxDecompressBatchBytes(maxDecompressed),
 		// Dead letters: none may be lost, one may come twice, and waiting for one must end when the feed ends, which an
 		// idempotent write in flight would not.

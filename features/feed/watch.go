@@ -42,6 +42,10 @@ func (s *session) compare(v *view) {
 		case read != id:
 			s.found.anew = topic
 		}
+		if n := len(v.ends[topic]); n != s.partitions[topic] {
+			s.partitions[topic] = n
+			s.client.ForceMetadataRefresh() // the client itself would see new partitions after minutes
+		}
 	}
 	for p := range s.owned {
 		if end, ok := v.ends.Lookup(p.topic, p.id); ok {
