@@ -23,12 +23,15 @@ type historyFlags struct {
 	config, source, mapFor, out string
 	explain                     string
 	inOrder                     bool
+	from, before, topic         string
 }
 
 func (f *historyFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.config, "config", "c", "", "configuration file")
 	fl.StringVar(&f.source, "source", "", "file of events: .jsonl, .csv or .parquet")
+	fl.StringVar(&f.from, "from", "", "only events from this time on (RFC 3339)")
+	fl.StringVar(&f.before, "before", "", "only events before this time (RFC 3339)")
 	fl.BoolVar(&f.inOrder, "in-order", false, "the JSON lines are in order of time: do not sort them first")
 	fl.StringVar(&f.mapFor, "map", "", "which column is which field (CSV and Parquet; docs/mapping.md)")
 }
@@ -138,6 +141,9 @@ func passHistory(
 	}()
 	each, end := with(a)
 	p := pass{what: what, source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, edge: a.edge, stderr: stderr, each: each, live: !history}
+	if err := p.between(f.from, f.before); err != nil {
+		return nil, err
+	}
 	res, err := p.run(ctx)
 	if err == nil && end != nil {
 		err = end(ctx)
@@ -218,6 +224,7 @@ Without it an event from more than 30 days ago is refused.`,
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringVar(&f.topic, "topic", "", "with --kafka: send to this topic; default: the configuration's first")
 	cmd.Flags().BoolVar(&toKafka, "kafka", false, "send to the configured Kafka topic instead")
 	cmd.Flags().BoolVar(&history, "history", false, "events came in when they happened")
 	return cmd

@@ -27,16 +27,27 @@ const apiKeyEnv = "PITBOSS_API_KEY"
 
 func newDecideCmd() *cobra.Command {
 	var f decideFlags
+	var t topicFlags
 	cmd := &cobra.Command{
 		Use:   "decide --event event.json [--addr HOST:PORT] [--key KEY]",
 		Short: "Ask a running server for one decision and show its reasons",
 		Long: `Sends one event (JSON as in proto/pitboss/v1/event.proto; - is standard input) and shows the answer. The key comes from
---key or from ` + apiKeyEnv + `.`,
-		Example: "  pitboss decide --event bet.json --dry-run --explain full",
-		Args:    cobra.NoArgs,
+--key or from ` + apiKeyEnv + `.
+
+With --topic it asks about every event of a Kafka topic that is of one of --types, publishes the others, and measures.`,
+		Example: "  pitboss decide --event bet.json --dry-run --explain full\n" +
+			"  pitboss decide --brokers 127.0.0.1:9092 --topic bets --types bet.placed --out decisions.jsonl",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.key == "" {
 				f.key = os.Getenv(apiKeyEnv)
+			}
+			if t.topic != "" {
+				if err := needAll(map[string]string{"brokers": strings.Join(t.brokers, ","), "key": f.key, "out": t.out}); err != nil {
+					return err
+				}
+				t.workers = min(max(t.workers, 1), maxTopicWorkers)
+				return runDecideTopic(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f, t)
 			}
 			if err := needAll(map[string]string{"event": f.event, "key": f.key}); err != nil {
 				return err
@@ -51,11 +62,20 @@ func newDecideCmd() *cobra.Command {
 	fl.StringVar(&f.explain, "explain", "top", "none, top or full")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "decide and keep nothing")
 	fl.BoolVar(&f.json, "json", false, "print the answer as JSON")
+	fl.StringSliceVar(&t.brokers, "brokers", nil, "Kafka's addresses, with --topic")
+	fl.StringVar(&t.topic, "topic", "", "ask about the events of this Kafka topic")
+	fl.StringSliceVar(&t.types, "types", []string{"bet.placed", "payment.deposit_requested", "payment.withdrawal_requested"}, "types to ask about, with --topic")
+	fl.StringVar(&t.out, "out", "", "file of decisions as JSON lines, with --topic")
+	fl.IntVar(&t.workers, "workers", 4, "calls at once, with --topic; events with one key keep their order")
+	fl.BoolVar(&t.history, "history", false, "events came in when they happened; for a server run with --history")
 	fl.Uint32Var(&f.deadline, "deadline-ms", 0, "how long to wait, 1 to 50; 0 is the server's default")
 	return cmd
 }
 
-const maxEventFile = 1 << 20
+const (
+	maxEventFile    = 1 << 20
+	maxTopicWorkers = 256
+)
 
 func runDecide(ctx context.Context, stdin io.Reader, out io.Writer, f decideFlags) (err error) {
 	explain, err := parseExplain(f.explain)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +142,14 @@ func demoConfig(dir string, brokers []string) (*Config, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	httpAddress, err := freeAddress("127.0.0.1:8080")
+	if err != nil {
+		return nil, "", err
+	}
+	grpcAddress, err := freeAddress("127.0.0.1:9090")
+	if err != nil {
+		return nil, "", err
+	}
 	text := fmt.Sprintf(`# Written by pitboss demo.
 data_dir: data
 master_key_file: master.key
@@ -161,7 +168,7 @@ server:
 kafka:
   brokers: [%s]
 log: {level: warn}
-`, demoTenant, freeAddress("127.0.0.1:8080"), freeAddress("127.0.0.1:9090"), entry.ID, entry.SecretSHA256, demoTenant,
+`, demoTenant, httpAddress, grpcAddress, entry.ID, entry.SecretSHA256, demoTenant,
 		strings.Join(brokers, ", "))
 	path := filepath.Join(dir, "pitboss.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -169,16 +176,6 @@ log: {level: warn}
 	}
 	cfg, err := LoadConfig(path)
 	return cfg, key, err
-}
-
-// freeAddress gives the wanted address, or where it is taken one with a free port.
-func freeAddress(wanted string) string {
-	l, err := net.Listen("tcp", wanted)
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	_ = l.Close() // it was only asked for
-	return wanted
 }
 
 // unpackCasino writes the embedded example into dir.

@@ -87,7 +87,11 @@ func runIngestKafka(ctx context.Context, stderr io.Writer, f historyFlags, histo
 	if len(cfg.Kafka.Brokers) == 0 {
 		return errors.New("the configuration has no kafka.brokers")
 	}
-	sink, err := newKafkaSink(ctx, cfg.Kafka.Brokers, cfg.Kafka.Topics[0])
+	topic := f.topic
+	if topic == "" {
+		topic = cfg.Kafka.Topics[0]
+	}
+	sink, err := newKafkaSink(ctx, cfg.Kafka.Brokers, topic)
 	if err != nil {
 		return err
 	}
@@ -101,6 +105,9 @@ func runIngestKafka(ctx context.Context, stderr io.Writer, f historyFlags, histo
 			}
 			return sink.write(msg)
 		}}
+	if err := p.between(f.from, f.before); err != nil {
+		return err
+	}
 	res, err := p.run(ctx)
 	if err != nil {
 		return err

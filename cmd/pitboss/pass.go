@@ -36,6 +36,32 @@ type pass struct {
 	opened func(*files.Events) error
 	// live takes now as the time that events come in; else each came in when it happened.
 	live bool
+	// from and until bound occurred_at: the first is inside, the second is not. Zero is no bound.
+	from, until time.Time
+}
+
+// between sets the bounds on occurred_at from flags.
+func (p *pass) between(from, before string) error {
+	for _, b := range []struct {
+		flag, text string
+		to         *time.Time
+	}{{"--from", from, &p.from}, {"--before", before, &p.until}} {
+		if b.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, b.text)
+		if err != nil {
+			return &codedError{exitUsage, fmt.Errorf("%s: %w", b.flag, err)}
+		}
+		*b.to = t
+	}
+	return nil
+}
+
+// wanted says whether an event lies within the bounds.
+func (p *pass) wanted(msg *pb.Event) bool {
+	at := msg.GetOccurredAt().AsTime()
+	return (p.from.IsZero() || !at.Before(p.from)) && (p.until.IsZero() || at.Before(p.until))
 }
 
 // passResult says what became of a file.
@@ -96,6 +122,9 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if !p.wanted(row.Event) {
+			continue
 		}
 		receivedAt := row.ReceivedAt()
 		if p.live {

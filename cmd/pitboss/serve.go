@@ -18,6 +18,7 @@ import (
 
 func newServeCmd() *cobra.Command {
 	var config string
+	var history bool
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the server: decide by call, read Kafka, keep everything",
@@ -35,14 +36,15 @@ with one before a start does.`,
 			if err != nil {
 				return err
 			}
-			return runServe(cmd.Context(), cfg, cmd.ErrOrStderr())
+			return runServe(cmd.Context(), cfg, history, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration file")
+	cmd.Flags().BoolVar(&history, "history", false, "believe events that say when they came in: for passing history through a server, never for live play")
 	return cmd
 }
 
-func runServe(ctx context.Context, cfg *Config, logTo io.Writer) (err error) {
+func runServe(ctx context.Context, cfg *Config, history bool, logTo io.Writer) (err error) {
 	log := newLogger(cfg.Log, logTo)
 	log.Info("starting", "build", buildString())
 	stopProfiling, err := startProfiling(cfg.Profiling, log)
@@ -50,7 +52,10 @@ func runServe(ctx context.Context, cfg *Config, logTo io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopProfiling()) }()
-	a, err := openApp(ctx, cfg, log, appOptions{})
+	if history {
+		log.Warn("events are believed when they say when they came in: nothing bounds their age")
+	}
+	a, err := openApp(ctx, cfg, log, appOptions{history: history})
 	if err != nil {
 		return err
 	}
