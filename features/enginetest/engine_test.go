@@ -12,7 +12,10 @@ import (
 	"pitboss/journal"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	enginetest.CrashChild(files())
+	goleak.VerifyTestMain(m)
+}
 
 func scratch() features.States { return states.NewMemory() }
 
@@ -24,9 +27,13 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-func TestFiles(t *testing.T) {
-	enginetest.Run(t, enginetest.Subject{Journal: openJournal, States: openStates, Durable: true, Scratch: scratch})
+func files() enginetest.Subject {
+	return enginetest.Subject{Journal: openJournal, States: openStates, Durable: true, Scratch: scratch}
 }
+
+func TestFiles(t *testing.T) { enginetest.Run(t, files()) }
+
+func TestCrash(t *testing.T) { enginetest.RunCrash(t, files()) }
 
 func openJournal(t testing.TB, dir string) journal.Journal {
 	t.Helper()

@@ -47,6 +47,7 @@ func Run(t *testing.T, subject Subject) {
 		{"the disk stays full", testStaysFull},
 		{"restarts", testRestarts},
 		{"torn checkpoint", testTornCheckpoint},
+		{"lost tail", testLostTail},
 		{"state and journal that do not fit", testMisfits},
 		{"dedupe at any age", testDedupeAges},
 		{"warming up", testWarmingUp},

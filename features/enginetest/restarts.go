@@ -196,6 +196,80 @@ func testDedupeAges(t *testing.T, subject Subject) {
 	}
 }
 
+// testLostTail opens engines over journals that lost their newest frames, as by a power cut: from the checkpoint on that
+// is as if they had never been, before it the engine refuses.
+func testLostTail(t *testing.T, subject Subject) {
+	const frames, checkpoint = 60, 40
+	for cut := 36; cut <= frames; cut += 4 {
+		w := newWorld(t, subject)
+		c := newCasino(uint64(cut))
+		events := w.events(c, frames)
+		if _, err := w.e.Ingest(context.Background(), items(events[:checkpoint])); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.e.Checkpoint(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.e.Ingest(context.Background(), items(events[checkpoint:])); err != nil {
+			t.Fatal(err)
+		}
+		whole := w.j
+		w.halt(false)
+		w.j = prefix(t, whole, cut)
+		err := w.tryStart()
+		switch {
+		case cut < checkpoint:
+			if !errors.Is(err, features.ErrStateAhead) {
+				t.Errorf("with %d frames left: %v, want ErrStateAhead", cut, err)
+			}
+			w.e = nil
+		case err != nil:
+			t.Errorf("with %d frames left: %v", cut, err)
+		default:
+			probes := w.probes(c, events, 20)
+			w.wantLikeJournal(probes)
+			// What was lost is sent again, and what was not.
+			if _, err := w.e.Ingest(context.Background(), items(c.remembered(events))); err != nil {
+				t.Errorf("cannot ingest what was lost: %v", err)
+			}
+			wantOnce(t, w.j)
+			w.wantLikeJournal(probes)
+		}
+		w.halt(false)
+		w.j = whole
+	}
+}
+
+// prefix copies the first frames of a journal.
+func prefix(t *testing.T, from journal.Journal, n int) journal.Journal {
+	t.Helper()
+	to := journal.NewMemory(journal.MemoryConfig{})
+	cursor, err := from.Read(journal.Pos{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cursor.Close()
+	for range n {
+		f, err := cursor.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for !to.Keys().Has(f.KeyID) && f.KeyID != 0 {
+			if _, err := to.Keys().New(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sealed, err := to.Seal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.Append(sealed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
 const another = `
 format: 1
 name: another
