@@ -12,14 +12,18 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
+// sharedRoot is where data sets that are not part of the repository lie.
+func sharedRoot() string {
+	if root := os.Getenv("PITBOSS_SHARED"); root != "" {
+		return root
+	}
+	return filepath.Join("..", "..", "..", "shared", "data")
+}
+
 // shared gives a path in the data sets that are not part of the repository, and skips the test where they are absent.
 func shared(t *testing.T, path string) string {
 	t.Helper()
-	root := os.Getenv("PITBOSS_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	full := filepath.Join(root, "data", path)
+	full := filepath.Join(sharedRoot(), path)
 	if _, err := os.Stat(full); err != nil {
 		t.Skipf("data set %s is absent: %v", path, err)
 	}
@@ -73,11 +77,7 @@ func TestCardPayments(t *testing.T) {
 }
 
 func BenchmarkCardPayments(b *testing.B) {
-	root := os.Getenv("PITBOSS_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	path := filepath.Join(root, "data", "cards", "2018-04_to_07.parquet")
+	path := filepath.Join(sharedRoot(), "cards", "2018-04_to_07.parquet")
 	if _, err := os.Stat(path); err != nil {
 		b.Skip(err)
 	}
