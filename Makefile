@@ -176,6 +176,7 @@ test-python: venv ## The training script's tests, and that the committed goldens
 	$(cache)/venv/bin/python -m pytest -q -p no:cacheprovider train
 
 include long.mk
+include examples/cards/cards.mk examples/casino/casino.mk
 
 .PHONY: clean
 clean: ## Drop .cache and what was built (Kafka is stopped first).

@@ -34,7 +34,7 @@ const (
 	demoTenant  = "demo"
 	demoHistory = 12 * time.Hour
 	// demoDuration is how long the casino is open. Frauds begin evenly over it.
-	demoDuration = 7 * 24 * time.Hour
+	demoDuration = 3 * 24 * time.Hour
 )
 
 func newDemoCmd() *cobra.Command {
@@ -91,7 +91,7 @@ func runDemo(ctx context.Context, out, stderr io.Writer, f demoFlags) (err error
 	casinoCfg.Seed, casinoCfg.Players, casinoCfg.Start, casinoCfg.Duration, casinoCfg.Tenant = f.seed, f.players, start, demoDuration, demoTenant
 	// A busy casino with far more fraud than a real one, so that a minute shows some; the model was trained on as much.
 	casinoCfg.Activity, casinoCfg.NewShare = 4, .5
-	casinoCfg.Mix.Bots.Share, casinoCfg.Mix.Rings.Share = .02, .08
+	casinoCfg.Mix.Bots.Share, casinoCfg.Mix.Rings.Share = .015, .08
 	d := &demo{out: out, key: key, flags: f, cfg: casinoCfg, began: began, brokers: broker.ListenAddrs()}
 
 	// The demo ends with its casino, its casino with Ctrl-C; the server outlives the casino, so that nobody is cut off.

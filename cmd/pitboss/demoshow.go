@@ -52,6 +52,7 @@ const (
 	demoUnderWay   = 64
 	demoRowEvery   = 200 * time.Millisecond
 	demoAllowEvery = time.Second
+	demoReasons    = 4
 	demoStatsEvery = 5 * time.Second
 )
 
@@ -203,7 +204,7 @@ func (d *demo) show(ev *pb.Event, answer *pb.Decision, truth sim.Truth, took tim
 		score = fmt.Sprintf("%.3f", answer.GetScore())
 	}
 	var reasons []string
-	for _, r := range answer.GetReasons() {
+	for _, r := range answer.GetReasons()[:min(len(answer.GetReasons()), demoReasons)] {
 		reasons = append(reasons, fmt.Sprintf("%s %+.2f", r.GetCode(), r.GetContribution()))
 	}
 	fmt.Fprintf(d.out, "%-8s  %-28s  %-9s  %5s  %6d  %-17s  %s\n", ev.GetOccurredAt().AsTime().Format("15:04:05"), ev.GetType(),
