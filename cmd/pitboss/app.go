@@ -95,11 +95,8 @@ func (a *app) openJournal() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the data directory: %w", err)
 	}
-	c := journal.DefaultConfig()
+	c := a.cfg.Journal.config()
 	c.Dir, c.MasterKey = filepath.Join(dir, "journal"), key
-	c.SegmentBytes, c.SyncEvery = a.cfg.Journal.SegmentBytes, a.cfg.Journal.SyncEvery
-	c.KeepBytes, c.KeepFor = a.cfg.Journal.KeepBytes, a.cfg.Journal.KeepFor
-	c.AcceptUnsyncedLoss = a.cfg.Journal.AcceptUnsyncedLoss
 	j, report, err := journal.OpenFile(c)
 	if err != nil {
 		return fmt.Errorf("cannot open the journal: %w", err)

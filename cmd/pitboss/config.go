@@ -3,15 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"pitboss/features"
 	"pitboss/features/edge"
@@ -111,15 +109,9 @@ func DefaultConfig() Config {
 
 // Validate checks everything that needs no other file. Each error starts with the path of its key.
 func (c *Config) Validate() error {
-	section := func(name string, err error) error {
-		if err == nil {
-			return nil
-		}
-		return fmt.Errorf("%s: %w", name, err)
-	}
 	kinds, err := features.NewKinds(c.EntityKinds)
 	if err != nil {
-		return section("entity_kinds", err)
+		return fmt.Errorf("entity_kinds: %w", err)
 	}
 	c.Edge.Kinds, c.Engine.Kinds = kinds, kinds
 	return errors.Join(
@@ -128,6 +120,7 @@ func (c *Config) Validate() error {
 		oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error"),
 		oneOf("log.format", c.Log.Format, "text", "json"),
 		section("edge", c.Edge.Validate()),
+		c.Journal.validate(),
 		section("engine", c.Engine.Validate()),
 		section("server", c.Server.Validate()),
 		section("kafka", c.Kafka.Validate()),
@@ -135,85 +128,94 @@ func (c *Config) Validate() error {
 	)
 }
 
+// section puts a section's name before each of its errors.
+func section(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var all []error
+	for _, e := range flatten(err) {
+		all = append(all, fmt.Errorf("%s.%w", name, e))
+	}
+	return errors.Join(all...)
+}
+
+// config is the journal's whole configuration, but for where it lies and its key.
+func (c *JournalConfig) config() journal.Config {
+	j := journal.DefaultConfig()
+	j.SegmentBytes, j.SyncEvery = c.SegmentBytes, c.SyncEvery
+	j.KeepBytes, j.KeepFor = c.KeepBytes, c.KeepFor
+	j.AcceptUnsyncedLoss = c.AcceptUnsyncedLoss
+	return j
+}
+
+func (c *JournalConfig) validate() error {
+	j := c.config()
+	j.Dir, j.MasterKey = ".", make([]byte, masterKeyBytes) // both come later, and are checked where they come from
+	return j.Validate()
+}
+
 // validateTogether checks what no section can check alone.
 func (c *Config) validateTogether() error {
-	for _, tenant := range c.Kafka.Tenants {
+	var errs []error
+	known := func(path, tenant string) {
 		if _, ok := c.Edge.Tenants[tenant]; !ok {
-			return fmt.Errorf("kafka.tenants: no tenant %q in edge.tenants", tenant)
+			errs = append(errs, fmt.Errorf("%s: no tenant %q in edge.tenants", path, tenant))
 		}
+	}
+	for i, tenant := range c.Kafka.Tenants {
+		known(fmt.Sprintf("kafka.tenants[%d]", i), tenant)
 	}
 	for i, k := range c.Server.Keys {
-		if _, ok := c.Edge.Tenants[k.Tenant]; !ok {
-			return fmt.Errorf("server.keys: key %d is of tenant %q, which is not in edge.tenants", i, k.Tenant)
-		}
+		known(fmt.Sprintf("server.keys[%d].tenant", i), k.Tenant)
 	}
 	for i, cert := range c.Server.Certificates {
-		if _, ok := c.Edge.Tenants[cert.Tenant]; !ok {
-			return fmt.Errorf("server.certificates: certificate %d is of tenant %q, which is not in edge.tenants", i, cert.Tenant)
-		}
+		known(fmt.Sprintf("server.certificates[%d].tenant", i), cert.Tenant)
 	}
 	if c.Bundle != "" && c.FeatureSet != "" {
-		return errors.New("feature_set: the bundle has its own; give one or the other")
+		errs = append(errs, errors.New("feature_set: the bundle has its own; give one or the other"))
 	}
-	return nil
+	if c.MemoryLimit < 0 {
+		errs = append(errs, fmt.Errorf("memory_limit: %d is negative; 0 is three quarters of the machine's", c.MemoryLimit))
+	}
+	if u, err := url.Parse(c.Profiling.PyroscopeServer); err != nil || c.Profiling.PyroscopeServer != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		errs = append(errs, fmt.Errorf("profiling.pyroscope_server: %q is no URL, such as http://127.0.0.1:4040", c.Profiling.PyroscopeServer))
+	}
+	return errors.Join(errs...)
 }
 
 // LoadConfig reads a configuration file over the defaults. Errors name the file, line and column.
 func LoadConfig(path string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := readBounded(path, maxConfigBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	cfg, err := parseConfig(data, path)
-	if err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	return parseConfig(data, path)
 }
 
 func parseConfig(data []byte, path string) (*Config, error) {
 	cfg := DefaultConfig()
-	if len(strings.TrimSpace(string(data))) > 0 {
-		if err := yaml.UnmarshalWithOptions(data, &cfg, yaml.Strict()); err != nil {
-			return nil, fmt.Errorf("%s:%s", path, strings.TrimPrefix(yaml.FormatError(err, false, true), "["))
-		}
+	r := configReader{file: path, at: map[string]*token.Token{}}
+	if err := r.read(data, &cfg); err != nil {
+		return nil, err
 	}
 	abs, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("cannot find the directory of %q: %w", path, err)
 	}
-	cfg.dir, cfg.Edge.Dir = abs, abs
+	cfg.setDir(abs)
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", place(data, path, err), err)
+		r.refuseInvalid(err)
+		return nil, r.err()
 	}
 	return &cfg, nil
 }
 
-// place finds the line and column of the key that a validation error starts with, as far as the file has it.
-func place(data []byte, path string, err error) string {
-	key, _, _ := strings.Cut(err.Error(), ":")
-	file, parseErr := parser.ParseBytes(data, 0)
-	if parseErr != nil || len(file.Docs) == 0 {
-		return path
-	}
-	node := file.Docs[0].Body
-	var found ast.Node
-	for _, part := range strings.Split(key, ".") {
-		m, ok := node.(*ast.MappingNode)
-		if !ok {
-			break
-		}
-		for _, v := range m.Values {
-			if v.Key.String() == part {
-				found, node = v.Key, v.Value
-			}
-		}
-	}
-	if found == nil {
-		return path
-	}
-	at := found.GetToken().Position
-	return fmt.Sprintf("%s:%d:%d", path, at.Line, at.Column)
+// setDir says where relative paths start.
+func (c *Config) setDir(dir string) {
+	c.dir, c.Edge.Dir, c.Kafka.Dir = dir, dir, dir
+	tls := &c.Server.TLS
+	tls.Cert, tls.Key, tls.ClientCA = c.path(tls.Cert), c.path(tls.Key), c.path(tls.ClientCA)
 }
 
 // path makes a path of the configuration absolute.
