@@ -92,6 +92,7 @@ var rooms = []room{
 	{"sim", []string{"client", "proto/*/*"}, "the casino knows pitboss from outside only, or it would test itself"},
 	{"console", nil, "the console shows what server gives it through its own interfaces"},
 	{"server", []string{everythingBelowCmd}, "cmd wires the server; the other way round two servers could not stand in one test"},
+	{"examples/*", nil, "examples are files, embedded for the demo: what they mean is read by the packages that they are for"},
 	{"cmd/*", []string{everythingBelowCmd}, "commands share no code with one another but packages"},
 	{"proto/*/*", nil, "the wire imports nothing of ours: everybody reads it"},
 }
