@@ -14,7 +14,7 @@ func fuzzFile(f *testing.F, name, mapping string) {
 			t.Skip("too large to be interesting")
 		}
 		for _, sorted := range []bool{false, true} {
-			got, err := read(t, write(t, name, content), mapping, files.Options{Sort: sorted, SortRows: 2, TempDir: t.TempDir()})
+			got, err := read(t, write(t, name, content), mapping, files.Options{Sort: sorted, SortRows: 40, TempDir: t.TempDir()})
 			if err != nil {
 				continue
 			}
