@@ -219,8 +219,9 @@ func (w *compactWriter) finish() error {
 type recoder struct {
 	sealer *sealer
 	enc    *zstd.Encoder
+	buf    sealBuf
+	plain  []byte
 	zbuf   []byte
-	rec    []byte
 	out    []byte
 }
 
@@ -240,26 +241,26 @@ func (c *recoder) recode(rec record, raw []byte, salt uint64) ([]byte, error) {
 	if rec.codec != codecNone || rec.plainLen < minCompress {
 		return raw, nil
 	}
-	stored, _, err := c.sealer.unseal(rec, raw[8:frameHeadSize])
+	stored, err := c.sealer.unseal(&c.buf, c.plain[:0], rec, raw[8:frameHeadSize])
 	if errors.Is(err, ErrErased) {
 		return raw, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	c.plain = stored
 	c.zbuf = c.enc.EncodeAll(stored, c.zbuf[:0])
 	if len(c.zbuf) > len(stored)-len(stored)/16 {
 		return raw, nil
 	}
-	c.rec, err = c.sealer.seal(c.rec[:0], rec.frame, codecZstd, c.zbuf, rec.plainLen)
+	err = c.sealer.seal(&c.buf, rec.frame, codecZstd, c.zbuf, rec.plainLen)
 	if errors.Is(err, ErrErased) { // dropped since
-		c.rec = nil
 		return raw, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.out = appendFrame(c.out[:0], c.rec, crc32.Checksum(c.rec, castagnoli), salt, rec.frame.Pos.Offset, rec.durable)
+	c.out = appendFrame(c.out[:0], c.buf.rec, crc32.Checksum(c.buf.rec, castagnoli), salt, rec.frame.Pos.Offset, rec.durable)
 	return c.out, nil
 }
 

@@ -78,5 +78,8 @@ func ioError(op, path string, err error) error {
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		class = ErrReadOnly
 	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok { // it names operation and path again
+		err = pe.Err
+	}
 	return fmt.Errorf("cannot %s %q: %w: %w", op, path, class, err)
 }

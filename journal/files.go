@@ -19,7 +19,9 @@ import (
 // other one (group commit), the syncer fsyncs what was written, the compactor compresses finished segments and
 // removes old ones. Callers wait for a batch by the channel that its end closes.
 //
-// Lock order: writeMu, syncMu, listMu, mu, then those of a segment, a segmentFile, handles. Keys have their own.
+// Lock order: writeMu, syncMu, keyring.syncMu, keyring.fileMu, listMu, mu, segment.mu, segmentFile.mu, handles.mu,
+// keyring.mu. Only writeMu, the two syncMu, fileMu, segment.mu and handles.mu are held over I/O; Append takes none of
+// them.
 type files struct {
 	cfg     Config
 	fs      vfs.FS

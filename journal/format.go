@@ -231,20 +231,17 @@ func decodeFrame(b []byte, salt uint64) (r record, err error) {
 	return r, nil
 }
 
-// appendRecord appends all of a frame but its checksum and its last 12 bytes; seal appends the payload.
-func appendRecord(b []byte, f Frame, codec uint8, plainLen, storedLen int, seal func(dst, aad []byte) []byte) []byte {
-	at := len(b)
-	b = append(b, make([]byte, frameHeadSize-4)...)
-	h := b[at:]
-	binary.LittleEndian.PutUint32(h, uint32(minFrameSize+storedLen))
-	h[4], h[5] = byte(f.Kind), codec
-	binary.LittleEndian.PutUint32(h[8:], uint32(plainLen))
-	binary.LittleEndian.PutUint64(h[12:], uint64(f.KeyID))
-	binary.LittleEndian.PutUint64(h[20:], uint64(f.Time))
-	return seal(b, h[4:28])
+// appendHead appends bytes 4-31 of a frame, whose payload takes stored bytes: what a record begins with. The payload
+// follows it; appendFrame does the rest.
+func appendHead(b []byte, f Frame, codec uint8, plainLen, stored int) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(minFrameSize+stored))
+	b = append(b, byte(f.Kind), codec, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(plainLen))
+	b = binary.LittleEndian.AppendUint64(b, uint64(f.KeyID))
+	return binary.LittleEndian.AppendUint64(b, uint64(f.Time))
 }
 
-// appendFrame appends the whole frame to b: a record of appendRecord with its checksum, and its position.
+// appendFrame appends the whole frame to b: a record with its checksum, and its position.
 func appendFrame(b, rec []byte, crc uint32, salt, offset, durable uint64) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
@@ -260,10 +257,14 @@ func appendFrame(b, rec []byte, crc uint32, salt, offset, durable uint64) []byte
 	return b
 }
 
+// crcSalt continues a checksum with the salt. Byte by byte: for crc32.Update the 8 bytes would have to be allocated.
 func crcSalt(crc uint32, salt uint64) uint32 {
-	var s [8]byte
-	binary.LittleEndian.PutUint64(s[:], salt)
-	return crc32.Update(crc, castagnoli, s[:])
+	crc = ^crc
+	for range 8 {
+		crc = castagnoli[byte(crc)^byte(salt)] ^ crc>>8
+		salt >>= 8
+	}
+	return ^crc
 }
 
 // mark is an entry of an index: a frame and its byte in the file.

@@ -36,14 +36,10 @@ func goldenParts(t testing.TB) []struct {
 	}
 	nonce := []byte("golden nonce")
 	plain := Frame{Kind: 9, Time: 1_700_000_000_000_000, Payload: []byte("plain payload")}
-	rec := appendRecord(nil, plain, codecNone, len(plain.Payload), len(plain.Payload), func(dst, _ []byte) []byte {
-		return append(dst, plain.Payload...)
-	})
+	rec := append(appendHead(nil, plain, codecNone, len(plain.Payload), len(plain.Payload)), plain.Payload...)
 	sealed := Frame{Kind: 10, KeyID: 3, Time: -1, Payload: []byte("sealed payload")}
-	srec := appendRecord(nil, sealed, codecNone, len(sealed.Payload), len(sealed.Payload)+28, func(dst, head []byte) []byte {
-		var a aad
-		return aead.Seal(append(dst, nonce...), nonce, sealed.Payload, a.set(head))
-	})
+	srec := appendHead(nil, sealed, codecNone, len(sealed.Payload), len(sealed.Payload)+28)
+	srec = aead.Seal(append(srec, nonce...), nonce, sealed.Payload, new(sealBuf).setAAD(srec[4:]))
 	wrap, check, err := deriveKeys([]byte("a master key of tests, 32 bytes."), make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -100,11 +96,11 @@ func TestSealCoversHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := Frame{Kind: 1, KeyID: id, Time: 5, Payload: []byte("who did what")}
-	rec, err := s.seal(nil, f, codecNone, f.Payload, len(f.Payload))
-	if err != nil {
+	var buf sealBuf
+	if err := s.seal(&buf, f, codecNone, f.Payload, len(f.Payload)); err != nil {
 		t.Fatal(err)
 	}
-	frame := appendFrame(nil, rec, crc32.Checksum(rec, castagnoli), testSalt, 1, 0)
+	frame := appendFrame(nil, buf.rec, crc32.Checksum(buf.rec, castagnoli), testSalt, 1, 0)
 	open := func(b []byte) (Frame, error) {
 		r, err := decodeFrame(b, testSalt)
 		if err != nil {
@@ -163,7 +159,7 @@ func TestDecompressionIsBounded(t *testing.T) {
 	defer c.close()
 	bomb := c.enc.EncodeAll(make([]byte, 64<<20), nil)
 	for _, plainLen := range []int{0, 1, 1 << 20, maxFrameSize} {
-		rec := appendRecord(nil, Frame{}, codecZstd, plainLen, len(bomb), func(dst, _ []byte) []byte { return append(dst, bomb...) })
+		rec := append(appendHead(nil, Frame{}, codecZstd, plainLen, len(bomb)), bomb...)
 		frame := appendFrame(nil, rec, crc32.Checksum(rec, castagnoli), testSalt, 1, 0)
 		r, err := decodeFrame(frame, testSalt)
 		if err != nil {

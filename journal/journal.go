@@ -167,7 +167,7 @@ type Sealed struct {
 	rec   []byte // Files: the frame without crc and position
 	crc   uint32 // Files: over rec
 	frame Frame  // Memory: the frame itself
-	buf   *[]byte
+	buf   *sealBuf
 	pool  *sync.Pool // where buf came from
 }
 
@@ -175,7 +175,6 @@ type Sealed struct {
 // afterwards.
 func (s *Sealed) Release() {
 	if s.buf != nil {
-		*s.buf = s.rec[:0]
 		s.pool.Put(s.buf)
 	}
 	*s = Sealed{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -434,7 +435,7 @@ func TestMissingStateFile(t *testing.T) {
 
 func TestSecondOpenerIsRefused(t *testing.T) {
 	cfg := journal.DefaultConfig()
-	cfg.Dir, cfg.MasterKey = t.TempDir(), journaltest.MasterKey()
+	cfg.Dir, cfg.MasterKey = filepath.Join(t.TempDir(), "made", "on", "the", "way"), journaltest.MasterKey()
 	j, _, err := journal.OpenFile(cfg)
 	if err != nil {
 		t.Fatalf("OpenFile() = %v, want nil", err)

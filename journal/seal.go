@@ -15,7 +15,15 @@ type sealer struct {
 	keys *keyring
 	max  int // of a plain payload
 	zdec *zstd.Decoder
-	pool sync.Pool // of *[]byte: pointers, so that Put does not allocate
+	pool sync.Pool // of *sealBuf
+}
+
+// sealBuf is what sealing one frame needs. It is pooled, because what a cipher is handed through its interface would
+// be allocated each time.
+type sealBuf struct {
+	rec   []byte
+	aad   [2 + frameHeadSize - 8]byte
+	nonce [sealNonceSize]byte
 }
 
 func newSealer(keys *keyring, maxPayload int) (*sealer, error) {
@@ -24,37 +32,40 @@ func newSealer(keys *keyring, maxPayload int) (*sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a zstd decoder: %w", err)
 	}
-	return &sealer{keys: keys, max: maxPayload, zdec: zdec, pool: sync.Pool{New: func() any { return new([]byte) }}}, nil
+	return &sealer{keys: keys, max: maxPayload, zdec: zdec, pool: sync.Pool{New: func() any { return new(sealBuf) }}}, nil
 }
 
-// aad is what the seal of a payload covers besides it: format version and the head of the frame without its length.
-type aad [2 + frameHeadSize - 8]byte
-
-func (a *aad) set(head []byte) []byte {
-	binary.LittleEndian.PutUint16(a[:], formatVersion)
-	copy(a[2:], head)
-	return a[:]
+// setAAD makes what the seal of a payload covers besides it: format version and the head of the frame without its
+// length.
+func (b *sealBuf) setAAD(head []byte) []byte {
+	binary.LittleEndian.PutUint16(b.aad[:], formatVersion)
+	copy(b.aad[2:], head)
+	return b.aad[:]
 }
 
-// seal appends to b the record of a frame whose payload, perhaps compressed, is stored; crc is over what it appended.
-func (s *sealer) seal(b []byte, f Frame, codec uint8, stored []byte, plainLen int) (rec []byte, err error) {
+// seal makes b.rec the record of a frame whose payload, perhaps compressed, is stored.
+func (s *sealer) seal(b *sealBuf, f Frame, codec uint8, stored []byte, plainLen int) error {
+	n := len(stored)
+	if f.KeyID != 0 {
+		n += sealNonceSize + sealTagSize
+	}
+	if need := minFrameSize + n; cap(b.rec) < need {
+		b.rec = make([]byte, 0, need)
+	}
+	b.rec = appendHead(b.rec[:0], f, codec, plainLen, n)
 	if f.KeyID == 0 {
-		return appendRecord(b, f, codec, plainLen, len(stored), func(dst, _ []byte) []byte {
-			return append(dst, stored...)
-		}), nil
+		b.rec = append(b.rec, stored...)
+		return nil
 	}
 	aead, err := s.keys.aead(f.KeyID)
 	if err != nil {
-		return nil, fmt.Errorf("cannot seal with key %d: %w", f.KeyID, err)
+		return fmt.Errorf("cannot seal with key %d: %w", f.KeyID, err)
 	}
-	n := len(stored) + sealNonceSize + sealTagSize
-	return appendRecord(b, f, codec, plainLen, n, func(dst, head []byte) []byte {
-		var a aad
-		var nonce [sealNonceSize]byte
-		random(nonce[:])
-		dst = append(dst, nonce[:]...)
-		return aead.Seal(dst, nonce[:], stored, a.set(head))
-	}), nil
+	random(b.nonce[:])
+	aad := b.setAAD(b.rec[4:])
+	b.rec = append(b.rec, b.nonce[:]...)
+	b.rec = aead.Seal(b.rec, b.nonce[:], stored, aad)
+	return nil
 }
 
 // Seal implements Journal.
@@ -62,16 +73,12 @@ func (j *files) Seal(f Frame) (Sealed, error) {
 	if len(f.Payload) > j.sealer.max {
 		return Sealed{}, fmt.Errorf("cannot seal %d bytes (at most %d): %w", len(f.Payload), j.sealer.max, ErrTooLarge)
 	}
-	buf := j.sealer.pool.Get().(*[]byte)
-	if need := minFrameSize + len(f.Payload) + sealNonceSize + sealTagSize; cap(*buf) < need {
-		*buf = make([]byte, 0, need)
-	}
-	rec, err := j.sealer.seal((*buf)[:0], f, codecNone, f.Payload, len(f.Payload))
-	if err != nil {
+	buf := j.sealer.pool.Get().(*sealBuf)
+	if err := j.sealer.seal(buf, f, codecNone, f.Payload, len(f.Payload)); err != nil {
 		j.sealer.pool.Put(buf)
 		return Sealed{}, err
 	}
-	return Sealed{owner: j, rec: rec, crc: crc32.Checksum(rec, castagnoli), buf: buf, pool: &j.sealer.pool}, nil
+	return Sealed{owner: j, rec: buf.rec, crc: crc32.Checksum(buf.rec, castagnoli), buf: buf, pool: &j.sealer.pool}, nil
 }
 
 // open returns the frame of a record, its payload in memory of its own. head are the record's bytes 8-31. A payload
@@ -79,21 +86,25 @@ func (j *files) Seal(f Frame) (Sealed, error) {
 func (s *sealer) open(r record, head []byte, partition uint32) (Frame, error) {
 	f := r.frame
 	f.Pos.Partition = partition
-	stored, sealed, err := s.unseal(r, head)
+	buf := s.pool.Get().(*sealBuf)
+	defer s.pool.Put(buf)
+	dst := buf.rec[:0]
+	if r.codec == codecNone {
+		dst = make([]byte, 0, r.plainLen)
+	}
+	stored, err := s.unseal(buf, dst, r, head)
+	if errors.Is(err, ErrErased) {
+		f.Erased = true
+		return f, nil
+	}
 	if err != nil {
-		if errors.Is(err, ErrErased) {
-			f.Erased = true
-			return f, nil
-		}
 		return Frame{}, err
 	}
 	if r.codec == codecNone {
-		if !sealed { // it aliases the input
-			stored = append(make([]byte, 0, len(stored)), stored...)
-		}
 		f.Payload = stored
 		return f, nil
 	}
+	buf.rec = stored[:0]
 	f.Payload, err = s.zdec.DecodeAll(stored, make([]byte, 0, r.plainLen))
 	if err == nil && len(f.Payload) != r.plainLen {
 		err = errBadFrame
@@ -104,25 +115,22 @@ func (s *sealer) open(r record, head []byte, partition uint32) (Frame, error) {
 	return f, nil
 }
 
-// unseal returns the payload before sealing; sealed says that it has memory of its own.
-func (s *sealer) unseal(r record, head []byte) (stored []byte, sealed bool, err error) {
+// unseal appends the payload before sealing to dst.
+func (s *sealer) unseal(b *sealBuf, dst []byte, r record, head []byte) ([]byte, error) {
 	id := r.frame.KeyID
 	if id == 0 {
-		return r.payload, false, nil
+		return append(dst, r.payload...), nil
 	}
 	aead, err := s.keys.aead(id)
-	switch {
-	case err == nil:
-	case errors.Is(err, ErrErased):
-		return nil, false, err
-	default:
-		return nil, false, fmt.Errorf("its key %d is missing (%w): restore the file %q from a copy", id, err, s.keys.path)
+	if errors.Is(err, ErrErased) {
+		return nil, err
 	}
-	var a aad
-	n := sealNonceSize
-	stored, err = aead.Open(make([]byte, 0, len(r.payload)), r.payload[:n], r.payload[n:], a.set(head))
 	if err != nil {
-		return nil, false, fmt.Errorf("the payload cannot be unsealed with key %d (%w): restore the file from a copy", id, err)
+		return nil, fmt.Errorf("its key %d is missing (%w): restore the file %q from a copy", id, err, s.keys.path)
 	}
-	return stored, true, nil
+	dst, err = aead.Open(dst, r.payload[:sealNonceSize], r.payload[sealNonceSize:], b.setAAD(head))
+	if err != nil {
+		return nil, fmt.Errorf("the payload cannot be unsealed with key %d (%w): restore the file from a copy", id, err)
+	}
+	return dst, nil
 }

@@ -1,0 +1,95 @@
+package journal_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pitboss/journal"
+	"pitboss/journal/journaltest"
+)
+
+func TestConfigValidate(t *testing.T) {
+	f := func(change func(*journal.Config), want string) {
+		t.Helper()
+		cfg := journal.DefaultConfig()
+		cfg.Dir, cfg.MasterKey = t.TempDir(), journaltest.MasterKey()
+		change(&cfg)
+		err := cfg.Validate()
+		if want == "" {
+			if err != nil {
+				t.Errorf("Validate() = %v, want nil", err)
+			}
+			return
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate() = %v, want %q in it", err, want)
+		}
+		if _, _, oerr := journal.OpenFile(cfg); oerr == nil || oerr.Error() != err.Error() {
+			t.Errorf("OpenFile() = %v, want what Validate says: %v", oerr, err)
+		}
+	}
+	f(func(*journal.Config) {}, "")
+	f(func(c *journal.Config) { c.SyncEvery = 0 }, "")
+	f(func(c *journal.Config) { c.KeepBytes, c.KeepFor = 1, time.Hour }, "")
+	f(func(c *journal.Config) { c.Dir = "" }, "dir")
+	f(func(c *journal.Config) { c.MasterKey = nil }, "0 bytes, must have 32")
+	f(func(c *journal.Config) { c.MasterKey = make([]byte, 16) }, "16 bytes, must have 32")
+	f(func(c *journal.Config) { c.SegmentBytes = 4095 }, "segment_bytes 4095")
+	f(func(c *journal.Config) { c.SegmentBytes = 1<<30 + 1 }, "segment_bytes")
+	f(func(c *journal.Config) { c.BufferBytes = 0 }, "buffer_bytes 0")
+	f(func(c *journal.Config) { c.BufferBytes = 256<<20 + 1 }, "buffer_bytes")
+	f(func(c *journal.Config) { c.MaxPayloadBytes = 0 }, "max_payload_bytes 0")
+	f(func(c *journal.Config) { c.MaxPayloadBytes = 5 << 20 }, "half of buffer_bytes")
+	f(func(c *journal.Config) { c.SyncEvery = -1 }, "sync_every")
+	f(func(c *journal.Config) { c.SyncEvery = time.Minute }, "sync_every 1m0s")
+	f(func(c *journal.Config) { c.KeepBytes = -1 }, "keep_bytes -1")
+	f(func(c *journal.Config) { c.KeepFor = -1 }, "keep_for")
+	f(func(c *journal.Config) { c.Compact, c.KeepFor = false, time.Hour }, "need compact")
+}
+
+func TestPos(t *testing.T) {
+	order := []journal.Pos{{}, {Offset: 1}, {Offset: 2}, {Partition: 1, Offset: 1}, {Partition: 1, Offset: 2}}
+	if !slices.IsSortedFunc(order, journal.Pos.Compare) {
+		t.Errorf("%v is not in order", order)
+	}
+	for i, p := range order {
+		for k, q := range order {
+			if got := p.Less(q); got != (i < k) {
+				t.Errorf("%v.Less(%v) = %v, want %v", p, q, got, i < k)
+			}
+		}
+	}
+	p := journal.Pos{Partition: 3, Offset: 1234}
+	if p.String() != "3/1234" || p.Next() != (journal.Pos{Partition: 3, Offset: 1235}) || p.IsZero() || !(journal.Pos{}).IsZero() {
+		t.Errorf("%v: String, Next or IsZero is wrong", p)
+	}
+}
+
+func TestMemoryForgets(t *testing.T) {
+	j := journal.NewMemory(journal.MemoryConfig{Partition: 2, Forget: true})
+	for range 100 {
+		journaltest.Write(t, j, journal.Frame{Payload: []byte("x")})
+	}
+	j.SetFloor(journal.Pos{Partition: 1, Offset: 90})
+	j.SetFloor(journal.Pos{Partition: 2, Offset: 60})
+	j.SetFloor(journal.Pos{Partition: 2, Offset: 50})
+	if want := (journal.Pos{Partition: 2, Offset: 60}); j.Tail() != want {
+		t.Errorf("Tail() = %v, want %v", j.Tail(), want)
+	}
+	if _, err := j.Get(journal.Pos{Partition: 2, Offset: 59}); !errors.Is(err, journal.ErrGone) {
+		t.Errorf("Get(2/59) = %v, want ErrGone", err)
+	}
+	if _, err := j.Get(journal.Pos{Partition: 2, Offset: 60}); err != nil {
+		t.Errorf("Get(2/60) = %v, want nil", err)
+	}
+	j.SetFloor(journal.Pos{Partition: 2, Offset: 1000})
+	if !j.Tail().IsZero() || j.Head().Offset != 100 {
+		t.Errorf("Tail(), Head() = %v, %v, want nothing, 2/100", j.Tail(), j.Head())
+	}
+	if p := journaltest.Write(t, j, journal.Frame{}); p.Offset != 101 || j.Tail() != p {
+		t.Errorf("Append() = %v, Tail() = %v, want 2/101 both", p, j.Tail())
+	}
+}
