@@ -135,13 +135,13 @@ func (j *judgment) modelReasons(out []*pb.Reason) []*pb.Reason {
 		return cmp.Or(cmp.Compare(b.sum, a.sum), cmp.Compare(a.reason.Members[0], b.reason.Members[0]))
 	})
 	room := maxRaising - len(out)
-	for i := 0; i < len(groups) && i < room && groups[i].sum >= max(leastContribution, leastShare*raised); i++ {
+	for i := 0; i < len(groups) && i < room && groups[i].sum >= max(leastContribution, float64(leastShare*raised)); i++ {
 		out = append(out, j.word(&groups[i], groups[i].sum/raised, "raises"))
 	}
 	slices.SortFunc(groups, func(a, b group) int {
 		return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.reason.Members[0], b.reason.Members[0]))
 	})
-	for i := 0; i < len(groups) && i < maxLowering && groups[i].sum <= min(-leastContribution, leastShare*lowered); i++ {
+	for i := 0; i < len(groups) && i < maxLowering && groups[i].sum <= min(-leastContribution, float64(leastShare*lowered)); i++ {
 		out = append(out, j.word(&groups[i], groups[i].sum/lowered, "lowers"))
 	}
 	j.groups = groups

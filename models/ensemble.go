@@ -238,7 +238,7 @@ func checkAdditivity(base, margin float64, contributions []float64) error {
 	}
 	if off := math.Abs(sum - margin); !(off <= additivityTolerance*scale) {
 		return fmt.Errorf("%w: base %v + contributions = %v, margin %v, off by %.3g with %.3g allowed",
-			ErrAdditivity, base, sum, margin, off, additivityTolerance*scale)
+			ErrAdditivity, base, sum, margin, off, float64(additivityTolerance*scale))
 	}
 	return nil
 }

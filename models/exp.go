@@ -55,7 +55,7 @@ func expMulti(hi, lo float64, k int) float64 {
 		p5 = 4.13813679705723846039e-08
 	)
 	r := hi - lo
-	t := r * r
+	t := float64(r * r)
 	q := p4 + float64(t*p5)
 	q = p3 + float64(t*q)
 	q = p2 + float64(t*q)
@@ -77,13 +77,13 @@ func log(x float64) float64 {
 	}
 	f1, ki := math.Frexp(x)
 	if f1 < math.Sqrt2/2 {
-		f1 *= 2
+		f1 = float64(f1 * 2)
 		ki--
 	}
 	f := f1 - 1
 	k := float64(ki)
 	s := f / (2 + f)
-	r := logPoly(s * s)
+	r := logPoly(float64(s * s))
 	hfsq := float64(float64(0.5*f) * f)
 	return float64(k*ln2Hi) - ((hfsq - (float64(s*(hfsq+r)) + float64(k*ln2Lo))) - f)
 }
@@ -100,7 +100,7 @@ func logPoly(z float64) float64 {
 		l6 = 1.531383769920937332e-01
 		l7 = 1.479819860511658591e-01
 	)
-	w := z * z
+	w := float64(z * z)
 	odd := l5 + float64(w*l7)
 	odd = l3 + float64(w*odd)
 	odd = l1 + float64(w*odd)
@@ -134,7 +134,7 @@ func log1p(x float64) float64 {
 	}
 	f1, k := math.Frexp(u)
 	if f1 < math.Sqrt2/2 {
-		f1 *= 2
+		f1 = float64(f1 * 2)
 		k--
 	}
 	return log1pNear(f1-1, k, c)
@@ -143,7 +143,7 @@ func log1p(x float64) float64 {
 // log1pNear returns log(1+f) + k*ln(2) + c for sqrt(2)/2 < 1+f < sqrt(2).
 func log1pNear(f float64, k int, c float64) float64 {
 	s := f / (2 + f)
-	r := logPoly(s * s)
+	r := logPoly(float64(s * s))
 	hfsq := float64(float64(0.5*f) * f)
 	if k == 0 {
 		return f - (hfsq - float64(s*(hfsq+r)))

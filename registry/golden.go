@@ -152,7 +152,7 @@ func (b *Bundle) checkGolden(rows []goldenRow) error {
 
 func (b *Bundle) checkContributions(row int, g *goldenRow, got []float64) error {
 	base := b.Model.Info().Base[0]
-	if t := contributionTolerance * math.Max(1, math.Abs(g.base)); !within(base, g.base, t) {
+	if t := float64(contributionTolerance * math.Max(1, math.Abs(g.base))); !within(base, g.base, t) {
 		return &GoldenError{row, "base", base, g.base, t}
 	}
 	largest := 1.0
@@ -160,7 +160,7 @@ func (b *Bundle) checkContributions(row int, g *goldenRow, got []float64) error 
 		largest = math.Max(largest, math.Abs(c))
 	}
 	for i, want := range g.contributions {
-		if t := contributionTolerance * largest; !within(got[i], want, t) {
+		if t := float64(contributionTolerance * largest); !within(got[i], want, t) {
 			return &GoldenError{row, "contrib_" + b.Model.Info().Features[i].Name, got[i], want, t}
 		}
 	}

@@ -159,7 +159,7 @@ func testDedupeAges(t *testing.T, subject Subject) {
 	first := w.bet("a", "p", 0, func(m *pb.Event) { m.TransactionId = "t" })
 	pos := w.apply(first)
 	for d := 1; d <= 30; d++ {
-		w.apply(w.bet(fmt.Sprint("day", d), "p", float64(d)*day))
+		w.apply(w.bet(fmt.Sprint("day", d), "p", float64(float64(d)*day)))
 		if d%7 == 0 {
 			if err := w.e.Checkpoint(context.Background()); err != nil {
 				t.Fatal(err)
@@ -179,7 +179,7 @@ func testDedupeAges(t *testing.T, subject Subject) {
 			t.Errorf("after %d days the event is known as %+v, %v", d, known, ok)
 		}
 		s.Release()
-		other := w.bet("b", "p", float64(d)*day, func(m *pb.Event) { m.TransactionId = "t" })
+		other := w.bet("b", "p", float64(float64(d)*day), func(m *pb.Event) { m.TransactionId = "t" })
 		if _, err := w.e.Admit(context.Background(), other); !errors.Is(err, features.ErrDuplicateTransaction) {
 			t.Errorf("after %d days the transaction: %v, want ErrDuplicateTransaction", d, err)
 		}

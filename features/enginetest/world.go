@@ -422,7 +422,7 @@ func (c *casino) payload(msg *pb.Event) {
 	}
 	if c.rng.IntN(3) == 0 {
 		msg.Attributes = map[string]*pb.Value{
-			"odds": {Kind: &pb.Value_Number{Number: 1 + c.rng.Float64()*10}},
+			"odds": {Kind: &pb.Value_Number{Number: 1 + float64(c.rng.Float64()*10)}},
 			"flag": {Kind: &pb.Value_Flag{Flag: c.rng.IntN(2) == 0}},
 		}
 	}

@@ -93,7 +93,7 @@ func (c Cell) integer(scale int64) (int64, error) {
 
 // roundScaled takes the nearest integer, which a decimal fraction read as a float64 misses by a few last digits only.
 func roundScaled(f float64, scale int64) (int64, error) {
-	v := f * float64(scale)
+	v := float64(f * float64(scale))
 	r := math.Round(v)
 	if math.Abs(v-r) > 1e-9*math.Max(1, math.Abs(v)) {
 		return 0, fmt.Errorf("%v times %d is no integer", f, scale)

@@ -210,7 +210,7 @@ func (e *expr) attribute(row []Cell) (*pb.Value, *fault) {
 		if err != nil {
 			return nil, e.bad(err)
 		}
-		return &pb.Value{Kind: &pb.Value_Number{Number: v * float64(e.scale)}}, nil
+		return &pb.Value{Kind: &pb.Value_Number{Number: float64(v * float64(e.scale))}}, nil
 	case "flag":
 		v, err := c.boolean()
 		if err != nil {

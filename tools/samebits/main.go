@@ -4,9 +4,11 @@
 //
 // Two things are refused:
 //
-//   - a product inside a sum. Go may fuse x*y + z into one operation with one rounding, and does on arm64, ppc64le,
-//     riscv64 and s390x (the language's specification, "Floating-point operators"). float64(x*y) + z rounds the product
-//     everywhere; parentheses do not. A product that is first assigned is rounded too.
+//   - a product that may reach a sum. Go may fuse x*y + z into one operation with one rounding, and does on arm64,
+//     ppc64le, riscv64, s390x and on amd64 from GOAMD64=v3 on; "possibly across statements", says the language's
+//     specification ("Floating-point operators"), so an assignment, a return or a call that is inlined does not round.
+//     An explicit conversion does: float64(x*y). So every product must be converted where it is made, unless it goes into
+//     what cannot be fused with it: another product, a quotient, a comparison, a conversion or a function of package math.
 //   - a call into package math that is not exact. math.Exp, Log and others are written in assembly for some machines and
 //     in Go for the rest, and the two differ in the last bit. IEEE 754 defines Sqrt, Floor and their like exactly.
 package main
@@ -38,7 +40,10 @@ func newAnalyzer() *analysis.Analyzer {
 			}
 			for _, file := range pass.Files {
 				if !strings.HasSuffix(pass.Fset.Position(file.Pos()).Filename, "_test.go") {
-					ast.Inspect(file, func(node ast.Node) bool { check(pass, node); return true })
+					ast.PreorderStack(file, nil, func(node ast.Node, above []ast.Node) bool {
+						check(pass, node, above)
+						return true
+					})
 				}
 			}
 			return nil, nil
@@ -46,39 +51,58 @@ func newAnalyzer() *analysis.Analyzer {
 	}
 }
 
-func check(pass *analysis.Pass, node ast.Node) {
+func check(pass *analysis.Pass, node ast.Node, above []ast.Node) {
 	switch node := node.(type) {
 	case *ast.BinaryExpr:
-		if node.Op == token.ADD || node.Op == token.SUB {
-			checkProduct(pass, node.X)
-			checkProduct(pass, node.Y)
+		if node.Op == token.MUL && pass.TypesInfo.Types[node].Value == nil && !rounded(pass, node, above) { // a constant is exact
+			report(pass, node, "a product may be fused with a later sum on some machines: round it where it is made, %s(...)")
 		}
 	case *ast.AssignStmt:
-		if node.Tok == token.ADD_ASSIGN || node.Tok == token.SUB_ASSIGN {
-			checkProduct(pass, node.Rhs[0])
+		if node.Tok == token.MUL_ASSIGN {
+			report(pass, node.Lhs[0], "a product may be fused with a later sum on some machines: write x = %s(x * y)")
 		}
 	case *ast.SelectorExpr:
 		checkCall(pass, node)
 	}
 }
 
-// checkProduct reports a term of a sum that is a product, if it is computed at run time and a float.
-func checkProduct(pass *analysis.Pass, term ast.Expr) {
-	term = ast.Unparen(term)
-	if sign, ok := term.(*ast.UnaryExpr); ok && sign.Op == token.SUB {
-		term = ast.Unparen(sign.X) // -(x*y) + z is fused as well
+// rounded says whether what a product goes into rounds it, or cannot be fused with it.
+func rounded(pass *analysis.Pass, product ast.Expr, above []ast.Node) bool {
+	inner := ast.Node(product)
+	for i := len(above) - 1; i >= 0; i-- {
+		switch outer := above[i].(type) {
+		case *ast.ParenExpr:
+		case *ast.UnaryExpr:
+			if outer.Op != token.SUB && outer.Op != token.ADD { // -(x*y) + z is fused as well
+				return false
+			}
+		case *ast.BinaryExpr:
+			return outer.Op != token.ADD && outer.Op != token.SUB
+		case *ast.CallExpr:
+			return outer.Fun != inner && (pass.TypesInfo.Types[outer.Fun].IsType() || ofMath(pass, outer.Fun))
+		default:
+			return false
+		}
+		inner = above[i]
 	}
-	product, ok := term.(*ast.BinaryExpr)
-	if !ok || product.Op != token.MUL {
-		return
+	return false
+}
+
+// report reports a value that is a float.
+func report(pass *analysis.Pass, value ast.Expr, format string) {
+	if basic, ok := pass.TypesInfo.Types[value].Type.Underlying().(*types.Basic); ok && basic.Info()&(types.IsFloat|types.IsComplex) != 0 {
+		pass.Reportf(value.Pos(), format, basic.Name())
 	}
-	value := pass.TypesInfo.Types[product]
-	if value.Value != nil { // a constant is exact
-		return
+}
+
+// ofMath says whether a function is of package math.
+func ofMath(pass *analysis.Pass, fun ast.Expr) bool {
+	selector, ok := ast.Unparen(fun).(*ast.SelectorExpr)
+	if !ok {
+		return false
 	}
-	if basic, ok := value.Type.Underlying().(*types.Basic); ok && basic.Info()&(types.IsFloat|types.IsComplex) != 0 {
-		pass.Reportf(product.Pos(), "a product inside a sum may be fused on some machines: round it first, %s(...)", basic.Name())
-	}
+	function, ok := pass.TypesInfo.Uses[selector.Sel].(*types.Func)
+	return ok && function.Pkg() != nil && function.Pkg().Path() == "math"
 }
 
 // exact are the functions of package math whose result IEEE 754 or their definition fixes to the bit.

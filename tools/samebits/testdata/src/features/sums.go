@@ -6,27 +6,39 @@ import "math"
 type money float64
 
 func sums(x, y, z float64, f float32, m money, i, j int, c complex128) {
-	_ = x*y + z      // want `a product inside a sum may be fused on some machines: round it first, float64\(...\)`
-	_ = z - x*y      // want `a product inside a sum`
-	_ = (x * y) + z  // want `a product inside a sum`
-	_ = -(x * y) + z // want `a product inside a sum`
-	_ = x*y - z*z    // want `a product inside a sum` `a product inside a sum`
-	_ = f*f + f      // want `round it first, float32`
-	_ = m*m + m      // want `round it first, float64`
-	_ = c*c + c      // want `round it first, complex128`
-	z += x * y       // want `a product inside a sum`
-	z -= (x * y)     // want `a product inside a sum`
+	_ = x*y + z      // want `a product may be fused with a later sum on some machines: round it where it is made, float64\(...\)`
+	_ = z - x*y      // want `a product may be fused`
+	_ = (x * y) + z  // want `a product may be fused`
+	_ = -(x * y) + z // want `a product may be fused`
+	_ = x*y - z*z    // want `a product may be fused` `a product may be fused`
+	_ = f*f + f      // want `round it where it is made, float32`
+	_ = m*m + m      // want `round it where it is made, float64`
+	_ = c*c + c      // want `round it where it is made, complex128`
+	z += x * y       // want `a product may be fused`
+	z -= (x * y)     // want `a product may be fused`
 
 	_ = float64(x*y) + z
 	z += float64(x * y)
-	product := x * y
+	product := x * y // want `a product may be fused`
 	_ = product + z
-	_ = x*y*z + float64(z*z) // want `a product inside a sum`
-	_ = x * (y + z)
+	product = float64(x * y)
+	_ = product + z
+	pair := []float64{x * y, float64(x * y)} // want `a product may be fused`
+	pair[0] = times(x*y, z) + z              // want `a product may be fused`
+	_ = int64(x*y) + 1
+	_ = x*y > z && -(x*y) < z
+	_ = math.Sqrt(x*y) + x*y/z
+	_ = x*y*z + float64(z*z) // want `a product may be fused`
+	_ = x * (y + z)          // want `a product may be fused`
 	_ = x/y + z
 	_ = i*j + i
 	_ = 2*3.5 + z // a constant
-	z *= x
+	z *= x        // want `write x = float64\(x \* y\)`
+	i *= j
+}
+
+func times(x, y float64) float64 {
+	return x * y // want `a product may be fused`
 }
 
 func calls(x float64) {
