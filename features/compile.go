@@ -83,10 +83,10 @@ type ratioLink struct {
 
 func (c *compiler) compile(root yamlMap) {
 	c.only(root, "the feature set", "format", "name", "version", "max_features", "groups", "features")
-	if _, ok := root.get("format"); !ok {
+	if n, ok := root.get("format"); !ok {
 		c.refuse(root.at, "the file must say format: 1")
-	} else {
-		c.integer(root, "format", "the feature set", 1, 1)
+	} else if v, ok := integerOf(n); !ok || v != 1 {
+		c.refuse(n.GetToken(), "format must be 1: this build reads no other")
 	}
 	c.set.Name = c.word(root, "name", setName)
 	c.set.Version = c.word(root, "version", versionOK)
@@ -151,7 +151,10 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 	}
 	c.only(m, what, "entity", "match")
 	entity, ok := c.text(m, "entity", what)
-	if ok {
+	switch {
+	case ok && entity == "":
+		c.refuse(e.at, "%s needs an entity: the kind whose events it counts: %s", what, strings.Join(c.kindNames(), ", "))
+	case ok:
 		if g.kind, ok = c.opt.Kinds.Get(entity); !ok {
 			c.refuse(m.keyAt("entity"), "%s: %q is not an entity kind%s: the kinds are %s", what, entity,
 				meant(entity, c.kindNames()), strings.Join(c.kindNames(), ", "))

@@ -272,6 +272,8 @@ func (c *compiler) compileSum(m yamlMap, what string, i int, g *group) {
 	case use.money && !fixesCurrency(g, use.currency):
 		c.refuse(at, "%s: %s mixes currencies: use %s_base, or give group %s one currency (match: {%s: EUR})", what, name, name, g.name, use.currency)
 		return
+	case !scaled && m.has("scale"):
+		return // refused already
 	case !scaled && needsScale(name, use):
 		c.refuse(at, "%s: %s may have digits after the point, and sums are exact: say scale: 100 to keep two of them, or scale: 1 for integers", what, name)
 		return

@@ -104,6 +104,11 @@ func (m yamlMap) get(key string) (ast.Node, bool) {
 	return nil, false
 }
 
+func (m yamlMap) has(key string) bool {
+	_, ok := m.get(key)
+	return ok
+}
+
 // keyAt is where a key stands, or the mapping itself where it is missing.
 func (m yamlMap) keyAt(key string) *token.Token {
 	for _, e := range m.entries {
@@ -229,8 +234,10 @@ func describeNode(n ast.Node) string {
 		return "a list"
 	case *ast.StringNode, *ast.LiteralNode:
 		return "text"
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+	case *ast.IntegerNode, *ast.FloatNode:
 		return "a number"
+	case *ast.InfinityNode, *ast.NanNode:
+		return "an infinity or no number"
 	case *ast.BoolNode:
 		return "true or false"
 	case *ast.NullNode:
@@ -245,7 +252,7 @@ func describeNode(n ast.Node) string {
 
 // meant suggests the key or name that was probably meant, at most two letters away.
 func meant(word string, among []string) string {
-	best, at := 3, ""
+	best, at := min(3, len(word)), "" // of a word of one letter nothing would be left
 	for _, candidate := range among {
 		if d := editDistance(word, candidate, best); d < best {
 			best, at = d, candidate
