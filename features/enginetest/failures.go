@@ -29,12 +29,18 @@ func await(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// pause is a caller's own, before it asks again.
+func pause() {
+	t := time.NewTimer(100 * time.Microsecond)
+	<-t.C
+}
+
 // insist commits an event however often it takes, as a caller does that asks again, and says at which position it is.
 func (w *world) insist(e *features.Engine, ev *features.Event) (journal.Pos, error) {
 	for {
 		pos, err := once(e, ev)
 		if errors.Is(err, features.ErrUnavailable) || errors.Is(err, features.ErrNotWritten) {
-			time.Sleep(100 * time.Microsecond) // a caller's own pause
+			pause()
 			continue
 		}
 		return pos, err
@@ -150,7 +156,7 @@ func (w *world) insistBatch(ev *features.Event) {
 	for {
 		results, err := w.e.Ingest(context.Background(), items([]*features.Event{ev}))
 		if errors.Is(err, features.ErrUnavailable) || errors.Is(err, features.ErrNotWritten) {
-			time.Sleep(100 * time.Microsecond) // a caller's own pause
+			pause()
 			continue
 		}
 		if err != nil || results[0].Err != nil {

@@ -224,8 +224,12 @@ func testAdmission(t *testing.T, subject Subject) {
 		t.Errorf("%d slots are held", n)
 	}
 
-	// A second caller waits for the first, and no longer than it wants to.
-	s, err = w.e.Admit(context.Background(), w.bet("b", "p", 2))
+}
+
+// testSecondCaller asks about an event that somebody works on: one waits for the first, and no longer than one wants to.
+func testSecondCaller(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	s, err := w.e.Admit(context.Background(), w.bet("b", "p", 2))
 	if err != nil {
 		t.Fatal(err)
 	}
