@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -83,14 +85,48 @@ func checkConfig(out io.Writer, config string, set, bundle *string) (*features.K
 	if err != nil {
 		return nil, nil, fmt.Errorf("edge: %w", err)
 	}
-	if file := cfg.Kafka.SASLPasswordFile; file != "" {
-		if _, err := os.Stat(cfg.path(file)); err != nil {
-			return nil, nil, fmt.Errorf("kafka.sasl_password_file: %w", err)
-		}
+	if err := checkCertificates(cfg); err != nil {
+		return nil, nil, err
 	}
 	fmt.Fprintf(out, "configuration %s: ok, tenants %v, addresses by %s, %d lists\n", config, e.Tenants(), e.AddressVersion(), len(e.Lists()))
 	if *set == "" && *bundle == "" {
 		*set, *bundle = cfg.path(cfg.FeatureSet), cfg.path(cfg.Bundle)
 	}
 	return cfg.Engine.Kinds, featureSources(e), nil
+}
+
+// checkCertificates reads the certificates and passwords that a start would read.
+func checkCertificates(cfg *Config) error {
+	pair := func(key, cert, private string) error {
+		if cert == "" {
+			return nil
+		}
+		if _, err := tls.LoadX509KeyPair(cfg.path(cert), cfg.path(private)); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	}
+	authorities := func(key, file string) error {
+		if file == "" {
+			return nil
+		}
+		pem, err := os.ReadFile(cfg.path(file))
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s: no certificate in %q", key, cfg.path(file))
+		}
+		return nil
+	}
+	errs := []error{
+		pair("server.tls", cfg.Server.TLS.Cert, cfg.Server.TLS.Key), authorities("server.tls.client_ca", cfg.Server.TLS.ClientCA),
+		pair("kafka.tls_cert_file", cfg.Kafka.TLSCertFile, cfg.Kafka.TLSKeyFile), authorities("kafka.tls_ca_file", cfg.Kafka.TLSCAFile),
+	}
+	if file := cfg.Kafka.SASLPasswordFile; file != "" {
+		if _, err := os.ReadFile(cfg.path(file)); err != nil {
+			errs = append(errs, fmt.Errorf("kafka.sasl_password_file: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }

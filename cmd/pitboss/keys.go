@@ -115,7 +115,9 @@ func newKeysAPICmd() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot write the entry: %w", err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "key, shown this once; hand it to the caller:\n%s\n\nentry for server.keys, which holds no secret:\n%s", text, data)
+			// Indented so that it can stand under server.keys as it is.
+			indented := "    " + strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n    ")
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "key, shown this once; hand it to the caller:\n%s\n\nentry for server.keys, which holds no secret:\n%s\n", text, indented)
 			return err
 		},
 	}

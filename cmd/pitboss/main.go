@@ -76,5 +76,23 @@ New here? Run:  pitboss demo`,
 	root.AddCommand(
 		newDemoCmd(), newServeCmd(), newDecideCmd(), newBatchCmd(), newIngestCmd(), newReplayCmd(), newBenchCmd(), newSimCmd(), newCheckCmd(), newModelCmd(), newFeaturesCmd(), newKeysCmd(), newVersionCmd(),
 	)
+	wordsAreChecked(root)
 	return root
+}
+
+// wordsAreChecked gives wrong words the exit code for them, in every command, and groups of commands an answer to them.
+func wordsAreChecked(cmd *cobra.Command) {
+	if !cmd.Runnable() {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &codedError{exitUsage, fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+	for _, sub := range cmd.Commands() {
+		wordsAreChecked(sub)
+	}
 }
