@@ -264,3 +264,24 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRecover opens an engine over a journal of events that no checkpoint has seen.
+func BenchmarkRecover(b *testing.B) {
+	w := newBench(b, false, 20_000, []byte(three))
+	j := journal.NewMemory(journal.MemoryConfig{})
+	cfg := features.DefaultEngineConfig()
+	cfg.Kinds = w.kinds
+	e, err := features.OpenEngine(context.Background(), cfg, j, states.NewMemory(), w.set)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.e = e
+	const frames = 50_000
+	w.ingest(b, frames)
+	for b.Loop() {
+		if _, err := features.OpenEngine(context.Background(), cfg, j, states.NewMemory(), w.set); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(frames*b.N)/b.Elapsed().Seconds(), "frames/s")
+}

@@ -173,11 +173,12 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 	}
 	e.sequencer.newest = max(e.sequencer.newest, p.ev.OccurredAt)
 	c := e.cache.Load()
+	late := false
 	for i := range p.entities {
 		entity := p.entities[i].e
 		entity.mu.Lock()
 		if entity.pos.Less(pos) { // at a replay, States may have the entity after this frame already
-			p.applyTo(c, &p.entities[i], pos)
+			late = p.applyTo(c, &p.entities[i], pos) || late
 			if i == p.subject {
 				entity.subject = key
 			}
@@ -186,6 +187,9 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 		e.list(entity)
 	}
 	e.stats.applied.Add(1)
+	if late {
+		e.stats.late.Add(1)
+	}
 }
 
 // touchSubject keeps the key of a frame that applies nothing where the subject has no state to keep it in: it was erased
@@ -216,8 +220,9 @@ func (e *Engine) list(entity *entity) {
 	}
 }
 
-// applyTo applies the event to one entity, whose lock the caller holds.
-func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) {
+// applyTo applies the event to one entity, whose lock the caller holds. It says whether the event came late to it: what
+// was read at its time meanwhile did not know of it.
+func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) bool {
 	s := &pe.e.entityState
 	at := p.ev.OccurredAt
 	if s.pos.IsZero() {
@@ -230,6 +235,7 @@ func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) {
 	for i := pe.from; i < pe.to; i++ {
 		c.add(pe.e, p.groups[i].slot, &p.groups[i].c)
 	}
+	return at < horizon(s.newest)
 }
 
 // advance moves the sequencer to a frame; the caller holds seq.

@@ -210,12 +210,17 @@ func payloadFields(desc protoreflect.MessageDescriptor) []fieldSource {
 // An error names what a stored message cannot be: without occurred_at, or with an entity of a kind that is not
 // configured, of the implicit kinds tenant and brand, or named twice.
 func Decode(kinds *Kinds, msg *pb.Event, dst *Event) error {
+	return decode(kinds, msg, dst, kinds.tables.contentHash(msg))
+}
+
+// decode is Decode where the content hash is known, as it is of every stored frame.
+func decode(kinds *Kinds, msg *pb.Event, dst *Event, content [32]byte) error {
 	if msg.GetOccurredAt() == nil {
 		return errors.New("event.occurred_at is missing")
 	}
 	*dst = Event{
 		Tenant: msg.GetTenant(), ID: msg.GetEventId(), Key: MakeEventKey(msg.GetTenant(), msg.GetEventId()),
-		Content: kinds.tables.contentHash(msg), Type: msg.GetType(),
+		Content: content, Type: msg.GetType(),
 		OccurredAt: microseconds(msg.GetOccurredAt()), Trust: trustOf(msg),
 		Entities: dst.Entities[:0], Fields: dst.Fields[:0], Msg: msg,
 	}

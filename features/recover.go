@@ -226,8 +226,11 @@ func (e *Engine) replayEvent(ctx context.Context, p *prepared, f journal.Frame) 
 	if err := proto.Unmarshal(f.Payload, &frame); err != nil {
 		return fmt.Errorf("cannot decode an event: %w", err)
 	}
+	if len(frame.GetContentHash()) != 32 {
+		return fmt.Errorf("BUG: event %q has a content hash of %d bytes", frame.GetEvent().GetEventId(), len(frame.GetContentHash()))
+	}
 	var ev Event
-	if err := Decode(e.cfg.Kinds, frame.GetEvent(), &ev); err != nil {
+	if err := decode(e.cfg.Kinds, frame.GetEvent(), &ev, [32]byte(frame.GetContentHash())); err != nil {
 		return fmt.Errorf("cannot decode event %q: %w", frame.GetEvent().GetEventId(), err)
 	}
 	p.prepare(e.plan, &ev)

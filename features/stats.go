@@ -4,17 +4,18 @@ import "sync/atomic"
 
 // engineCounters are the engine's figures.
 type engineCounters struct {
-	applied, duplicates, conflicts, transactions     atomic.Uint64
-	vectors, replayed, erased, recoveries, throttled atomic.Uint64
-	checkpoints, checkpointErrors, erasures          atomic.Uint64
-	checkpointOffset                                 atomic.Uint64
-	checkpointAt                                     atomic.Int64
+	applied, late, duplicates, conflicts, transactions atomic.Uint64
+	vectors, replayed, erased, recoveries, throttled   atomic.Uint64
+	checkpoints, checkpointErrors, erasures            atomic.Uint64
+	checkpointOffset                                   atomic.Uint64
+	checkpointAt                                       atomic.Int64
 }
 
 // EngineStats are figures for metrics: counters since opening, and gauges where said.
 type EngineStats struct {
-	// Applied counts events applied by new frames and at recovery; Vectors vectors read.
-	Applied, Vectors uint64
+	// Applied counts events applied by new frames and at recovery; Late those of them that were more than the grace of
+	// 60 s older than the newest event of an entity; Vectors vectors read.
+	Applied, Late, Vectors uint64
 	// Duplicates counts ingested events that were there before; Conflicts events refused because another one has their
 	// event_id; Transactions those refused because another event has their transaction.
 	Duplicates, Conflicts, Transactions uint64
@@ -47,7 +48,7 @@ func (e *Engine) Stats() EngineStats {
 	c := e.cache.Load()
 	s := &e.stats
 	return EngineStats{
-		Applied: s.applied.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
+		Applied: s.applied.Load(), Late: s.late.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
 		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(), Erasures: s.erasures.Load(),
 		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
 		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
