@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	gosync "sync"
@@ -31,7 +32,8 @@ func benchJournal(b *testing.B) (journal.Journal, journal.KeyID) {
 }
 
 // record is about what a decision takes: 1 KB that compresses by a half or so.
-func record(size int) []byte {
+func record() []byte {
+	const size = 1 << 10
 	p := make([]byte, 0, size+32)
 	for i := 0; len(p) < size; i++ {
 		p = fmt.Appendf(p, "field_%02d=%x;", i%40, uint32(i*i)*2654435761)
@@ -41,7 +43,7 @@ func record(size int) []byte {
 
 func BenchmarkSeal(b *testing.B) {
 	j, key := benchJournal(b)
-	f := journal.Frame{KeyID: key, Payload: record(1 << 10)}
+	f := journal.Frame{KeyID: key, Payload: record()}
 	b.SetBytes(1 << 10)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -57,7 +59,7 @@ func BenchmarkSeal(b *testing.B) {
 func BenchmarkSealColdKey(b *testing.B) {
 	j, _ := benchJournal(b)
 	ids := makeKeys(b, j, 50_000)
-	f := journal.Frame{Payload: record(1 << 10)}
+	f := journal.Frame{Payload: record()}
 	for i := 0; b.Loop(); i++ {
 		f.KeyID = ids[i*7919%len(ids)]
 		s, err := j.Seal(f)
@@ -85,7 +87,7 @@ func BenchmarkAppend(b *testing.B) {
 	cfg := memConfig()
 	cfg.SegmentBytes, cfg.BufferBytes = 1<<30, 32<<20
 	j, _ := open(b, cfg, nullFS{vfs.NewMem()})
-	s, err := j.Seal(journal.Frame{Payload: record(1 << 10)})
+	s, err := j.Seal(journal.Frame{Payload: record()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -109,17 +111,18 @@ func BenchmarkWritten(b *testing.B) { benchWait(b, journal.Journal.Written) }
 func BenchmarkDurable(b *testing.B) { benchWait(b, journal.Journal.Durable) }
 
 func benchWait(b *testing.B, wait func(journal.Journal, context.Context, journal.Pos) error) {
+	b.Helper()
 	for _, n := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("callers=%d", n), func(b *testing.B) {
 			j, key := benchJournal(b)
-			payload := record(1 << 10)
+			payload := record()
 			b.ReportAllocs()
 			b.ResetTimer()
 			var wg gosync.WaitGroup
 			for c := range n {
 				wg.Go(func() {
 					for range (b.N + n - 1 - c) / n {
-						if err := one(j, b.Context(), key, payload, wait); err != nil {
+						if err := one(b.Context(), j, key, payload, wait); err != nil {
 							b.Error(err)
 							return
 						}
@@ -136,7 +139,7 @@ func benchWait(b *testing.B, wait func(journal.Journal, context.Context, journal
 	}
 }
 
-func one(j journal.Journal, ctx context.Context, key journal.KeyID, payload []byte, wait func(journal.Journal, context.Context, journal.Pos) error) error {
+func one(ctx context.Context, j journal.Journal, key journal.KeyID, payload []byte, wait func(journal.Journal, context.Context, journal.Pos) error) error {
 	s, err := j.Seal(journal.Frame{KeyID: key, Payload: payload})
 	if err != nil {
 		return err
@@ -166,14 +169,19 @@ func filled(b *testing.B, compact bool) (journal.Journal, int) {
 	ids := makeKeys(b, j, 1000)
 	const n = 50_000
 	for i := range n {
-		journaltest.Append(b, j, journal.Frame{KeyID: ids[i%len(ids)], Payload: record(1 << 10)})
+		journaltest.Append(b, j, journal.Frame{KeyID: ids[i%len(ids)], Payload: record()})
 		if i%1000 == 0 {
 			sync(b, j)
 		}
 	}
 	sync(b, j)
-	for segments := j.Segments(); compact && !segments[len(segments)-2].Compact; segments = j.Segments() {
-		time.Sleep(10 * time.Millisecond) // a benchmark on the real disk has no synctest
+	if !compact {
+		return j, n
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for segments := j.Segments(); !segments[len(segments)-2].Compact; segments = j.Segments() {
+		<-tick.C
 	}
 	return j, n
 }
@@ -207,7 +215,7 @@ func BenchmarkRead(b *testing.B) {
 				for ; err == nil; frames++ {
 					_, err = c.Next(b.Context())
 				}
-				if err != io.EOF || frames != n+1 {
+				if !errors.Is(err, io.EOF) || frames != n+1 {
 					b.Fatalf("%d frames, then %v", frames-1, err)
 				}
 				if err := c.Close(); err != nil {
@@ -236,7 +244,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.StopTimer()
 			key := makeKeys(b, j, 1)[0]
 			for k := range 60_000 {
-				journaltest.Append(b, j, journal.Frame{KeyID: key, Payload: record(1 << 10)})
+				journaltest.Append(b, j, journal.Frame{KeyID: key, Payload: record()})
 				if k%1000 == 0 {
 					sync(b, j)
 				}

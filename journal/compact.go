@@ -163,8 +163,11 @@ func verifyCopy(f *segmentFile, last uint64) error {
 	if err != nil {
 		return err
 	}
-	if why != nil || check.last != last {
-		return fmt.Errorf("cannot compact %q: the copy is not readable (%v): check the disk", f.path, why)
+	if why == nil && check.last != last {
+		why = errShortFrame
+	}
+	if why != nil {
+		return fmt.Errorf("cannot compact %q: the copy is not readable (%w): check the disk", f.path, why)
 	}
 	return nil
 }

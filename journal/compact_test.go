@@ -57,7 +57,7 @@ func readAll(t *testing.T, j journal.Journal) (frames []journal.Frame, sums map[
 		}
 		sums[s.First] = [32]byte(sum.Sum(nil))
 	}
-	if _, err := c.Next(t.Context()); err != io.EOF {
+	if _, err := c.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Errorf("Next() at the end = %v, want io.EOF", err)
 	}
 	return frames, sums
@@ -172,10 +172,10 @@ func TestCompactUnderReaders(t *testing.T) {
 func TestCompactFails(t *testing.T) {
 	cfg := memConfig()
 	cfg.SegmentBytes = 4 << 10
-	m := many(t, false)
-	segments := len(logs(t, m))
+	origin := many(t, false)
+	segments := len(logs(t, origin))
 	for n := 0; ; n++ {
-		m := m.Kill()
+		m := origin.Kill()
 		left, failed := n, false
 		hook := func(op vfs.Op) error { // only the compactor's operations: it alone writes .tmp files here
 			if !strings.HasSuffix(op.File, ".log.tmp") && op.Name != "rename" {

@@ -16,6 +16,7 @@ func TestMemoryContract(t *testing.T) {
 
 func TestFilesContract(t *testing.T) {
 	journaltest.Run(t, func(t *testing.T) journaltest.Subject {
+		t.Helper()
 		j, faults := journaltest.Open(t, t.TempDir())
 		return journaltest.Subject{Journal: j, FailNext: func(err error) { faults.FailWrites(err, 1, 10) }}
 	})

@@ -72,7 +72,7 @@ func describe(t *testing.T, j journal.Journal) string {
 	}()
 	for {
 		f, err := c.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -107,7 +107,8 @@ func TestGoldenJournal(t *testing.T) {
 	closeJournal(t, j)
 	frames := filepath.Join("testdata", "journal1.txt")
 	if rewrite {
-		if err := os.WriteFile(frames, []byte(got), 0o644); err != nil {
+		err = os.WriteFile(frames, []byte(got), 0o644)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +137,7 @@ func FuzzDamage(f *testing.F) {
 		want[fr.Pos] = fr
 	}
 	killed := m.Kill()
-	if err := j.Close(); err != nil {
+	if err = j.Close(); err != nil {
 		f.Fatal(err)
 	}
 	files := append(logs(f, killed), keysFile, path.Join(dir, "state"))
@@ -165,9 +166,9 @@ func FuzzDamage(f *testing.F) {
 		}
 		defer closeJournal(t, j)
 		for p := (journal.Pos{Offset: 1}); p.Compare(j.Head()) <= 0; p = p.Next() {
-			got, err := j.Get(p)
-			if err != nil {
-				wantNamed(t, err)
+			got, gerr := j.Get(p)
+			if gerr != nil {
+				wantNamed(t, gerr)
 				continue
 			}
 			if w := want[p]; got.Erased || got.Kind != w.Kind || got.Time != w.Time || got.KeyID != w.KeyID || !bytes.Equal(got.Payload, w.Payload) {

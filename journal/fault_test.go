@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -108,9 +109,9 @@ func TestWriteFails(t *testing.T) {
 	f(syscall.EDQUOT, journal.ErrNoSpace)
 	f(syscall.EIO, journal.ErrIO)
 	f(syscall.EROFS, journal.ErrReadOnly)
-	f(&vfs.ShortWrite{N: 1, Err: syscall.ENOSPC}, journal.ErrNoSpace)
-	f(&vfs.ShortWrite{N: 52, Err: syscall.ENOSPC}, journal.ErrNoSpace)   // a whole frame of its batch arrived
-	f(&vfs.ShortWrite{N: 1000, Err: syscall.ENOSPC}, journal.ErrNoSpace) // many did
+	f(&vfs.ShortWriteError{N: 1, Err: syscall.ENOSPC}, journal.ErrNoSpace)
+	f(&vfs.ShortWriteError{N: 52, Err: syscall.ENOSPC}, journal.ErrNoSpace)   // a whole frame of its batch arrived
+	f(&vfs.ShortWriteError{N: 1000, Err: syscall.ENOSPC}, journal.ErrNoSpace) // many did
 }
 
 // What a failed write left of its batch must not come back as frames behind the ones that took its place.
@@ -129,7 +130,7 @@ func TestFailedBatchStaysLost(t *testing.T) {
 			<-resume
 			return nil
 		}
-		return &vfs.ShortWrite{N: op.Len, Err: syscall.EIO} // all of it arrives, but nobody knows
+		return &vfs.ShortWriteError{N: op.Len, Err: syscall.EIO} // all of it arrives, but nobody knows
 	})
 	wait := started
 	journaltest.Append(t, j, same)
@@ -156,7 +157,7 @@ func TestFailedBatchStaysLost(t *testing.T) {
 func wantRead(t *testing.T, j journal.Journal, head uint64) {
 	t.Helper()
 	for i := uint64(1); i <= head; i++ {
-		if f, err := j.Get(journal.Pos{Offset: i}); err != nil || string(f.Payload) != string(payload(i)) {
+		if f, err := j.Get(journal.Pos{Offset: i}); err != nil || !bytes.Equal(f.Payload, payload(i)) {
 			t.Errorf("Get(%d) of a failed journal = %+v, %v, want the frame", i, f, err)
 		}
 	}
@@ -287,7 +288,7 @@ func TestRotationFails(t *testing.T) {
 	f("create", onLog("create", syscall.ENOSPC), journal.ErrNoSpace)
 	f("header", func(op vfs.Op) error {
 		if op.Name == "write" && op.Off == 0 && strings.HasSuffix(op.File, ".log") {
-			return &vfs.ShortWrite{N: 30, Err: syscall.ENOSPC}
+			return &vfs.ShortWriteError{N: 30, Err: syscall.ENOSPC}
 		}
 		return nil
 	}, journal.ErrNoSpace)
@@ -324,15 +325,16 @@ func failOperation(t *testing.T, n int) bool {
 	if err == nil {
 		run(t, j, acked)
 		if j.Failed() != nil {
-			if err := j.Recover(t.Context()); err != nil {
+			if err = j.Recover(t.Context()); err != nil {
 				t.Errorf("operation %d (%s) failed: Recover() = %v, want nil", n, failed, err)
 			}
 		}
 		wantAcked(t, j, acked, failed)
 		run(t, j, acked)
-		if err := j.Close(); err != nil && failed == "" {
+		if err = j.Close(); err != nil && failed == "" {
 			t.Errorf("Close() = %v, want nil", err)
 		}
+		err = nil
 	}
 	if err != nil && !errors.Is(err, journal.ErrIO) {
 		t.Errorf("operation %d (%s) failed: OpenFS() = %v, want ErrIO", n, failed, err)
@@ -392,7 +394,7 @@ func wantAcked(t *testing.T, j journal.Journal, acked map[journal.Pos]journal.Fr
 			got, err = j.Get(p)
 		}
 		// A key that was to be dropped when the disk failed may be gone already.
-		if err != nil || !got.Erased && string(got.Payload) != string(want.Payload) {
+		if err != nil || !got.Erased && !bytes.Equal(got.Payload, want.Payload) {
 			t.Errorf("%s failed: Get(%v) = %+v, %v, want %+v", what, p, got, err, want)
 		}
 	}

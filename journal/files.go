@@ -94,11 +94,12 @@ func OpenFile(cfg Config) (Journal, Report, error) { return OpenFS(cfg, vfs.OS{}
 
 // OpenFS is OpenFile on another file system: for the tests of this package and for journaltest.
 func OpenFS(cfg Config, fsys vfs.FS) (_ Journal, _ Report, err error) {
-	if err := cfg.Validate(); err != nil {
+	err = cfg.Validate()
+	if err != nil {
 		return nil, Report{}, err
 	}
 	started := time.Now()
-	if err := fsys.MkdirAll(cfg.Dir); err != nil {
+	if err = fsys.MkdirAll(cfg.Dir); err != nil {
 		return nil, Report{}, ioError("create", cfg.Dir, err)
 	}
 	lock, err := lockDir(cfg.Dir, fsys)
@@ -235,7 +236,7 @@ func (j *files) batchOf(p Pos) (*batch, error) {
 	defer j.mu.Unlock()
 	switch {
 	case p.Offset <= j.written.Load():
-		return nil, nil
+		return nil, nil //nolint:nilnil // in no batch any more, and all is well
 	case p.Offset > j.head:
 		return nil, fmt.Errorf("cannot wait for %v: %w", p, ErrNotFound)
 	case j.flushing != nil && p.Offset <= j.flushing.last:
@@ -271,7 +272,7 @@ func (j *files) waitDurable(p Pos) (<-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if p.Offset <= j.durable.Load() {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing to wait for, and all is well
 	}
 	if j.failed != nil {
 		return nil, j.failed

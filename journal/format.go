@@ -177,13 +177,13 @@ var (
 	errBadFrame   = errors.New("the frame's length or checksum is wrong")
 )
 
-// frameSize reads the length of the frame that begins b, which must hold at least 8 bytes.
-func frameSize(b []byte) (int, error) {
+// frameSize reads the length of the frame that begins b, which must hold at least 8 bytes; 0 if it is impossible.
+func frameSize(b []byte) int {
 	n := binary.LittleEndian.Uint32(b[4:])
 	if n < minFrameSize || n > maxFrameSize {
-		return 0, errBadFrame
+		return 0
 	}
-	return int(n), nil
+	return int(n)
 }
 
 // decodeFrame decodes the frame that begins b: errShortFrame if b ends before it does, errBadFrame if it is none.
@@ -191,9 +191,9 @@ func decodeFrame(b []byte, salt uint64) (r record, err error) {
 	if len(b) < 8 {
 		return r, errShortFrame
 	}
-	n, err := frameSize(b)
-	if err != nil {
-		return r, err
+	n := frameSize(b)
+	if n == 0 {
+		return r, errBadFrame
 	}
 	if n > len(b) {
 		return r, errShortFrame

@@ -45,7 +45,7 @@ type Frame struct {
 // The way of a frame is Seal (outside any lock), Append (inside the caller's critical section; no I/O), then Written
 // before anything is promised to anybody outside. A frame whose Written returned nil survives the death of the
 // process; one whose Durable returned nil survives the death of the machine.
-type Journal interface {
+type Journal interface { //nolint:interfacebloat // one log has one owner, who needs all of it; a reader declares the few methods it uses
 	// Seal makes a frame ready to be copied: encrypted, with all checksums but for its position. It takes no lock
 	// that Append takes. Errors: ErrTooLarge, ErrNoKey (the key was never made), ErrErased (it was dropped).
 	Seal(f Frame) (Sealed, error)

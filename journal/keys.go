@@ -26,7 +26,7 @@ type keyring struct {
 
 	torn []KeyID // found on opening, to be marked void by settle
 
-	syncMu sync.Mutex // held over every write and fsync: one at a time
+	syncMu sync.Mutex // guards the order of writes and fsyncs and is held over each; len(state) changes under it only
 
 	fileMu sync.RWMutex // guards file: read-locked around every use of it, locked while rewrite replaces it
 	file   vfs.File
@@ -49,7 +49,8 @@ func openKeys(fsys vfs.FS, cfg Config, known uint64, clean, create bool) (*keyri
 	k := &keyring{fs: fsys, path: filepath.Join(cfg.Dir, keysName), cache: map[KeyID]cipher.AEAD{}, state: []byte{slotVoid}}
 	f, err := fsys.Open(k.path)
 	if errors.Is(err, fs.ErrNotExist) && create {
-		if err := k.create(cfg); err != nil {
+		err = k.create(cfg)
+		if err != nil {
 			return nil, err
 		}
 		return k, nil
@@ -82,7 +83,7 @@ func (k *keyring) create(cfg Config) (err error) {
 func (k *keyring) loadHeader(partition uint32, master []byte) error {
 	head := make([]byte, headerSize)
 	n, err := k.file.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return ioError("read", k.path, err)
 	}
 	h, err := decodeKeysHeader(head[:n])
@@ -147,13 +148,13 @@ func (k *keyring) loadSlots(known uint64, clean bool) error {
 
 func readFull(f vfs.File, b []byte, path string) error {
 	n, err := f.ReadAt(b, 0)
-	if n < len(b) && (err == nil || err == io.EOF) {
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	if err != nil && err != io.EOF {
-		return ioError("read", path, err)
-	}
-	return nil
+	return ioError("read", path, err)
 }
 
 // New implements Keys.
@@ -454,7 +455,7 @@ func (k *keyring) unwrap(id KeyID) (cipher.AEAD, error) {
 	k.fileMu.RLock()
 	_, err := k.file.ReadAt(slot, int64(id)*keySlotSize)
 	k.fileMu.RUnlock()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, ioError("read", k.path, err)
 	}
 	state := decodeSlot(id, slot)

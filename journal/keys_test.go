@@ -99,9 +99,9 @@ func TestDamagedKeys(t *testing.T) {
 	closeJournal(t, j)
 	f := func(data []byte, want error) {
 		t.Helper()
-		m := m.Kill()
-		m.SetBytes(keysFile, data)
-		err := wantRefused(t, memConfig(), m, want)
+		damaged := m.Kill()
+		damaged.SetBytes(keysFile, data)
+		err := wantRefused(t, memConfig(), damaged, want)
 		if err != nil && !strings.Contains(err.Error(), keysFile) {
 			t.Errorf("OpenFS() = %v, want the path in it", err)
 		}
@@ -221,7 +221,7 @@ func TestKeyFaults(t *testing.T) {
 			j, _ := open(t, memConfig(), vfs.Faulty{FS: m, Hook: func(o vfs.Op) error {
 				if broken && strings.HasPrefix(o.File, "keys") && o.Name == op {
 					if op == "write" {
-						return &vfs.ShortWrite{N: 10, Err: syscall.ENOSPC}
+						return &vfs.ShortWriteError{N: 10, Err: syscall.ENOSPC}
 					}
 					m.LoseDirty(keysFile)
 					return syscall.EIO

@@ -70,19 +70,21 @@ func appendForEver(j journal.Journal, worker int) error {
 		if err != nil {
 			return err
 		}
-		if err := j.Written(context.Background(), p); err != nil {
+		err = j.Written(context.Background(), p)
+		if err != nil {
 			return err
 		}
-		if _, err := fmt.Printf("%d %d %s\n", p.Offset, id, f.Payload); err != nil {
+		if _, err = fmt.Fprintf(os.Stdout, "%d %d %s\n", p.Offset, id, f.Payload); err != nil {
 			return err
 		}
 		if i%500 != 499 {
 			continue
 		}
-		if err := j.Keys().Drop(id); err != nil {
+		err = j.Keys().Drop(id)
+		if err != nil {
 			return err
 		}
-		if _, err := fmt.Printf("drop %d\n", id); err != nil {
+		if _, err = fmt.Fprintf(os.Stdout, "drop %d\n", id); err != nil {
 			return err
 		}
 		if id, err = j.Keys().New(); err != nil {

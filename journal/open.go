@@ -155,7 +155,8 @@ func (j *files) openSegment(path string, first uint64, newest bool, st state, re
 		return nil, ioError("read", path, err)
 	}
 	head := make([]byte, min(size, headerSize))
-	if n, err := file.ReadAt(head, 0); n < len(head) && err != io.EOF {
+	n, err := file.ReadAt(head, 0)
+	if n < len(head) && !errors.Is(err, io.EOF) {
 		return nil, ioError("read", path, err)
 	}
 	h, err := decodeSegmentHeader(head)
@@ -217,7 +218,8 @@ func (f *segmentFile) loadFooter(size int64) error {
 		return f.corrupt(size-footerSize, 0, "%v", err)
 	}
 	b := make([]byte, n+footerSize)
-	if err := f.readAt(b, size-int64(len(b))); err != nil {
+	err = f.readAt(b, size-int64(len(b)))
+	if err != nil {
 		return err
 	}
 	foot, err := decodeFooter(b, f.header.first, f.header.salt, size)

@@ -15,7 +15,7 @@ import (
 	"pitboss/journal/journaltest"
 )
 
-// built is a journal that was killed: 30 frames, of which the first synced ones were fsynced as far as the frames
+// built is a journal that was killed: 30 frames, of which the first 10 were fsynced as far as the frames
 // after them can tell.
 type built struct {
 	*vfs.Mem
@@ -25,8 +25,9 @@ type built struct {
 	t      *testing.T
 }
 
-func build(t *testing.T, synced int) built {
+func build(t *testing.T) built {
 	t.Helper()
+	const synced = 10
 	m := vfs.NewMem()
 	j, _ := open(t, memConfig(), m)
 	write(t, j, synced)
@@ -104,7 +105,7 @@ func (b built) wantCorrupt(data []byte, bad uint64, unsynced bool) {
 }
 
 func TestTornEnd(t *testing.T) {
-	b := build(t, 10)
+	b := build(t)
 	b.wantTorn(b.bytes, 30)
 
 	// A write that was cut at any byte of the last two frames.
@@ -141,16 +142,16 @@ func TestTornEnd(t *testing.T) {
 }
 
 func TestTornEndWithImagesOfFrames(t *testing.T) {
-	b := build(t, 10)
+	b := build(t)
 	// Old frames of the same segment, whole: the disk gave a block back that had been cut off before.
 	b.wantTorn(append(bytes.Clone(b.bytes[:len(b.bytes)-5]), b.bytes[b.starts[3]:b.starts[9]]...), 29)
 	// Later frames, but of another segment: the salt differs.
-	other := build(t, 10)
+	other := build(t)
 	b.wantTorn(append(bytes.Clone(b.bytes[:b.starts[20]+7]), other.bytes[other.starts[25]:]...), 19)
 }
 
 func TestCorruptMiddle(t *testing.T) {
-	b := build(t, 10)
+	b := build(t)
 	// Every byte of a frame that was fsynced.
 	for at := b.starts[5]; at < b.starts[6]; at++ {
 		b.wantCorrupt(b.flip(at), 5, false)
@@ -172,7 +173,7 @@ func TestCorruptMiddle(t *testing.T) {
 }
 
 func TestCorruptOrPowerCut(t *testing.T) {
-	b := build(t, 10)
+	b := build(t)
 	for at := b.starts[12]; at < b.starts[13]; at += 7 {
 		b.wantCorrupt(b.flip(at), 12, true)
 	}
@@ -197,9 +198,9 @@ func TestDamageAfterClose(t *testing.T) {
 
 	f := func(data []byte) {
 		t.Helper()
-		m := m.Kill()
-		m.SetBytes(log, data)
-		wantRefused(t, memConfig(), m, journal.ErrCorrupt)
+		damaged := m.Kill()
+		damaged.SetBytes(log, data)
+		wantRefused(t, memConfig(), damaged, journal.ErrCorrupt)
 	}
 	f(data[:len(data)-1])
 	f(data[:64])
@@ -250,9 +251,9 @@ func TestDamagedSegments(t *testing.T) {
 		list := logs(t, m)
 		f := func(damage func(m *vfs.Mem), want error) {
 			t.Helper()
-			m := m.Kill()
-			damage(m)
-			wantRefused(t, memConfig(), m, want)
+			damaged := m.Kill()
+			damage(damaged)
+			wantRefused(t, memConfig(), damaged, want)
 		}
 		remove := func(i int) func(*vfs.Mem) {
 			return func(m *vfs.Mem) {
@@ -339,9 +340,9 @@ func TestTornSegmentCreation(t *testing.T) {
 	next := path.Join(dir, "00000000000000000201.log")
 	f := func(head []byte) {
 		t.Helper()
-		m := m.Kill()
-		m.SetBytes(next, head)
-		j, rep := open(t, cfg, m)
+		torn := m.Kill()
+		torn.SetBytes(next, head)
+		j, rep := open(t, cfg, torn)
 		defer closeJournal(t, j)
 		if rep.TruncatedFile != next || rep.TruncatedBytes != int64(len(head)) {
 			t.Errorf("Report = %+v, want %q removed", rep, next)
@@ -374,15 +375,15 @@ func TestFormatOfOtherVersion(t *testing.T) {
 			func(b []byte) { b[8] = 2 },
 			func(b []byte) { b[0] = 'x' },
 		} {
-			m := m.Kill()
-			data := m.Bytes(file)
+			other := m.Kill()
+			data := other.Bytes(file)
 			damage(data)
 			for at := 0; at < len(data) && path.Base(file) == "state"; at += 512 { // its slots are believed by checksum only
 				damage(data[at:])
 				binary.LittleEndian.PutUint32(data[at+60:], crc32.Checksum(data[at:at+60], crc32.MakeTable(crc32.Castagnoli)))
 			}
-			m.SetBytes(file, data)
-			err := wantRefused(t, memConfig(), m, journal.ErrFormat)
+			other.SetBytes(file, data)
+			err := wantRefused(t, memConfig(), other, journal.ErrFormat)
 			if err != nil && !strings.Contains(err.Error(), file) {
 				t.Errorf("OpenFS() = %v, want the path %q in it", err, file)
 			}

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -49,6 +50,7 @@ func newHistory() *history {
 
 // live uses a journal until it fails.
 func (h *history) live(t *testing.T, j journal.Journal, r *rand.Rand) {
+	t.Helper()
 	id, err := j.Keys().New()
 	if err != nil {
 		return
@@ -86,6 +88,7 @@ func (h *history) live(t *testing.T, j journal.Journal, r *rand.Rand) {
 }
 
 func (h *history) append(t *testing.T, j journal.Journal, rec journal.Sealed, f journal.Frame, durable bool) bool {
+	t.Helper()
 	h.mu.Lock() // with the append: the map must know a position before a crash can show it
 	p, err := j.Append(rec)
 	if err != nil {
@@ -142,7 +145,7 @@ func (h *history) check(t *testing.T, what string, j journal.Journal, survived m
 	if err != nil {
 		t.Fatalf("%s: Read() = %v, want nil", what, err)
 	}
-	defer c.Close() //nolint:errcheck // it never fails
+	defer c.Close()
 	for p := (journal.Pos{Offset: max(1, j.Tail().Offset)}); p.Compare(head) <= 0; p = p.Next() {
 		got, err := c.Next(t.Context())
 		want, ok := h.appended[p]
@@ -152,7 +155,7 @@ func (h *history) check(t *testing.T, what string, j journal.Journal, survived m
 		}
 		switch {
 		case got.Erased && h.dropping[want.KeyID]:
-		case got.Erased, h.dropped[want.KeyID], string(got.Payload) != string(want.Payload), got.Kind != want.Kind, got.Time != want.Time:
+		case got.Erased, h.dropped[want.KeyID], !bytes.Equal(got.Payload, want.Payload), got.Kind != want.Kind, got.Time != want.Time:
 			t.Errorf("%s: Next() = %+v, want %+v, key dropped: %v", what, got, want, h.dropped[want.KeyID])
 		}
 	}
@@ -191,7 +194,7 @@ func crash(t *testing.T, r *rand.Rand) (unsynced bool) {
 		}
 		// What lies within one sector, a slot of keys or state, is written whole or not at all.
 		if left == -1 && op.Name == "write" && op.Len > 64 && r.IntN(2) == 0 {
-			return &vfs.ShortWrite{N: r.IntN(op.Len + 1), Err: errDead}
+			return &vfs.ShortWriteError{N: r.IntN(op.Len + 1), Err: errDead}
 		}
 		return errDead
 	})

@@ -75,8 +75,8 @@ func (c *blockCache) get(f *segmentFile, where span, offset uint64, s *sealer) (
 		if len(rest) < minFrameSize {
 			return Frame{}, f.corrupt(at, o, "%v: restore the file from a copy", errShortFrame)
 		}
-		n, err := frameSize(rest)
-		if err != nil || n > len(rest) {
+		n := frameSize(rest)
+		if n == 0 || n > len(rest) {
 			return Frame{}, f.corrupt(at, o, "%v: restore the file from a copy", errBadFrame)
 		}
 		rest, at = rest[n:], at+int64(n)
@@ -190,7 +190,7 @@ func (j *files) waitReadable(offset uint64, onlyDurable bool) (<-chan struct{}, 
 		return nil, ErrClosed
 	}
 	if offset <= limit.Load() {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing to wait for: the frame is there
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -198,7 +198,7 @@ func (j *files) waitReadable(offset uint64, onlyDurable bool) (<-chan struct{}, 
 		return nil, ErrClosed
 	}
 	if offset <= limit.Load() {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing to wait for: the frame is there
 	}
 	return j.moreLocked(), nil
 }

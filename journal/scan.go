@@ -44,9 +44,9 @@ func (r *frameReader) frame(at, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := frameSize(head)
-	if err != nil {
-		return nil, err
+	n := frameSize(head)
+	if n == 0 {
+		return nil, errBadFrame
 	}
 	if int64(n) > limit-at {
 		return nil, errShortFrame
@@ -132,12 +132,13 @@ func plausible(r *frameReader, at, size int64, after uint64) (rec record, ok boo
 	if err != nil {
 		return rec, false, err
 	}
-	n, err := frameSize(head)
-	if err != nil || int64(n) > size-at || head[9] > codecZstd || head[10]|head[11] != 0 {
+	n := frameSize(head)
+	if n == 0 || int64(n) > size-at || head[9] > codecZstd || head[10]|head[11] != 0 {
 		return rec, false, nil
 	}
 	var tail [frameTailSize]byte
-	if err := r.file.readAt(tail[:], at+int64(n)-frameTailSize); err != nil {
+	err = r.file.readAt(tail[:], at+int64(n)-frameTailSize)
+	if err != nil {
 		return rec, false, err
 	}
 	offset := binary.LittleEndian.Uint64(tail[:])
@@ -145,7 +146,8 @@ func plausible(r *frameReader, at, size int64, after uint64) (rec record, ok boo
 		return rec, false, nil
 	}
 	raw := make([]byte, n)
-	if err := r.file.readAt(raw, at); err != nil {
+	err = r.file.readAt(raw, at)
+	if err != nil {
 		return rec, false, err
 	}
 	rec, err = decodeFrame(raw, r.file.header.salt)

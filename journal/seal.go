@@ -73,7 +73,7 @@ func (j *files) Seal(f Frame) (Sealed, error) {
 	if len(f.Payload) > j.sealer.max {
 		return Sealed{}, fmt.Errorf("cannot seal %d bytes (at most %d): %w", len(f.Payload), j.sealer.max, ErrTooLarge)
 	}
-	buf := j.sealer.pool.Get().(*sealBuf)
+	buf := j.sealer.pool.Get().(*sealBuf) //nolint:forcetypeassert // the pool's New makes nothing else
 	if err := j.sealer.seal(buf, f, codecNone, f.Payload, len(f.Payload)); err != nil {
 		j.sealer.pool.Put(buf)
 		return Sealed{}, err
@@ -86,7 +86,7 @@ func (j *files) Seal(f Frame) (Sealed, error) {
 func (s *sealer) open(r record, head []byte, partition uint32) (Frame, error) {
 	f := r.frame
 	f.Pos.Partition = partition
-	buf := s.pool.Get().(*sealBuf)
+	buf := s.pool.Get().(*sealBuf) //nolint:forcetypeassert // the pool's New makes nothing else
 	defer s.pool.Put(buf)
 	dst := buf.rec[:0]
 	if r.codec == codecNone {

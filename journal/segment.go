@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -145,7 +146,7 @@ func (f *segmentFile) readAt(p []byte, at int64) error {
 	if n == len(p) {
 		return nil
 	}
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return f.corrupt(at+int64(n), 0, "the file ends too early: restore it from a copy")
 	}
 	return ioError("read", f.path, err)

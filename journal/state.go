@@ -87,19 +87,18 @@ func decodeState(b []byte) (s state, err error) {
 }
 
 // decodeStates returns the newer of the slots of a state file.
-func decodeStates(b []byte) (state, error) {
-	one, err := decodeState(b)
-	if errors.Is(err, ErrFormat) {
-		return state{}, err
+func decodeStates(b []byte) (newest state, err error) {
+	err = errBadState
+	for _, at := range []int{0, stateSlotGap} {
+		s, serr := decodeState(b[min(at, len(b)):])
+		if errors.Is(serr, ErrFormat) {
+			return state{}, serr
+		}
+		if serr == nil && (err != nil || s.seq > newest.seq) {
+			newest, err = s, nil
+		}
 	}
-	two, err2 := decodeState(b[min(stateSlotGap, len(b)):])
-	switch {
-	case err != nil && err2 != nil:
-		return state{}, err2
-	case err != nil, err2 == nil && two.seq > one.seq:
-		return two, nil
-	}
-	return one, nil
+	return newest, err
 }
 
 // stateFile is the open file.
@@ -124,7 +123,7 @@ func openState(fsys vfs.FS, dir string) (_ *stateFile, s state, err error) {
 	}
 	b := make([]byte, stateSlotGap+headerSize)
 	n, err := sf.file.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, s, errors.Join(ioError("read", sf.path, err), sf.file.Close())
 	}
 	s, err = decodeStates(b[:n])

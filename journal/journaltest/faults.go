@@ -60,7 +60,7 @@ func (f *Faults) hook(op vfs.Op) error {
 	}
 	r.times--
 	if op.Name == "write" {
-		return &vfs.ShortWrite{N: r.short, Err: r.err}
+		return &vfs.ShortWriteError{N: r.short, Err: r.err}
 	}
 	return r.err
 }

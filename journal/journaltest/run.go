@@ -30,36 +30,44 @@ type Subject struct {
 	FailNext func(cause error)
 }
 
+// suite is one test's journal and the test itself.
+type suite struct {
+	Subject
+
+	t *testing.T
+}
+
 // Run tests the contract. Each test calls open for a journal of its own, with partition 0 and payloads of up to 1 MiB,
 // and closes it.
 func Run(t *testing.T, open func(t *testing.T) Subject) {
+	t.Helper()
 	for _, c := range []struct {
 		name string
-		test func(*testing.T, Subject)
+		test func(suite)
 	}{
-		{"Empty", testEmpty},
-		{"RoundTrip", testRoundTrip},
-		{"Limits", testLimits},
-		{"Positions", testPositions},
-		{"Cursor", testCursor},
-		{"Follow", testFollow},
-		{"FollowDurable", testFollowDurable},
-		{"Erase", testErase},
-		{"KeyErrors", testKeyErrors},
-		{"Foreign", testForeign},
-		{"Wait", testWait},
-		{"Fail", testFail},
-		{"Concurrent", testConcurrent},
-		{"Closed", testClosed},
+		{"Empty", suite.testEmpty},
+		{"RoundTrip", suite.testRoundTrip},
+		{"Limits", suite.testLimits},
+		{"Positions", suite.testPositions},
+		{"Cursor", suite.testCursor},
+		{"Follow", suite.testFollow},
+		{"FollowDurable", suite.testFollowDurable},
+		{"Erase", suite.testErase},
+		{"KeyErrors", suite.testKeyErrors},
+		{"Foreign", suite.testForeign},
+		{"Wait", suite.testWait},
+		{"Fail", suite.testFail},
+		{"Concurrent", suite.testConcurrent},
+		{"Closed", suite.testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := open(t)
+			s := suite{open(t), t}
 			t.Cleanup(func() {
 				if err := s.Journal.Close(); err != nil && !errors.Is(err, journal.ErrClosed) {
 					t.Errorf("Close() = %v, want nil", err)
 				}
 			})
-			c.test(t, s)
+			c.test(s)
 		})
 	}
 }
@@ -134,7 +142,8 @@ func wantFrame(t testing.TB, j journal.Journal, want journal.Frame) {
 // diff compares payloads at once instead of byte by byte, and treats an empty one and none alike.
 func diff(want, got journal.Frame) string { return cmp.Diff(want, got, cmp.Comparer(bytes.Equal)) }
 
-func testEmpty(t *testing.T, s Subject) {
+func (s suite) testEmpty() {
+	t := s.t
 	j := s.Journal
 	if head, tail := j.Head(), j.Tail(); head != (journal.Pos{}) || tail != (journal.Pos{}) {
 		t.Errorf("Head(), Tail() = %v, %v, want nothing", head, tail)
@@ -167,10 +176,11 @@ func testEmpty(t *testing.T, s Subject) {
 
 func get(j journal.Journal, offset uint64) error {
 	_, err := j.Get(journal.Pos{Offset: offset})
-	return err
+	return err //nolint:wrapcheck // the contract is about this very error
 }
 
-func testRoundTrip(t *testing.T, s Subject) {
+func (s suite) testRoundTrip() {
+	t := s.t
 	j := s.Journal
 	key := newKey(t, j)
 	var frames []journal.Frame
@@ -195,8 +205,8 @@ func testRoundTrip(t *testing.T, s Subject) {
 	}
 	defer closeCursor(t, c)
 	for _, want := range frames {
-		got, err := c.Next(t.Context())
-		if err != nil {
+		var got journal.Frame
+		if got, err = c.Next(t.Context()); err != nil {
 			t.Fatalf("Next() = %v, want frame %v", err, want.Pos)
 		}
 		if d := diff(want, got); d != "" {
@@ -221,12 +231,14 @@ func closeCursor(t *testing.T, c journal.Cursor) {
 	}
 }
 
-func testLimits(t *testing.T, s Subject) {
+func (s suite) testLimits() {
+	t := s.t
 	_, err := s.Journal.Seal(journal.Frame{Payload: make([]byte, 1<<20+1)})
 	wantErr(t, "Seal(1 MiB + 1)", err, journal.ErrTooLarge)
 }
 
-func testPositions(t *testing.T, s Subject) {
+func (s suite) testPositions() {
+	t := s.t
 	j := s.Journal
 	for i := uint64(1); i <= 100; i++ {
 		p := Append(t, j, journal.Frame{Payload: fmt.Append(nil, i)})
@@ -248,7 +260,8 @@ func testPositions(t *testing.T, s Subject) {
 	wantErr(t, "Read(0/102)", err, journal.ErrNotFound)
 }
 
-func testCursor(t *testing.T, s Subject) {
+func (s suite) testCursor() {
+	t := s.t
 	j := s.Journal
 	for i := range 300 {
 		Write(t, j, journal.Frame{Payload: make([]byte, i*7), Time: int64(i)})
@@ -267,7 +280,7 @@ func testCursor(t *testing.T, s Subject) {
 			}
 		}
 		for range 2 {
-			if _, err := c.Next(t.Context()); err != io.EOF {
+			if _, err := c.Next(t.Context()); !errors.Is(err, io.EOF) {
 				t.Errorf("Read(0/%d), Next() at the end = %v, want io.EOF", from, err)
 			}
 		}
@@ -283,11 +296,13 @@ func testCursor(t *testing.T, s Subject) {
 		t.Fatalf("Read(0/301) = %v, want nil", err)
 	}
 	defer closeCursor(t, c)
-	if _, err := c.Next(t.Context()); err != io.EOF {
+	_, err = c.Next(t.Context())
+	if !errors.Is(err, io.EOF) {
 		t.Errorf("Next() at the end = %v, want io.EOF", err)
 	}
 	p := Write(t, j, journal.Frame{})
-	if got, err := c.Next(t.Context()); err != nil || got.Pos != p {
+	got, err := c.Next(t.Context())
+	if err != nil || got.Pos != p {
 		t.Errorf("Next() after io.EOF and another frame = %v, %v, want %v", got.Pos, err, p)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -296,7 +311,8 @@ func testCursor(t *testing.T, s Subject) {
 	wantErr(t, "Next(canceled)", err, context.Canceled)
 }
 
-func testFollow(t *testing.T, s Subject) {
+func (s suite) testFollow() {
+	t := s.t
 	j := s.Journal
 	const n = 2000
 	var wg sync.WaitGroup
@@ -332,7 +348,8 @@ func testFollow(t *testing.T, s Subject) {
 	wantErr(t, "Next() with nothing to come", err, context.DeadlineExceeded)
 }
 
-func testFollowDurable(t *testing.T, s Subject) {
+func (s suite) testFollowDurable() {
+	t := s.t
 	j := s.Journal
 	c, err := j.Read(journal.Pos{}, journal.Follow(), journal.OnlyDurable())
 	if err != nil {
@@ -351,7 +368,8 @@ func testFollowDurable(t *testing.T, s Subject) {
 	}
 }
 
-func testErase(t *testing.T, s Subject) {
+func (s suite) testErase() {
+	t := s.t
 	j, keys := s.Journal, s.Journal.Keys()
 	gone, kept := newKey(t, j), newKey(t, j)
 	erased := journal.Frame{Kind: 7, KeyID: gone, Time: 3, Payload: []byte("personal")}
@@ -364,7 +382,8 @@ func testErase(t *testing.T, s Subject) {
 	}
 
 	for range 2 {
-		if err := keys.Drop(gone); err != nil {
+		err = keys.Drop(gone)
+		if err != nil {
 			t.Fatalf("Drop(%d) = %v, want nil", gone, err)
 		}
 	}
@@ -392,7 +411,8 @@ func testErase(t *testing.T, s Subject) {
 	}
 }
 
-func testKeyErrors(t *testing.T, s Subject) {
+func (s suite) testKeyErrors() {
+	t := s.t
 	j, keys := s.Journal, s.Journal.Keys()
 	_, err := j.Seal(journal.Frame{KeyID: 1})
 	wantErr(t, "Seal(key that was never made)", err, journal.ErrNoKey)
@@ -414,7 +434,8 @@ func testKeyErrors(t *testing.T, s Subject) {
 	}
 }
 
-func testForeign(t *testing.T, s Subject) {
+func (s suite) testForeign() {
+	t := s.t
 	j := s.Journal
 	other := journal.NewMemory(journal.MemoryConfig{})
 	rec, err := other.Seal(journal.Frame{})
@@ -436,7 +457,8 @@ func testForeign(t *testing.T, s Subject) {
 	wantErr(t, "Durable(1/1)", j.Durable(t.Context(), p), journal.ErrForeign)
 }
 
-func testWait(t *testing.T, s Subject) {
+func (s suite) testWait() {
+	t := s.t
 	j := s.Journal
 	p := Append(t, j, journal.Frame{})
 	if err := j.Durable(t.Context(), p); err != nil {
@@ -452,7 +474,8 @@ func testWait(t *testing.T, s Subject) {
 	wantErr(t, "Recover(canceled)", j.Recover(ctx), context.Canceled)
 }
 
-func testFail(t *testing.T, s Subject) {
+func (s suite) testFail() {
+	t := s.t
 	j, cause := s.Journal, errors.New("the disk is on fire")
 	kept := Write(t, j, journal.Frame{Kind: 1})
 	s.FailNext(cause)
@@ -470,7 +493,8 @@ func testFail(t *testing.T, s Subject) {
 	}
 	_, err = j.Append(rec)
 	wantErr(t, "Append() of a failed journal", err, journal.ErrFailed)
-	if err := j.Written(t.Context(), kept); err != nil {
+	err = j.Written(t.Context(), kept)
+	if err != nil {
 		t.Errorf("Written(before the failure) = %v, want nil", err)
 	}
 	wantErr(t, "Get(lost)", get(j, lost.Offset), journal.ErrNotFound)
@@ -478,7 +502,8 @@ func testFail(t *testing.T, s Subject) {
 		t.Errorf("Stats() = failed %v, %d failures, want true, 1", st.Failed, st.Failures)
 	}
 
-	if err := j.Recover(t.Context()); err != nil {
+	err = j.Recover(t.Context())
+	if err != nil {
 		t.Fatalf("Recover() = %v, want nil", err)
 	}
 	if j.Failed() != nil || j.Epoch() != 1 || j.Head() != kept {
@@ -495,7 +520,8 @@ func testFail(t *testing.T, s Subject) {
 	wantFrame(t, j, journal.Frame{Pos: p, Kind: 3})
 }
 
-func testConcurrent(t *testing.T, s Subject) {
+func (s suite) testConcurrent() {
+	t := s.t
 	j := s.Journal
 	const writers, each = 16, 200
 	var wg sync.WaitGroup
@@ -550,7 +576,8 @@ func testConcurrent(t *testing.T, s Subject) {
 	}
 }
 
-func testClosed(t *testing.T, s Subject) {
+func (s suite) testClosed() {
+	t := s.t
 	j := s.Journal
 	p := Write(t, j, journal.Frame{})
 	rec, err := j.Seal(journal.Frame{})
@@ -563,10 +590,11 @@ func testClosed(t *testing.T, s Subject) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := waiting.Next(context.WithoutCancel(t.Context()))
-		ended <- err
+		_, nerr := waiting.Next(context.WithoutCancel(t.Context()))
+		ended <- nerr
 	}()
-	if err := j.Close(); err != nil {
+	err = j.Close()
+	if err != nil {
 		t.Fatalf("Close() = %v, want nil", err)
 	}
 	wantErr(t, "Next() that waited", <-ended, journal.ErrClosed)

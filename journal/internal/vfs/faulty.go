@@ -18,17 +18,17 @@ type Op struct {
 	Len int
 }
 
-// ShortWrite as the error of a write makes its first N bytes arrive and then fails with Err.
-type ShortWrite struct {
+// ShortWriteError as the error of a write makes its first N bytes arrive and then fails with Err.
+type ShortWriteError struct {
 	N   int
 	Err error
 }
 
 // Error implements error.
-func (e *ShortWrite) Error() string { return e.Err.Error() }
+func (e *ShortWriteError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
-func (e *ShortWrite) Unwrap() error { return e.Err }
+func (e *ShortWriteError) Unwrap() error { return e.Err }
 
 // Faulty asks Hook before each operation; an error of Hook becomes that of the operation, which does not happen.
 // Hook is called by many goroutines.
@@ -125,8 +125,7 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 // WriteAt implements File.
 func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
 	err := f.hook(Op{"write", f.name, off, len(p)})
-	var short *ShortWrite
-	if errors.As(err, &short) {
+	if short, ok := errors.AsType[*ShortWriteError](err); ok {
 		n, werr := f.File.WriteAt(p[:min(short.N, len(p))], off)
 		return n, errors.Join(err, werr)
 	}
