@@ -128,9 +128,10 @@ func (f *canonicalField) appendOne(b []byte, num protowire.Number, desc protoref
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v.Uint())
 	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v.Int()))
+	default:
+		// A test holds that no field of an event is of another kind.
+		panic("BUG: no canonical form for fields of kind " + desc.Kind().String())
 	}
-	// A test holds that no field of an event is of another kind.
-	panic("BUG: no canonical form for fields of kind " + desc.Kind().String())
 }
 
 // prependLength puts the length of b[start:] before it.

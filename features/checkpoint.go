@@ -283,9 +283,12 @@ func (e *Engine) putSafely(ctx context.Context, puts []StatePut, high journal.Po
 	}
 	b := binary.AppendUvarint(nil, uint64(high.Partition))
 	if err := e.states.PutMeta(metaHigh, binary.AppendUvarint(b, high.Offset)); err != nil {
-		return err
+		return fmt.Errorf("cannot write the state's highest position: %w", err)
 	}
-	return e.states.Put(ctx, puts)
+	if err := e.states.Put(ctx, puts); err != nil {
+		return fmt.Errorf("cannot write state: %w", err)
+	}
+	return nil
 }
 
 // settle makes entities clean, or lists them again where they changed meanwhile.

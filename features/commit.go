@@ -149,8 +149,8 @@ func (e *Engine) sequence(ctx context.Context, sealed *journal.Sealed, ready fun
 			e.wakeIfBehind()
 			return pos, nil
 		case errors.Is(err, journal.ErrFull):
-			if err := e.journal.Written(ctx, e.journal.Head()); err != nil {
-				return journal.Pos{}, e.notWritten(err)
+			if waited := e.journal.Written(ctx, e.journal.Head()); waited != nil {
+				return journal.Pos{}, e.notWritten(waited)
 			}
 		default:
 			return journal.Pos{}, e.notWritten(err)
@@ -348,11 +348,11 @@ func (p *prepared) forgetKey(key journal.KeyID) {
 	entity.mu.Unlock()
 }
 
-func parseEventKey(s string) (EventKey, error) {
+func parseEventKey(s string) (EventKey, bool) {
 	var key EventKey
 	if len(s) != hex.EncodedLen(len(key)) {
-		return key, fmt.Errorf("a key has %d hex digits", hex.EncodedLen(len(key)))
+		return key, false
 	}
 	_, err := hex.Decode(key[:], []byte(s))
-	return key, err
+	return key, err == nil
 }

@@ -84,9 +84,9 @@ type ratioLink struct {
 func (c *compiler) compile(root yamlMap) {
 	c.only(root, "the feature set", "format", "name", "version", "max_features", "groups", "features")
 	if n, ok := root.get("format"); !ok {
-		c.refuse(root.at, "the file must say format: 1")
+		c.refusef(root.at, "the file must say format: 1")
 	} else if v, ok := integerOf(n); !ok || v != 1 {
-		c.refuse(n.GetToken(), "format must be 1: this build reads no other")
+		c.refusef(n.GetToken(), "format must be 1: this build reads no other")
 	}
 	c.set.Name = c.word(root, "name", setName)
 	c.set.Version = c.word(root, "version", versionOK)
@@ -109,12 +109,12 @@ func (c *compiler) compile(root yamlMap) {
 // word reads a needed text of a form.
 func (c *compiler) word(m yamlMap, key string, form *regexp.Regexp) string {
 	if _, ok := m.get(key); !ok {
-		c.refuse(m.at, "the feature set must have a %s", key)
+		c.refusef(m.at, "the feature set must have a %s", key)
 		return ""
 	}
 	v, ok := c.text(m, key, "the feature set")
 	if ok && !form.MatchString(v) {
-		c.refuse(m.keyAt(key), "%s %q must match %s", key, v, form)
+		c.refusef(m.keyAt(key), "%s %q must match %s", key, v, form)
 	}
 	return v
 }
@@ -129,13 +129,13 @@ func (c *compiler) compileGroups(root yamlMap) {
 		return
 	}
 	if len(m.entries) > MaxGroups {
-		c.refuse(m.at, "the set has %d groups, at most %d can be kept for an entity", len(m.entries), MaxGroups)
+		c.refusef(m.at, "the set has %d groups, at most %d can be kept for an entity", len(m.entries), MaxGroups)
 		return
 	}
 	for _, e := range m.entries {
 		g := &group{name: e.key}
 		if !setName.MatchString(e.key) {
-			c.refuse(e.at, "group name %q must match %s", e.key, setName)
+			c.refusef(e.at, "group name %q must match %s", e.key, setName)
 		}
 		c.groupIndex[e.key] = len(c.set.groups)
 		c.set.groups, c.groupAt = append(c.set.groups, g), append(c.groupAt, e.at)
@@ -153,10 +153,10 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 	entity, ok := c.text(m, "entity", what)
 	switch {
 	case ok && entity == "":
-		c.refuse(e.at, "%s needs an entity: the kind whose events it counts: %s", what, strings.Join(c.kindNames(), ", "))
+		c.refusef(e.at, "%s needs an entity: the kind whose events it counts: %s", what, strings.Join(c.kindNames(), ", "))
 	case ok:
 		if g.kind, ok = c.opt.Kinds.Get(entity); !ok {
-			c.refuse(m.keyAt("entity"), "%s: %q is not an entity kind%s: the kinds are %s", what, entity,
+			c.refusef(m.keyAt("entity"), "%s: %q is not an entity kind%s: the kinds are %s", what, entity,
 				meant(entity, c.kindNames()), strings.Join(c.kindNames(), ", "))
 		}
 	}
@@ -196,7 +196,7 @@ func (c *compiler) compileCondition(what string, e yamlEntry, g *group) {
 		values = s.Values
 	}
 	if len(values) == 0 || len(values) > maxMatchValues {
-		c.refuse(e.at, "%s: match %s needs 1 to %d values", what, e.key, maxMatchValues)
+		c.refusef(e.at, "%s: match %s needs 1 to %d values", what, e.key, maxMatchValues)
 		return
 	}
 	cond := condition{field: e.key}
@@ -229,7 +229,7 @@ func (c *compiler) matchValue(what, field string, use fieldUse, n ast.Node, cond
 		}
 	}
 	names := map[FieldType]string{FieldText: "text", FieldInt: "an integer", FieldNumber: "an integer", FieldBool: "true or false", 0: "text, an integer, true or false"}
-	c.refuse(n.GetToken(), "%s: match %s must be %s, not %s", what, field, names[use.typ], describeNode(n))
+	c.refusef(n.GetToken(), "%s: match %s must be %s, not %s", what, field, names[use.typ], describeNode(n))
 }
 
 // knownValue refuses what no event can have.
@@ -238,11 +238,11 @@ func (c *compiler) knownValue(what, field, value string, at *token.Token) {
 	case "type":
 		types := c.opt.Kinds.tables.typeNames()
 		if !slices.Contains(types, value) && !typeName.MatchString(value) {
-			c.refuse(at, "%s: %q is no event type%s: see event.proto, or name a custom.* type", what, value, meant(value, types))
+			c.refusef(at, "%s: %q is no event type%s: see event.proto, or name a custom.* type", what, value, meant(value, types))
 		}
 	case "trust":
 		if value != "server" && value != "client" {
-			c.refuse(at, "%s: trust is server or client, not %q", what, value)
+			c.refusef(at, "%s: trust is server or client, not %q", what, value)
 		}
 	}
 }
@@ -262,11 +262,11 @@ func (c *compiler) field(what, name string, at *token.Token, g *group) (fieldUse
 		return use, true
 	}
 	if _, elsewhere := tables.types[name]; elsewhere {
-		c.refuse(at, "%s: no event of type %s has the field %q", what, strings.Join(types, ", "), name)
+		c.refusef(at, "%s: no event of type %s has the field %q", what, strings.Join(types, ", "), name)
 		return fieldUse{}, false
 	}
 	known := slices.Sorted(maps.Keys(tables.types))
-	c.refuse(at, "%s: %q is no field of an event%s: use a payload's field (event.proto), type, trust, brand, jurisdiction, "+
+	c.refusef(at, "%s: %q is no field of an event%s: use a payload's field (event.proto), type, trust, brand, jurisdiction, "+
 		"address_class, country, or attr_NAME for an attribute", what, name, meant(name, known))
 	return fieldUse{}, false
 }
@@ -288,17 +288,17 @@ func (c *compiler) placeColumns() {
 		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
 		switch {
 		case g.windows == 0 && !g.last:
-			c.refuse(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
+			c.refusef(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
 			continue
 		case len(g.sums) > tiles.MaxSums:
-			c.refuse(c.groupAt[i], "group %s sums %d values (a mean needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
+			c.refusef(c.groupAt[i], "group %s sums %d values (a mean needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
 			continue
 		case len(g.distincts) > tiles.MaxDistincts:
-			c.refuse(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, len(g.distincts), tiles.MaxDistincts)
+			c.refusef(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, len(g.distincts), tiles.MaxDistincts)
 			continue
 		}
 		if err := g.finish(); err != nil {
-			c.refuse(c.groupAt[i], "group %s: %v", g.name, err)
+			c.refusef(c.groupAt[i], "group %s: %v", g.name, err)
 		}
 	}
 	for _, w := range c.columns {
@@ -347,7 +347,7 @@ func (c *compiler) linkRatios() {
 		}
 		trail = append(trail, f.name)
 		if state[i] == visiting {
-			c.refuse(at[i], "feature %s: ratios go round: %s", f.name, strings.Join(trail, " -> "))
+			c.refusef(at[i], "feature %s: ratios go round: %s", f.name, strings.Join(trail, " -> "))
 			return
 		}
 		state[i] = visiting
@@ -363,7 +363,7 @@ func (c *compiler) linkRatios() {
 func (c *compiler) linked(name, role, target string, at *token.Token) int {
 	i, ok := c.featureIndex[target]
 	if !ok {
-		c.refuse(at, "feature %s: %s %q is no feature of this set%s", name, role, target, meant(target, slices.Sorted(maps.Keys(c.featureIndex))))
+		c.refusef(at, "feature %s: %s %q is no feature of this set%s", name, role, target, meant(target, slices.Sorted(maps.Keys(c.featureIndex))))
 		return 0
 	}
 	return i

@@ -39,7 +39,7 @@ const (
 func (c *compiler) compileFeatures(root yamlMap, limit int) {
 	n, ok := root.get("features")
 	if !ok {
-		c.refuse(root.at, "the feature set must have features")
+		c.refusef(root.at, "the feature set must have features")
 		return
 	}
 	list, ok := c.sequence(n, "features")
@@ -47,10 +47,10 @@ func (c *compiler) compileFeatures(root yamlMap, limit int) {
 		return
 	}
 	if len(list) == 0 {
-		c.refuse(n.GetToken(), "the feature set must have at least one feature")
+		c.refusef(n.GetToken(), "the feature set must have at least one feature")
 	}
 	if len(list) > limit {
-		c.refuse(root.keyAt("features"), "the set has %d features, more than %d: a vector then takes longer than its budget; say max_features: %d if that is meant",
+		c.refusef(root.keyAt("features"), "the set has %d features, more than %d: a vector then takes longer than its budget; say max_features: %d if that is meant",
 			len(list), limit, len(list))
 		return
 	}
@@ -68,11 +68,11 @@ func (c *compiler) compileFeature(m yamlMap) {
 		return
 	}
 	if !setName.MatchString(name) {
-		c.refuse(m.keyAt("name"), "feature name %q must match %s", name, setName)
+		c.refusef(m.keyAt("name"), "feature name %q must match %s", name, setName)
 		return
 	}
 	if _, ok := c.featureIndex[name]; ok {
-		c.refuse(m.keyAt("name"), "feature %s is declared twice", name)
+		c.refusef(m.keyAt("name"), "feature %s is declared twice", name)
 		return
 	}
 	f := feature{name: name, def: nan(), scale: 1}
@@ -102,11 +102,11 @@ func (c *compiler) compileSource(m yamlMap, name string) {
 	}
 	i := slices.Index(names, sourceName)
 	if i < 0 {
-		c.refuse(m.keyAt("source"), "%s: no source %q is configured%s: there are %s", what, sourceName, meant(sourceName, names), listOr(names, "none"))
+		c.refusef(m.keyAt("source"), "%s: no source %q is configured%s: there are %s", what, sourceName, meant(sourceName, names), listOr(names, "none"))
 		return
 	}
 	if err := c.opt.Sources[i].Check(key); err != nil {
-		c.refuse(m.keyAt("key"), "%s: source %s has no value %q: %v", what, sourceName, key, err)
+		c.refusef(m.keyAt("key"), "%s: source %s has no value %q: %v", what, sourceName, key, err)
 		return
 	}
 	f := &c.set.plans[len(c.set.plans)-1]
@@ -134,7 +134,7 @@ func (c *compiler) compileAggregate(m yamlMap, name string) {
 		}
 		names = append(names, rule.agg.String())
 	}
-	c.refuse(m.keyAt("aggregate"), "%s: unknown aggregate %q%s: there are %s, or give a source", what, text, meant(text, names), strings.Join(names, ", "))
+	c.refusef(m.keyAt("aggregate"), "%s: unknown aggregate %q%s: there are %s, or give a source", what, text, meant(text, names), strings.Join(names, ", "))
 }
 
 func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
@@ -142,12 +142,12 @@ func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
 	keys := slices.Concat([]string{"name", "aggregate"}, rule.needs, rule.takes, []string{"default"})
 	for _, e := range m.entries {
 		if !slices.Contains(keys, e.key) {
-			c.refuse(e.at, "%s: %s takes no %q%s: its keys are %s", what, rule.agg, e.key, meant(e.key, keys), strings.Join(keys, ", "))
+			c.refusef(e.at, "%s: %s takes no %q%s: its keys are %s", what, rule.agg, e.key, meant(e.key, keys), strings.Join(keys, ", "))
 		}
 	}
 	for _, key := range rule.needs {
 		if _, ok := m.get(key); !ok {
-			c.refuse(m.at, "%s: %s needs %s", what, rule.agg, key)
+			c.refusef(m.at, "%s: %s needs %s", what, rule.agg, key)
 		}
 	}
 	if len(c.errs) > before {
@@ -190,11 +190,11 @@ func (c *compiler) compileValue(m yamlMap, what string, f *feature) {
 	}
 	switch {
 	case use.typ == FieldText:
-		c.refuse(at, "%s: %s is text, and a vector holds numbers: count it with a match, or use distinct", what, name)
+		c.refusef(at, "%s: %s is text, and a vector holds numbers: count it with a match, or use distinct", what, name)
 	case use.mixed:
-		c.refuse(at, "%s: %s is a number in some event types and text or an amount in others: name an attribute instead", what, name)
+		c.refusef(at, "%s: %s is a number in some event types and text or an amount in others: name an attribute instead", what, name)
 	case use.money:
-		c.refuse(at, "%s: %s mixes currencies: use %s_base", what, name, name)
+		c.refusef(at, "%s: %s mixes currencies: use %s_base", what, name, name)
 	}
 }
 
@@ -209,7 +209,7 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		for _, g := range c.set.groups {
 			names = append(names, g.name)
 		}
-		c.refuse(m.keyAt("group"), "%s: there is no group %q%s: there are %s", what, groupName, meant(groupName, names), listOr(names, "none"))
+		c.refusef(m.keyAt("group"), "%s: there is no group %q%s: there are %s", what, groupName, meant(groupName, names), listOr(names, "none"))
 		return
 	}
 	g := c.set.groups[f.group]
@@ -224,7 +224,7 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	}
 	w, err := tiles.ParseWindow(window)
 	if err != nil {
-		c.refuse(m.keyAt("window"), "%s: %v", what, err)
+		c.refusef(m.keyAt("window"), "%s: %v", what, err)
 		return
 	}
 	f.window = w
@@ -234,6 +234,7 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		c.compileSum(m, what, i, g)
 	case aggDistinct:
 		c.compileDistinct(m, what, i, g)
+	default: // a count takes no value
 	}
 }
 
@@ -246,7 +247,7 @@ func (c *compiler) compileCurrent(m yamlMap, what string, f *feature) {
 	case current == "exclude":
 		f.exclude = true
 	default:
-		c.refuse(m.keyAt("current"), "%s: current is include or exclude, not %q", what, current)
+		c.refusef(m.keyAt("current"), "%s: current is include or exclude, not %q", what, current)
 	}
 }
 
@@ -264,18 +265,18 @@ func (c *compiler) compileSum(m yamlMap, what string, i int, g *group) {
 	f := &c.set.plans[i]
 	switch {
 	case use.typ == FieldText:
-		c.refuse(at, "%s: %s is text: use count with a match, or distinct", what, name)
+		c.refusef(at, "%s: %s is text: use count with a match, or distinct", what, name)
 		return
 	case use.mixed:
-		c.refuse(at, "%s: %s is not the same kind of value in all event types of group %s: match the types that are meant", what, name, g.name)
+		c.refusef(at, "%s: %s is not the same kind of value in all event types of group %s: match the types that are meant", what, name, g.name)
 		return
 	case use.money && !fixesCurrency(g, use.currency):
-		c.refuse(at, "%s: %s mixes currencies: use %s_base, or give group %s one currency (match: {%s: EUR})", what, name, name, g.name, use.currency)
+		c.refusef(at, "%s: %s mixes currencies: use %s_base, or give group %s one currency (match: {%s: EUR})", what, name, name, g.name, use.currency)
 		return
 	case !scaled && m.has("scale"):
 		return // refused already
 	case !scaled && needsScale(name, use):
-		c.refuse(at, "%s: %s may have digits after the point, and sums are exact: say scale: 100 to keep two of them, or scale: 1 for integers", what, name)
+		c.refusef(at, "%s: %s may have digits after the point, and sums are exact: say scale: 100 to keep two of them, or scale: 1 for integers", what, name)
 		return
 	}
 	if scaled {
@@ -309,7 +310,7 @@ func (c *compiler) compileDistinct(m yamlMap, what string, i int, g *group) {
 			return
 		}
 		if use.typ != FieldText && !strings.HasPrefix(name, attrPrefix) {
-			c.refuse(at, "%s: distinct counts entities of a kind, texts or attributes; %s is neither", what, name)
+			c.refusef(at, "%s: distinct counts entities of a kind, texts or attributes; %s is neither", what, name)
 			return
 		}
 	}
@@ -320,7 +321,7 @@ func (c *compiler) compileDistinct(m yamlMap, what string, i int, g *group) {
 func (c *compiler) distinctField(what, name string, at *token.Token, g *group) (fieldUse, bool) {
 	if _, ok := c.opt.Kinds.tables.types[name]; !ok && !attrName.MatchString(name) {
 		names := c.kindNames()
-		c.refuse(at, "%s: %q is neither an entity kind%s nor a field of an event", what, name, meant(name, names))
+		c.refusef(at, "%s: %q is neither an entity kind%s nor a field of an event", what, name, meant(name, names))
 		return fieldUse{}, false
 	}
 	return c.field(what, name, at, g)

@@ -169,6 +169,7 @@ func filled(m protoreflect.Message) protoreflect.Message {
 			m.Set(fd, protoreflect.ValueOfEnum(1))
 		case protoreflect.MessageKind:
 			m.Set(fd, protoreflect.ValueOfMessage(filled(m.NewField(fd).Message())))
+		default: // no event has others
 		}
 	}
 	return m

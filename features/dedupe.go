@@ -2,6 +2,8 @@ package features
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -9,7 +11,7 @@ const dedupeShards = 16
 
 // dedupe knows every event and transaction of the last 30 days: what came after the last checkpoint in memory, all
 // before in States, where a key that is not there costs about a microsecond behind Badger's filters. See
-// docs/decisions/002-dedupe-index.md.
+// docs/decisions/003-dedupe-index.md.
 type dedupe struct {
 	states States
 	shards [dedupeShards]dedupeShard
@@ -45,7 +47,11 @@ func (d *dedupe) find(key EventKey) (Seen, bool, error) {
 	}
 	s.mu.RUnlock()
 	// A checkpoint drops a generation only after States has it, so nothing falls between the two looks.
-	return d.states.Seen(key)
+	seen, ok, err := d.states.Seen(key)
+	if err != nil {
+		return seen, false, fmt.Errorf("cannot read the dedupe index: %w", err)
+	}
+	return seen, ok, nil
 }
 
 // put notes a key. It is part of the sequencer's critical section: what a checkpoint's rotate leaves behind is exactly
@@ -78,8 +84,8 @@ func (d *dedupe) waiting(ctx context.Context, write func([]Noted) error) error {
 		generations := s.generations[1:]
 		s.mu.RUnlock()
 		// Waiting generations are never written to, so they can be read without the lock.
-		for g := len(generations) - 1; g >= 0; g-- {
-			for key, seen := range generations[g] {
+		for _, generation := range slices.Backward(generations) {
+			for key, seen := range generation {
 				batch = append(batch, Noted{key, seen})
 				if len(batch) < 4096 {
 					continue

@@ -258,8 +258,8 @@ func (s *Slot) Release() {
 // Record reads a decision by its id, which is Event.Key in hex. Errors: ErrNoRecord, ErrRecordErased, what the journal
 // returns.
 func (e *Engine) Record(ctx context.Context, tenant, decisionID string) (*pb.EventFrame, error) {
-	key, err := parseEventKey(decisionID)
-	if err != nil {
+	key, ok := parseEventKey(decisionID)
+	if !ok {
 		return nil, fmt.Errorf("decision %q: %w", decisionID, ErrNoRecord)
 	}
 	if err := e.gate.enter(); err != nil {
@@ -274,8 +274,8 @@ func (e *Engine) Record(ctx context.Context, tenant, decisionID string) (*pb.Eve
 	if !ok || seen.Decision.IsZero() {
 		return nil, fmt.Errorf("decision %q: %w", decisionID, ErrNoRecord)
 	}
-	if err := e.writtenInside(ctx, Ticket{seen.Decision, epoch}); err != nil {
-		return nil, err
+	if unwritten := e.writtenInside(ctx, Ticket{seen.Decision, epoch}); unwritten != nil {
+		return nil, unwritten
 	}
 	frame, err := e.readEvent(seen.Decision)
 	if err != nil {

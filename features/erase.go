@@ -52,11 +52,11 @@ func (e *Engine) eraseInMemory(ctx context.Context, tenant string, kind Kind, su
 	if err != nil {
 		return err
 	}
-	target, err := e.erasable(ctx, MakeEntityKey(tenant, kind, subject.GetValue()))
-	if err != nil {
-		return err
-	}
-	if target != nil {
+	var target *entity // stays nil where the kind has no state
+	if plan, ok := e.plan.kinds[kind.ID]; ok {
+		if target, err = e.cache.Load().get(ctx, MakeEntityKey(tenant, kind, subject.GetValue()), plan); err != nil {
+			return err
+		}
 		defer target.unpin()
 	}
 	frame := &pb.ErasureFrame{Tenant: tenant, Subject: subject, KeyId: uint64(target.keyOf())}
@@ -98,15 +98,6 @@ func (p *prepared) keepTenantKey(e *Engine, pos journal.Pos, key journal.KeyID) 
 	}
 }
 
-// erasable pins an entity, nil where its kind has no state.
-func (e *Engine) erasable(ctx context.Context, key EntityKey) (*entity, error) {
-	kind, ok := e.plan.kinds[key.Kind]
-	if !ok {
-		return nil, nil
-	}
-	return e.cache.Load().get(ctx, key, kind)
-}
-
 // keyOf gives the entity's key, 0 without.
 func (e *entity) keyOf() journal.KeyID {
 	if e == nil {
@@ -141,13 +132,12 @@ func (e *Engine) replayErasure(ctx context.Context, f journal.Frame) error {
 		return fmt.Errorf("cannot decode an erasure: %w", err)
 	}
 	var target *entity
-	if kind, ok := e.cfg.Kinds.Get(frame.GetSubject().GetKind()); ok {
+	kind, _ := e.cfg.Kinds.Get(frame.GetSubject().GetKind())
+	if plan, ok := e.plan.kinds[kind.ID]; ok {
 		var err error
-		if target, err = e.erasable(ctx, MakeEntityKey(frame.GetTenant(), kind, frame.GetSubject().GetValue())); err != nil {
+		if target, err = e.cache.Load().get(ctx, MakeEntityKey(frame.GetTenant(), kind, frame.GetSubject().GetValue()), plan); err != nil {
 			return err
 		}
-	}
-	if target != nil {
 		defer target.unpin()
 	}
 	p := &prepared{}

@@ -121,8 +121,9 @@ func (c *sumColumn) value(ev *Event) (int64, bool) {
 			return 0, false
 		}
 		return int64(v), true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // category gives the hash that stands for the event's value; 0 where it has none. The hash is in stored state: it never
@@ -171,7 +172,7 @@ func (g *group) finish() error {
 		Windows: g.windows, Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot keep its windows: %w", err)
 	}
 	g.layout = layout
 	g.hash = sha256.Sum256([]byte(g.content()))

@@ -182,6 +182,7 @@ func (s *Set) content() string {
 				fmt.Fprintf(&b, " %q scale %d", g.sums[f.column].field, f.scale)
 			case aggDistinct:
 				fmt.Fprintf(&b, " %q", g.distincts[f.column].name)
+			default: // a count or a time has no column
 			}
 		}
 		fmt.Fprintf(&b, " default %x\n", math.Float64bits(f.def))

@@ -63,7 +63,7 @@ func TestBadSets(t *testing.T) {
 			continue
 		}
 		var got strings.Builder
-		for _, line := range strings.Split(err.Error(), "\n") {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintf(&got, "# %s\n", line)
 		}
 		if *rewrite {
@@ -139,14 +139,14 @@ func TestSetHash(t *testing.T) {
 		}
 		return set.Hash
 	}
-	f := func(old, new string, same bool) {
+	f := func(old, changed string, same bool) {
 		t.Helper()
-		text := strings.ReplaceAll(string(source), old, new)
+		text := strings.ReplaceAll(string(source), old, changed)
 		if text == string(source) {
 			t.Fatalf("%q is not in the file", old)
 		}
 		if (hash(text) == hash(string(source))) != same {
-			t.Errorf("with %q for %q the hash is the same: %v, want %v", new, old, !same, same)
+			t.Errorf("with %q for %q the hash is the same: %v, want %v", changed, old, !same, same)
 		}
 	}
 	f("name: casino", "name: another", true)

@@ -39,7 +39,7 @@ type setReader struct {
 	errs []*SetError
 }
 
-func (r *setReader) refuse(at *token.Token, format string, args ...any) {
+func (r *setReader) refusef(at *token.Token, format string, args ...any) {
 	e := &SetError{File: r.file, Problem: fmt.Sprintf(format, args...)}
 	if at != nil && at.Position != nil {
 		e.Line, e.Column = at.Position.Line, at.Position.Column
@@ -62,21 +62,20 @@ func (r *setReader) err() error {
 // root parses the file and gives its one mapping.
 func (r *setReader) root(source []byte) (yamlMap, bool) {
 	if len(source) > maxSetBytes {
-		r.refuse(nil, "the file has %d bytes, a feature set at most %d", len(source), maxSetBytes)
+		r.refusef(nil, "the file has %d bytes, a feature set at most %d", len(source), maxSetBytes)
 		return yamlMap{}, false
 	}
 	file, err := parser.ParseBytes(source, 0)
 	if err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) {
-			r.refuse(at.GetToken(), "%s", at.GetMessage())
+		if at, ok := errors.AsType[yaml.Error](err); ok {
+			r.refusef(at.GetToken(), "%s", at.GetMessage())
 		} else {
-			r.refuse(nil, "%v", err)
+			r.refusef(nil, "%v", err)
 		}
 		return yamlMap{}, false
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		r.refuse(nil, "a feature set is one YAML document that starts with format: 1")
+		r.refusef(nil, "a feature set is one YAML document that starts with format: 1")
 		return yamlMap{}, false
 	}
 	return r.mapping(file.Docs[0].Body, "the feature set")
@@ -129,7 +128,7 @@ func (r *setReader) mapping(n ast.Node, what string) (yamlMap, bool) {
 	case *ast.MappingValueNode:
 		values = []*ast.MappingValueNode{n}
 	default:
-		r.refuse(n.GetToken(), "%s must be a mapping (key: value), not %s", what, describeNode(n))
+		r.refusef(n.GetToken(), "%s must be a mapping (key: value), not %s", what, describeNode(n))
 		return yamlMap{}, false
 	}
 	m := yamlMap{at: n.GetToken()}
@@ -139,7 +138,7 @@ func (r *setReader) mapping(n ast.Node, what string) (yamlMap, bool) {
 	for _, v := range values {
 		key, ok := v.Key.(*ast.StringNode)
 		if !ok {
-			r.refuse(v.Key.GetToken(), "%s: a key must be a plain word, not %s", what, describeNode(v.Key))
+			r.refusef(v.Key.GetToken(), "%s: a key must be a plain word, not %s", what, describeNode(v.Key))
 			return yamlMap{}, false
 		}
 		m.entries = append(m.entries, yamlEntry{key.Value, v.Key.GetToken(), v.Value})
@@ -151,7 +150,7 @@ func (r *setReader) mapping(n ast.Node, what string) (yamlMap, bool) {
 func (r *setReader) only(m yamlMap, what string, keys ...string) {
 	for _, e := range m.entries {
 		if !slices.Contains(keys, e.key) {
-			r.refuse(e.at, "%s has no key %q%s: the keys are %s", what, e.key, meant(e.key, keys), strings.Join(keys, ", "))
+			r.refusef(e.at, "%s has no key %q%s: the keys are %s", what, e.key, meant(e.key, keys), strings.Join(keys, ", "))
 		}
 	}
 }
@@ -159,7 +158,7 @@ func (r *setReader) only(m yamlMap, what string, keys ...string) {
 func (r *setReader) sequence(n ast.Node, what string) ([]ast.Node, bool) {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
-		r.refuse(n.GetToken(), "%s must be a list, not %s", what, describeNode(n))
+		r.refusef(n.GetToken(), "%s must be a list, not %s", what, describeNode(n))
 		return nil, false
 	}
 	return s.Values, true
@@ -177,7 +176,7 @@ func (r *setReader) text(m yamlMap, key, what string) (string, bool) {
 	case *ast.LiteralNode:
 		return n.Value.Value, true
 	}
-	r.refuse(n.GetToken(), "%s: %s must be text, not %s: put it in quotes", what, key, describeNode(n))
+	r.refusef(n.GetToken(), "%s: %s must be text, not %s: put it in quotes", what, key, describeNode(n))
 	return "", false
 }
 
@@ -189,7 +188,7 @@ func (r *setReader) integer(m yamlMap, key, what string, low, high int64) (int64
 	}
 	v, ok := integerOf(n)
 	if !ok || v < low || v > high {
-		r.refuse(n.GetToken(), "%s: %s must be an integer from %d to %d", what, key, low, high)
+		r.refusef(n.GetToken(), "%s: %s must be an integer from %d to %d", what, key, low, high)
 		return 0, false
 	}
 	return v, true
@@ -207,7 +206,7 @@ func (r *setReader) number(m yamlMap, key, what string) (float64, bool) {
 	if f, ok := n.(*ast.FloatNode); ok {
 		return f.Value, true
 	}
-	r.refuse(n.GetToken(), "%s: %s must be a number, not %s", what, key, describeNode(n))
+	r.refusef(n.GetToken(), "%s: %s must be a number, not %s", what, key, describeNode(n))
 	return 0, false
 }
 
@@ -220,7 +219,7 @@ func integerOf(n ast.Node) (int64, bool) {
 	case int64:
 		return v, true
 	case uint64:
-		return int64(v), v <= 1<<63-1
+		return int64(v), v < 1<<63
 	}
 	return 0, false
 }

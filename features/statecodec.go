@@ -26,7 +26,7 @@ type entityState struct {
 }
 
 // horizon is the time before which windows need not be exact any more.
-func horizon(newest int64) int64 { return newest - int64(tiles.Grace.Microseconds()) }
+func horizon(newest int64) int64 { return newest - tiles.Grace.Microseconds() }
 
 // appendState encodes an entity:
 //
@@ -106,7 +106,7 @@ func (r *blobReader) fail(what string) {
 	r.rest = nil
 }
 
-func (r *blobReader) format(want byte) {
+func (r *blobReader) format(want byte) { //nolint:unparam // each stored form counts its own versions
 	if len(r.rest) == 0 {
 		r.fail("empty")
 		return

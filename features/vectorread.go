@@ -160,6 +160,8 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 			// What happened in the same second counts as having happened, even where it is the later by less than one.
 			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
 		}
+	default:
+		panic("BUG: " + f.agg.String() + " reads no group")
 	}
 	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, flags)
 }
@@ -209,6 +211,7 @@ func (v *Vector) readOwn(ev *Event, set *Set) {
 			v.Values[i], v.Status[i] = float64(field.Int), Present
 		case FieldNumber:
 			v.Values[i], v.Status[i] = field.Number, Present
+		default: // text is no number
 		}
 	}
 }

@@ -84,10 +84,7 @@ func testFailedWrite(t *testing.T, subject Subject) {
 	w.wantValue(w.vector(last), "bets_1m", 4)
 
 	// A slot from before the failure must not write what it read then.
-	s, err := w.e.Admit(context.Background(), last)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.admit(last)
 	defer s.Release()
 	faults.lose(1)
 	if _, err := w.tryCommit(w.bet("lost too", "p", 2), nil); !errors.Is(err, features.ErrNotWritten) {

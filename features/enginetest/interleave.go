@@ -41,10 +41,7 @@ func testKafkaThenCall(t *testing.T, subject Subject) {
 		t.Errorf("the decision lies in frame %v, the event in %v, inside %v", pos, results[0].Pos, v.Inside)
 	}
 	for _, cleanly := range []bool{true, false} {
-		s, err := w.e.Admit(context.Background(), ev)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := w.admit(ev)
 		if known, _ := s.Known(); known.Event != results[0].Pos || known.Decision != pos {
 			t.Errorf("known is %+v, want event %v and decision %v", known, results[0].Pos, pos)
 		}
@@ -149,27 +146,9 @@ func testSameEventAtOnce(t *testing.T, subject Subject) {
 		var wg sync.WaitGroup
 		for caller := range callers {
 			wg.Go(func() {
-				ev := w.bet(fmt.Sprint("e", round), "p", float64(round))
-				s, err := w.e.Admit(context.Background(), ev)
-				if err != nil {
-					t.Errorf("cannot admit: %v", err)
-					return
-				}
-				defer s.Release()
-				if known, ok := s.Known(); ok {
-					positions[caller] = known.Decision
-					if _, err := w.e.Record(context.Background(), "acme", ev.Key.String()); err != nil {
-						t.Errorf("cannot read the record: %v", err)
-					}
-					return
-				}
-				v := &features.Vector{}
-				if err := w.e.Vector(context.Background(), s, w.set, v); err != nil {
-					t.Errorf("cannot read the vector: %v", err)
-					return
-				}
-				if positions[caller], err = w.e.Commit(context.Background(), s, &pb.EventFrame{Decision: decision(ev, v)}); err != nil {
-					t.Errorf("cannot commit: %v", err)
+				var err error
+				if positions[caller], err = w.decideOrRecall(w.bet(fmt.Sprint("e", round), "p", float64(round))); err != nil {
+					t.Errorf("cannot decide: %v", err)
 				}
 			})
 		}
@@ -183,15 +162,31 @@ func testSameEventAtOnce(t *testing.T, subject Subject) {
 	w.wantValue(w.vector(w.bet("last", "p", 10)), "bets_1m", 11)
 }
 
+// decideOrRecall decides on an event, or reads the decision that is there, and says where it is.
+func (w *world) decideOrRecall(ev *features.Event) (journal.Pos, error) {
+	ctx := context.Background()
+	s, err := w.e.Admit(ctx, ev)
+	if err != nil {
+		return journal.Pos{}, err
+	}
+	defer s.Release()
+	if known, ok := s.Known(); ok {
+		_, err = w.e.Record(ctx, "acme", ev.Key.String())
+		return known.Decision, err
+	}
+	v := &features.Vector{}
+	if err = w.e.Vector(ctx, s, w.set, v); err != nil {
+		return journal.Pos{}, err
+	}
+	return w.e.Commit(ctx, s, &pb.EventFrame{Decision: decision(ev, v)})
+}
+
 // testLostReply kills the process between the write and the reply. Who asks again gets the decision that was made.
 func testLostReply(t *testing.T, subject Subject) {
 	w := newWorld(t, subject)
 	w.apply(w.bet("before", "p", 0))
 	ev := w.bet("a", "p", 1)
-	s, err := w.e.Admit(context.Background(), ev)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.admit(ev)
 	v := &features.Vector{}
 	if err := w.e.Vector(context.Background(), s, w.set, v); err != nil {
 		t.Fatal(err)
@@ -200,15 +195,12 @@ func testLostReply(t *testing.T, subject Subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.j.Written(context.Background(), ticket.Pos); err != nil {
+	if err = w.j.Written(context.Background(), ticket.Pos); err != nil {
 		t.Fatal(err)
 	}
 	w.restart(false) // nobody was told, the slot was never released
 
-	s, err = w.e.Admit(context.Background(), w.resend(ev))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s = w.admit(w.resend(ev))
 	if known, ok := s.Known(); !ok || known.Decision != ticket.Pos {
 		t.Errorf("known is %+v, want a decision at %v", known, ticket.Pos)
 	}
@@ -235,7 +227,7 @@ func testHotAddress(t *testing.T, subject Subject) {
 			rng := rand.New(rand.NewPCG(1, uint64(caller)))
 			for n := caller; n < players; n += callers {
 				ev := w.bet(fmt.Sprint("e", n), fmt.Sprint("p", n), float64(rng.IntN(40)))
-				pos := journal.Pos{}
+				var pos journal.Pos
 				if n%2 == 0 {
 					pos, _ = w.decide(ev)
 				} else {

@@ -117,10 +117,7 @@ func (w *world) resend(ev *features.Event) *features.Event {
 
 func (w *world) applyIfNew(ev *features.Event) {
 	w.t.Helper()
-	s, err := w.e.Admit(context.Background(), ev)
-	if err != nil {
-		w.t.Fatalf("cannot admit %q: %v", ev.ID, err)
-	}
+	s := w.admit(ev)
 	defer s.Release()
 	if _, ok := s.Known(); ok {
 		return
@@ -132,10 +129,7 @@ func (w *world) applyIfNew(ev *features.Event) {
 
 func (w *world) decideIfNew(ev *features.Event) {
 	w.t.Helper()
-	s, err := w.e.Admit(context.Background(), ev)
-	if err != nil {
-		w.t.Fatalf("cannot admit %q: %v", ev.ID, err)
-	}
+	s := w.admit(ev)
 	defer s.Release()
 	if known, _ := s.Known(); !known.Decision.IsZero() {
 		return
@@ -223,16 +217,12 @@ func testAdmission(t *testing.T, subject Subject) {
 	if n := w.e.Stats().Slots; n != 0 {
 		t.Errorf("%d slots are held", n)
 	}
-
 }
 
 // testSecondCaller asks about an event that somebody works on: one waits for the first, and no longer than one wants to.
 func testSecondCaller(t *testing.T, subject Subject) {
 	w := newWorld(t, subject)
-	s, err := w.e.Admit(context.Background(), w.bet("b", "p", 2))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.admit(w.bet("b", "p", 2))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := w.e.Admit(ctx, w.bet("b", "p", 2)); !errors.Is(err, context.Canceled) {

@@ -116,7 +116,7 @@ func testMisfits(t *testing.T, subject Subject) {
 		}
 	}
 	empty := subject.Journal(t, t.TempDir())
-	defer empty.Close()
+	defer func() { _ = empty.Close() }()
 	refused(empty, w.s, nil, features.ErrStateAhead, "0/5")
 	refused(overridden{w.j, journal.Pos{Offset: 3}}, subject.Scratch(), nil, features.ErrStateBehind, "0/3")
 
@@ -248,26 +248,31 @@ func prefix(t *testing.T, from journal.Journal, n int) journal.Journal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cursor.Close()
+	defer func() { _ = cursor.Close() }()
 	for range n {
-		f, err := cursor.Next(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for !to.Keys().Has(f.KeyID) && f.KeyID != 0 {
-			if _, err := to.Keys().New(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		sealed, err := to.Seal(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := to.Append(sealed); err != nil {
+		if err := copyFrame(to, cursor); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return to
+}
+
+func copyFrame(to journal.Journal, cursor journal.Cursor) error {
+	f, err := cursor.Next(context.Background())
+	if err != nil {
+		return err
+	}
+	for f.KeyID != 0 && !to.Keys().Has(f.KeyID) {
+		if _, err = to.Keys().New(); err != nil {
+			return err
+		}
+	}
+	sealed, err := to.Seal(f)
+	if err != nil {
+		return err
+	}
+	_, err = to.Append(sealed)
+	return err
 }
 
 const another = `
@@ -322,10 +327,7 @@ func testWarmingUp(t *testing.T, subject Subject) {
 		t.Errorf("a feature of the old set is %v", s)
 	}
 	var unknown features.Vector
-	s, err := w.e.Admit(context.Background(), w.bet("e", "p", 1003))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.admit(w.bet("e", "p", 1003))
 	defer s.Release()
 	never := compile(t, w.kinds, strings.Replace(another, "1h}", "24h}", 1))
 	if err := w.e.Vector(context.Background(), s, never, &unknown); !errors.Is(err, features.ErrUnknownSet) {

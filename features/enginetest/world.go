@@ -191,8 +191,7 @@ func (w *world) restart(cleanly bool) {
 func (w *world) close() {
 	w.halt(false)
 	if w.j != nil {
-		w.s.Close()
-		w.j.Close()
+		_, _ = w.s.Close(), w.j.Close()
 	}
 }
 
@@ -204,6 +203,16 @@ func (w *world) decode(msg *pb.Event) *features.Event {
 		w.t.Fatalf("cannot decode: %v", err)
 	}
 	return ev
+}
+
+// admit opens an event's slot.
+func (w *world) admit(ev *features.Event) *features.Slot {
+	w.t.Helper()
+	s, err := w.e.Admit(context.Background(), ev)
+	if err != nil {
+		w.t.Fatalf("cannot admit %q: %v", ev.ID, err)
+	}
+	return s
 }
 
 // apply commits an event without decision.

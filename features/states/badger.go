@@ -259,8 +259,8 @@ func (b *Badger) write(ctx context.Context, n int, entry func(i int) (*badger.En
 		}
 		err = txn.SetEntry(e)
 		if errors.Is(err, badger.ErrTxnTooBig) {
-			if err := b.commitTxn(txn); err != nil {
-				return err
+			if failed := b.commitTxn(txn); failed != nil {
+				return failed
 			}
 			txn = b.db.NewTransactionAt(math.MaxUint64, true)
 			err = txn.SetEntry(e)
@@ -300,7 +300,7 @@ func (b *Badger) Each(ctx context.Context, f func(features.EntityKey, []byte) er
 			return err
 		}
 		if err := it.Item().Value(func(v []byte) error { return f(key, v) }); err != nil {
-			return err
+			return fmt.Errorf("entity %x: %w", key.ID, err)
 		}
 	}
 	return nil
@@ -386,21 +386,21 @@ func (b *Badger) Sync() error {
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot open a log: %w", err)
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
 
 // Close implements features.States.
 func (b *Badger) Close() error {
-	err := b.Sync()
-	if errors.Is(err, features.ErrClosed) {
-		return err
+	synced := b.Sync()
+	if errors.Is(synced, features.ErrClosed) {
+		return synced
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	if err := errors.Join(err, b.db.Close()); err != nil {
+	if err := errors.Join(synced, b.db.Close()); err != nil {
 		return fmt.Errorf("cannot close the state in %q: %w", b.cfg.Dir, err)
 	}
 	return nil

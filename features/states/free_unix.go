@@ -13,7 +13,7 @@ func checkFree(dir string, least int64) error {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("cannot ask for the free space of %q: %w", dir, err)
 	}
-	if free := int64(fs.Bavail) * int64(fs.Bsize); free < least {
+	if free := int64(fs.Bavail) * int64(fs.Bsize); free < least { //nolint:unconvert // other systems have other types
 		return fmt.Errorf("cannot write the state in %q: %d bytes are free, fewer than %d: %w", dir, free, least, syscall.ENOSPC)
 	}
 	return nil

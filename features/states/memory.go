@@ -76,7 +76,7 @@ func checkPos(p features.StatePut, stored []byte) error {
 	if stored != nil {
 		var err error
 		if have, err = features.StatePos(stored); err != nil {
-			return err
+			return fmt.Errorf("entity %x: %w", p.Key.ID, err)
 		}
 	}
 	if have != p.Old {

@@ -115,7 +115,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
+	if err = s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s, err = states.OpenBadger(states.BadgerConfig{Dir: dir, MinFreeBytes: 1 << 62})

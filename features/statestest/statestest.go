@@ -241,7 +241,7 @@ func testMeta(t *testing.T, subject Subject) {
 		if err != nil {
 			t.Fatalf("cannot read %q: %v", name, err)
 		}
-		if string(got) != string(want) || (got == nil) != (want == nil) {
+		if !bytes.Equal(got, want) || (got == nil) != (want == nil) {
 			t.Errorf("%q is %q, want %q", name, got, want)
 		}
 	}
@@ -330,7 +330,7 @@ func testConcurrent(t *testing.T, subject Subject) {
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
-			for r := uint64(0); r < rounds; r++ {
+			for r := range uint64(rounds) {
 				if err := tryPut(s, w, r, r+1, "x"); err != nil {
 					t.Errorf("writer %d, round %d: %v", w, r, err)
 					return
@@ -376,7 +376,7 @@ func testReopen(t *testing.T, subject Subject) {
 		t.Fatalf("cannot close: %v", err)
 	}
 	s = subject.Open(t, dir)
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	wantBlob(t, s, 1, blob(5, "one"))
 	wantBlob(t, s, 2, nil)
 	wantSeen(t, s, 1, &seen)
@@ -392,7 +392,7 @@ func testReopen(t *testing.T, subject Subject) {
 func testErasedStays(t *testing.T, subject Subject) {
 	dir := t.TempDir()
 	s := subject.Open(t, dir)
-	defer func() { s.Close() }()
+	defer func() { _ = s.Close() }()
 	const entities, rounds, size = 300, 12, 4000
 	rest := string(make([]byte, size))
 	for round := range rounds {
