@@ -258,7 +258,7 @@ func TestRotationFails(t *testing.T) {
 			write(t, j, 10)
 			disk.set(fail)
 			var err error
-			for err == nil {
+			for n := 0; err == nil && n < 200; n++ {
 				i := j.Head().Offset + 1
 				rec, serr := j.Seal(journal.Frame{Kind: journal.Kind(i), Time: int64(i), Payload: payload(i)})
 				if serr != nil {

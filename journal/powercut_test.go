@@ -16,18 +16,21 @@ import (
 	"pitboss/journal/journaltest"
 )
 
-// rounds is how often the tests of crashes run: PITBOSS_CRASH_ROUNDS, or few.
-func rounds(t *testing.T, few int) int {
+// rounds is how often the tests of crashes run: PITBOSS_CRASH_ROUNDS, PITBOSS_ROUNDS, or 3.
+func rounds(t *testing.T) int {
 	t.Helper()
-	s := os.Getenv("PITBOSS_CRASH_ROUNDS")
-	if s == "" {
-		return few
+	for _, name := range []string{"PITBOSS_CRASH_ROUNDS", "PITBOSS_ROUNDS"} {
+		s := os.Getenv(name)
+		if s == "" {
+			continue
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			t.Fatalf("%s is %q, want a number from 1 on", name, s)
+		}
+		return n
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("PITBOSS_CRASH_ROUNDS is %q, want a number from 1 on", s)
-	}
-	return n
+	return 3
 }
 
 var errDead = errors.New("the process is dead")
@@ -161,12 +164,12 @@ func (h *history) check(t *testing.T, what string, j journal.Journal, survived m
 	}
 }
 
-// TestCrash stops a random run at a random operation of the file system, and looks at what is left: after the death
+// TestCrashDisk stops a random run at a random operation of the file system, and looks at what is left: after the death
 // of the process, and after a power cut on file systems that write a file's pages in order and in any order.
-func TestCrash(t *testing.T) {
+func TestCrashDisk(t *testing.T) {
 	r := journaltest.Seed(t)
 	unsynced := 0
-	n := rounds(t, 60)
+	n := 20 * rounds(t) // they are quick
 	for range n {
 		if crash(t, rand.New(rand.NewPCG(r.Uint64(), 0))) {
 			unsynced++

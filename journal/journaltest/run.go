@@ -72,18 +72,18 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 	}
 }
 
-// Seed returns a random generator and prints its seed; PITBOSS_TEST_SEED gives it back.
+// Seed returns a random generator and prints its seed; PITBOSS_SEED gives it back.
 func Seed(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PITBOSS_TEST_SEED"); s != "" {
+	if s := os.Getenv("PITBOSS_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			t.Fatalf("cannot read PITBOSS_TEST_SEED %q: %v", s, err)
+			t.Fatalf("cannot read PITBOSS_SEED %q: %v", s, err)
 		}
 		seed = n
 	}
-	t.Logf("PITBOSS_TEST_SEED=%d", seed)
+	t.Logf("PITBOSS_SEED=%d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
