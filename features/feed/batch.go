@@ -44,9 +44,7 @@ const (
 )
 
 // apply brings one poll into the engine: decode and accept every record, make the dead letters safe, apply the events,
-// and remember the offsets that no frame carries. A batch that was read is finished even when ctx ends, as far as
-// Config.Timeout allows: its records would be read again, which is harmless, but a stop should leave nothing undone that
-// a moment more can do.
+// and remember the offsets that no frame carries.
 func (s *session) apply(ctx context.Context, fetches kgo.Fetches) error {
 	b, err := s.sort(fetches)
 	if err != nil || len(b.items) == 0 {
@@ -58,6 +56,12 @@ func (s *session) apply(ctx context.Context, fetches kgo.Fetches) error {
 			b.die(it)
 		}
 	}
+	return s.complete(ctx, b)
+}
+
+// complete brings a batch to its end, even when ctx ends, as far as Config.Timeout allows: its records would be read
+// again, which is harmless, but a stop should leave nothing undone that a moment more can do.
+func (s *session) complete(ctx context.Context, b *batch) error {
 	inner, cancel := lingering(ctx, s.cfg.Timeout)
 	defer cancel()
 	if err := s.finish(ctx, inner, b); err != nil {
@@ -98,7 +102,7 @@ func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 }
 
 // accept decodes and accepts every record, on two goroutines where there are as many processors: it is pure work, and
-// half of all there is to do.
+// 44 % of what a record costs (BenchmarkIngest).
 func (s *session) accept(items []item) {
 	const few = 64 // less is not worth a goroutine
 	if len(items) < few || runtime.GOMAXPROCS(0) == 1 {

@@ -315,17 +315,24 @@ func compareLetters(t *testing.T, theirs *rig, s *stream) {
 // openDirectory opens what a child left, without running it.
 func openDirectory(t testing.TB, dir string, set *features.Set) (journal.Journal, features.States, *features.Engine) {
 	t.Helper()
-	j, s, engine, err := openFiles(dir, set, newKinds(t))
+	j, s, engine, err := openFiles(dir, set, newKinds(t), manySteps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return j, s, engine
 }
 
-func openFiles(dir string, set *features.Set, kinds *features.Kinds) (_ journal.Journal, _ features.States, _ *features.Engine, err error) {
-	jc := journal.DefaultConfig()
+// manySteps makes segments and checkpoints small and many, to be killed in.
+func manySteps(j *journal.Config, e *features.EngineConfig) {
+	j.SegmentBytes, e.CheckpointFrames = 256<<10, 200
+}
+
+// openFiles opens journal, states and engine in a directory, with defaults that may be changed.
+func openFiles(dir string, set *features.Set, kinds *features.Kinds, change func(*journal.Config, *features.EngineConfig)) (journal.Journal, features.States, *features.Engine, error) {
+	jc, cfg := journal.DefaultConfig(), features.DefaultEngineConfig()
 	jc.Dir, jc.MasterKey = filepath.Join(dir, "journal"), bytes.Repeat([]byte{7}, 32)
-	jc.SegmentBytes = 256 << 10 // segments are finished and compacted while the process is killed
+	cfg.Kinds = kinds
+	change(&jc, &cfg)
 	j, _, err := journal.OpenFile(jc)
 	if err != nil {
 		return nil, nil, nil, err
@@ -334,8 +341,6 @@ func openFiles(dir string, set *features.Set, kinds *features.Kinds) (_ journal.
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, j.Close())
 	}
-	cfg := features.DefaultEngineConfig()
-	cfg.Kinds, cfg.CheckpointFrames = kinds, 200 // many checkpoints, to be killed in
 	engine, err := features.OpenEngine(context.Background(), cfg, j, s, set)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, s.Close(), j.Close())
@@ -511,7 +516,7 @@ func (p *partsOfChild) open(spec childSpec) error {
 	tb := &noTest{}
 	e, set := newEdge(tb), newSet(tb)
 	var err error
-	if p.journal, p.states, p.engine, err = openFiles(spec.Dir, set, newKinds(tb)); err != nil {
+	if p.journal, p.states, p.engine, err = openFiles(spec.Dir, set, newKinds(tb), manySteps); err != nil {
 		return err
 	}
 	cfg := testConfig(&broker{addrs: spec.Brokers}, spec.Topic)

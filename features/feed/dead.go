@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	pb "pitboss/proto/pitboss/v1"
 )
 
 // Headers of a dead letter. The key, the value and the headers of the record stay as they came, unless HeaderCut says
@@ -132,6 +134,34 @@ func (s *session) send(ctx context.Context, b *batch, items []*item, bare bool) 
 	}
 	b.owed = slices.DeleteFunc(slices.Clone(b.owed), func(it *item) bool { return safe[it] })
 	return failed
+}
+
+// skipTooLarge passes batches of records that decompress to more than we hold in memory: a few kilobytes from whoever may
+// write would stop the feed otherwise. The client gives such a batch up with an error, again and again while there are
+// records before it in the same fetch; those are applied first.
+func (s *session) skipTooLarge(ctx context.Context, fetches kgo.Fetches) error {
+	var skipped error
+	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
+		e, ok := errors.AsType[*kgo.ErrDecompressTooLarge](t.Err)
+		if !ok || skipped != nil {
+			return
+		}
+		skipped = fmt.Errorf("%w: %w", errAgain, e)
+		if len(t.Records) > 0 {
+			return
+		}
+		it := item{record: &kgo.Record{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset}}
+		it.refusal = &refusal{"TOO_LARGE", "", fmt.Sprintf("the batch of offsets %d to %d decompresses to more than %d bytes, and none of it is read", e.Offset, e.NextOffset-1, maxDecompressed)}
+		id := s.topics[e.Topic]
+		b := &batch{items: []item{it}, at: map[partition]*pb.KafkaOffset{
+			{e.Topic, e.Partition}: offsetBefore(id, e.Topic, e.Partition, e.NextOffset),
+		}}
+		b.die(&b.items[0])
+		if err := s.complete(ctx, b); err != nil {
+			skipped = err
+		}
+	})
+	return skipped
 }
 
 // ensureDeadLetterTopic makes the topic where it is missing, with the brokers' defaults. Where we may not, the first dead

@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func essential(t *testing.T, kafka func(*testing.T) *broker) {
 		{"topic appears later", testAppearsLater},
 		{"starts at the end", testStartsAtTheEnd},
 		{"aborted transactions", testAborted},
+		{"two members", testTwoMembers},
+		{"the same instance twice", testSameInstanceTwice},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := kafka(t)
@@ -433,4 +436,51 @@ func testAborted(r *rig) {
 	run := r.start()
 	until(t, "four events", func() bool { return run.Stats().Applied == 4 })
 	r.wantBets(4)
+}
+
+// Two members share a topic. Whatever moves between them is applied once, and flushed before it moves.
+func testTwoMembers(r *rig) {
+	t := r.t
+	const partitions = 4
+	r.kafka.create(t, partitions, r.topic())
+	r.cfg.Instance = ""
+	r.cfg.MaxBatch = 7
+	r.kafka.send(t, r.bets(0, 100, partitions)...)
+	first := r.start()
+	first.state(feed.StateReading)
+	r.kafka.send(t, r.bets(100, 400, partitions)...)
+	r.kafka.send(t, r.bets(0, 50, partitions)...) // duplicates: their offsets are in no frame
+	second := r.start()
+	until(t, "the members to share", func() bool { return len(first.Lags()) == 2 && len(second.Lags()) == 2 })
+	r.kafka.send(t, r.bets(400, 700, partitions)...)
+	r.caughtUp()
+	first.stop()
+	r.kafka.send(t, r.bets(700, 800, partitions)...)
+	r.caughtUp()
+	r.wantBets(800)
+	until(t, "the second to have everything", func() bool { return len(second.Lags()) == partitions })
+	// Nothing moved without its offset, so nothing was read twice.
+	all := first.Stats().Records + second.Stats().Records
+	if got, want := first.Stats().Duplicates+second.Stats().Duplicates, all-800; got != want || got < 50 {
+		t.Errorf("%d duplicates of %d records, want %d", got, all, want)
+	}
+	second.stop()
+}
+
+// A second process under the same name puts the first one out, and the first says so.
+func testSameInstanceTwice(r *rig) {
+	t := r.t
+	r.kafka.create(t, 2, r.topic())
+	r.kafka.send(t, r.bets(0, 10, 2)...)
+	first := r.start()
+	r.caughtUp()
+	second := r.start()
+	refused := first.refused()
+	if !strings.Contains(refused.Why, `instance "pitboss"`) || !strings.HasPrefix(refused.Error(), "kafka: another process") {
+		t.Errorf("refusal %q does not say what happened", refused)
+	}
+	r.kafka.send(t, r.bets(10, 20, 2)...)
+	r.caughtUp()
+	r.wantBets(20)
+	second.stop()
 }

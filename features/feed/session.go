@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -129,7 +130,7 @@ func (s *session) read(ctx context.Context) error {
 			continue
 		}
 		noted = time.Now()
-		s.note(ctx)
+		s.note(ctx, s.client.CommitOffsets)
 		if err := s.act(ctx); err != nil {
 			return err
 		}
@@ -146,7 +147,10 @@ func (s *session) poll(ctx context.Context) error {
 	if err := s.complaints(ctx, fetches); err != nil {
 		return err
 	}
-	return s.apply(ctx, fetches)
+	if err := s.apply(ctx, fetches); err != nil {
+		return err
+	}
+	return s.skipTooLarge(ctx, fetches)
 }
 
 // act does what watch found to be done.
@@ -195,13 +199,18 @@ func (s *session) complaint(topic string, p int32, err error) error {
 			Choice: "stop one of the two; if both are meant, give each a group of its own (both read everything) or kafka.instance (they share)"}
 	case errors.Is(err, kgo.ErrClientClosed):
 		return fmt.Errorf("%w: %w", errAgain, err)
+	case errors.Is(err, kgo.ErrMaxDecompress):
+		return nil // skipTooLarge's
 	}
 	s.fetchFailed(partition{topic, p}, err)
 	return nil
 }
 
+// commitFunc is one of the client's ways to commit offsets.
+type commitFunc = func(context.Context, map[string]map[int32]kgo.EpochOffset, func(*kgo.Client, *kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse, error))
+
 // note writes the offsets that no frame carries, and tells the group how far reading is, for lag monitors.
-func (s *session) note(ctx context.Context) {
+func (s *session) note(ctx context.Context, tell commitFunc) {
 	s.mu.Lock()
 	pending := maps.Clone(s.pending)
 	s.mu.Unlock()
@@ -220,7 +229,7 @@ func (s *session) note(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	if commit := s.uncommitted(); len(commit) > 0 {
-		s.client.CommitOffsets(ctx, commit, nil) // its failure costs a lag monitor a second
+		tell(ctx, commit, nil) // its failure costs a lag monitor a second
 	}
 }
 
@@ -273,7 +282,7 @@ func (s *session) assigned(_ context.Context, offsets map[string]map[int32]kgo.O
 func (s *session) revoked(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	s.note(ctx)
+	s.note(ctx, s.client.CommitOffsetsSync)
 	s.dropped(ctx, nil, partitions)
 }
 
@@ -297,8 +306,7 @@ func (s *session) close(ctx context.Context) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Timeout)
 	defer cancel()
 	s.client.AllowRebalance()
-	s.note(ending)
-	// The commit of note ends before Leave begins only if it is waited for, which a broker that is away never lets end.
+	s.note(ending, s.client.CommitOffsetsSync)
 	if err := s.client.LeaveGroupContext(ending); err != nil {
 		s.log.Debug("kafka: left without saying so", "error", err)
 	}
