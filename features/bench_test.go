@@ -245,6 +245,7 @@ func BenchmarkIngest(b *testing.B) {
 			s := w.e.Stats()
 			b.ReportMetric(float64(s.Checkpoints), "checkpoints")
 			b.ReportMetric(float64(s.Throttled), "throttled")
+			b.ReportMetric(float64(s.EntityBytes)/float64(s.Entities), "bytes/entity")
 		})
 	}
 }

@@ -127,4 +127,7 @@ func (p *prepared) unpin() {
 		}
 	}
 	p.ev = nil
+	if cap(p.payload) > 64<<10 {
+		p.payload = nil // one large event must not stay in the pool
+	}
 }

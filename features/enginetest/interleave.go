@@ -175,8 +175,8 @@ func (w *world) decideOrRecall(ev *features.Event) (journal.Pos, error) {
 		return known.Decision, err
 	}
 	v := &features.Vector{}
-	if err = w.e.Vector(ctx, s, w.set, v); err != nil {
-		return journal.Pos{}, err
+	if unread := w.e.Vector(ctx, s, w.set, v); unread != nil {
+		return journal.Pos{}, unread
 	}
 	return w.e.Commit(ctx, s, &pb.EventFrame{Decision: decision(ev, v)})
 }

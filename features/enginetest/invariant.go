@@ -17,7 +17,7 @@ import (
 // testOrderFree applies the same events in order to one engine, and to another in any order, in batches or one by one,
 // with and without decisions, sent again, with checkpoints and restarts between. Every vector is the same, bit for bit.
 func testOrderFree(t *testing.T, subject Subject) {
-	for round := range rounds(t, 3) {
+	for round := range rounds(t, subject, 3) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities = 64 }))
 			wantEveryAggregate(t, w.set)
@@ -155,7 +155,7 @@ func wantEveryAggregate(t *testing.T, set *features.Set) {
 // testInside compares an event that is read on the fly with the same event read when it is inside: as a call before the
 // event came by Kafka and one after it.
 func testInside(t *testing.T, subject Subject) {
-	for round := range rounds(t, 2) {
+	for round := range rounds(t, subject, 2) {
 		w := newWorld(t, subject)
 		c := newCasino(seed(t, round))
 		events := w.events(c, 120)

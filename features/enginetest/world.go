@@ -346,8 +346,11 @@ func seed(t testing.TB, round int) uint64 {
 }
 
 // rounds gives how often a random test runs: PITBOSS_ROUNDS, or what is quick.
-func rounds(t testing.TB, quick int) int {
+func rounds(t testing.TB, subject Subject, quick int) int {
 	t.Helper()
+	if subject.Durable {
+		quick = 1 // opening files is slow, and the histories are the same
+	}
 	text := os.Getenv("PITBOSS_ROUNDS")
 	if text == "" {
 		return quick
