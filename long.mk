@@ -36,3 +36,11 @@ slice-property: ## 3 seeds of every property test.
 	$(call many,200,3,TestProperty,$(with_property))
 long-property:
 	$(call many,$(ROUNDS),$(SEEDS),TestProperty,$(with_property))
+
+# EVENTS is how many the long one decides about.
+EVENTS ?= 1000000
+.PHONY: slice-demo-replay long-demo-replay
+slice-demo-replay: ## 20,000 events of the demo, live, and every decision made again to the byte.
+	scripts/demo-replay.sh demo 20000
+long-demo-replay: ## A million events through batch (EVENTS=1000000), and every decision made again.
+	scripts/demo-replay.sh batch $(EVENTS)
