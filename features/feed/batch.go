@@ -150,8 +150,8 @@ func (s *session) finish(ctx, inner context.Context, b *batch) error {
 		case errors.Is(err, errNotBuried):
 			s.buried(err)
 		default:
-			if err := s.mustWait(err); err != nil {
-				return err
+			if fatal := s.mustWait(err); fatal != nil {
+				return fatal
 			}
 		}
 		if !pause(ctx, s.cfg.RetryEvery) {
@@ -202,10 +202,12 @@ func (s *session) written(ctx context.Context, first, last features.Ticket) erro
 	if last.Pos.IsZero() {
 		return nil
 	}
-	if err := s.engine.Written(ctx, last); err != nil {
-		return err
+	for _, t := range []features.Ticket{last, first} {
+		if err := s.engine.Written(ctx, t); err != nil {
+			return fmt.Errorf("cannot wait for a batch: %w", err)
+		}
 	}
-	return s.engine.Written(ctx, first)
+	return nil
 }
 
 // applyOne admits and appends one item. The ticket is zero where there was nothing to append. Dead letters that

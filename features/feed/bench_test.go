@@ -32,6 +32,7 @@ func BenchmarkIngest(b *testing.B) {
 }
 
 func benchmarkIngest(b *testing.B, encode func(proto.Message) ([]byte, error)) {
+	b.Helper()
 	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(b.TempDir()), kfake.SeedTopics(4, "events"))
 	if err != nil {
 		b.Fatal(err)

@@ -66,8 +66,7 @@ func (f *Feed) ofTenant(msg *pb.Event) *refusal {
 
 // refusalOf turns what the edge says into a dead letter's reason.
 func refusalOf(err error) *refusal {
-	var e *edge.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*edge.Error](err); ok {
 		return &refusal{string(e.Reason), e.Path, e.Message}
 	}
 	return &refusal{"UNACCEPTABLE", "", clip(err.Error())}

@@ -344,7 +344,7 @@ func TestKfakeGoesAwayAndComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var port int
-	if _, err := fmt.Sscanf(fake.ListenAddrs()[0], "127.0.0.1:%d", &port); err != nil {
+	if _, err = fmt.Sscanf(fake.ListenAddrs()[0], "127.0.0.1:%d", &port); err != nil {
 		t.Fatal(err)
 	}
 	b := dial(t, fake.ListenAddrs())

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,9 @@ type broker struct {
 	suffix string
 }
 
-func newFake(t *testing.T, opts ...kfake.Opt) *broker {
+func newFake(t *testing.T) *broker {
 	t.Helper()
-	fake, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +333,7 @@ func (r *rig) caughtUp() {
 	until(r.t, "all of the topic to be applied", func() bool {
 		got := map[int32]int64{}
 		for _, at := range r.engine.Offsets() {
-			if string(at.GetTopicId()) == string(id[:]) {
+			if bytes.Equal(at.GetTopicId(), id[:]) {
 				got[at.GetPartition()] = at.GetOffset() + 1
 			}
 		}
@@ -365,6 +366,7 @@ func until(t testing.TB, what string, done func() bool) {
 
 // logger writes to the test's log.
 func logger(t testing.TB) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (s *session) begin(ctx context.Context) (bool, error) {
 	}
 	s.looked(err)
 	if err != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // it is in the status, and whoever called asks again
 	}
 	s.missing(v.missing)
 	for _, topic := range v.missing {
@@ -104,10 +105,7 @@ func (s *session) start(ctx context.Context, v *view, fresh []string, pins []*pb
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
-		if err := s.mustWait(err); err != nil {
-			return false, err
-		}
-		return false, nil
+		return false, s.mustWait(err)
 	}
 	s.writing()
 	for _, at := range pins {
@@ -203,7 +201,7 @@ func offsetBefore(id kadm.TopicID, topic string, p int32, next int64) *pb.KafkaO
 }
 
 func sameTopic(at *pb.KafkaOffset, id kadm.TopicID) bool {
-	return string(at.GetTopicId()) == string(id[:])
+	return bytes.Equal(at.GetTopicId(), id[:])
 }
 
 // stored are the engine's offsets of the topics that are read.

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -169,7 +170,7 @@ func testDeadLetters(r *rig) {
 	}
 	until(t, "the counts", func() bool { return run.Stats().Dead == 9 && run.Stats().Applied == 3 })
 	for _, rec := range r.kafka.all(t, r.cfg.DeadLetterTopic) {
-		if string(rec.Value) != string(keyed.Value) {
+		if !bytes.Equal(rec.Value, keyed.Value) {
 			continue
 		}
 		if string(rec.Key) != "the key" || rec.Headers[0].Key != "trace" || string(rec.Headers[0].Value) != "t-1" {

@@ -176,8 +176,8 @@ func (s *session) complaints(ctx context.Context, fetches kgo.Fetches) error {
 		if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			return
 		}
-		if err := s.complaint(topic, p, err); err != nil && fatal == nil {
-			fatal = err
+		if found := s.complaint(topic, p, err); fatal == nil {
+			fatal = found
 		}
 	})
 	return fatal
