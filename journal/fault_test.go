@@ -143,6 +143,10 @@ func TestFailedBatchStaysLost(t *testing.T) {
 		t.Errorf("Written(0/12) = %v, want ErrIO", err)
 	}
 	disk.set(nil)
+	killed, _ := open(t, memConfig(), disk.Kill())
+	if killed.Head().Offset != 12 { // nobody had the time to take it back
+		t.Errorf("Head() after a kill = %v, want the failed batch as well", killed.Head())
+	}
 	if err := j.Recover(t.Context()); err != nil {
 		t.Fatalf("Recover() = %v, want nil", err)
 	}
@@ -151,6 +155,27 @@ func TestFailedBatchStaysLost(t *testing.T) {
 	if after.Head().Offset != 3 || rep.TruncatedBytes != 0 {
 		t.Errorf("Head() = %v, Report = %+v, want 3 frames and nothing cut off", after.Head(), rep)
 	}
+}
+
+func TestFailedBatchIsGoneAfterClose(t *testing.T) {
+	j, disk := openBroken(t, memConfig())
+	write(t, j, 5)
+	disk.set(func(op vfs.Op) error {
+		if op.Name == "write" && strings.HasSuffix(op.File, ".log") {
+			return &vfs.ShortWriteError{N: op.Len, Err: syscall.EIO}
+		}
+		return nil
+	})
+	lost := journaltest.Append(t, j, journal.Frame{})
+	if err := j.Written(t.Context(), lost); !errors.Is(err, journal.ErrIO) {
+		t.Errorf("Written(%v) = %v, want ErrIO", lost, err)
+	}
+	if err := j.Close(); !errors.Is(err, journal.ErrIO) {
+		t.Errorf("Close() = %v, want the error of the write", err)
+	}
+	disk.set(nil)
+	j, _ = open(t, memConfig(), disk.Kill())
+	wantFrames(t, j, 5)
 }
 
 // wantRead says whether the frames up to head can be read, whatever else is wrong.

@@ -445,6 +445,10 @@ func (j *files) Close() error {
 	err := j.Failed()
 	if err == nil {
 		err = j.saveState(true)
+	} else { // as Recover would; whatever comes of it, the next opening copes
+		f := j.active.file()
+		end, _ := f.readable()
+		_ = f.file.Truncate(end)
 	}
 	j.mu.Lock()
 	j.announceLocked() // cursors find the journal closed

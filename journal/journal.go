@@ -57,7 +57,8 @@ type Journal interface { //nolint:interfacebloat // one log has one owner, who n
 
 	// Written returns nil after the frame at p was handed to the operating system by write(2), with its whole batch.
 	// It returns an error that wraps ErrFailed and the cause if the frame did not get written, ErrNotFound if p was
-	// never appended, or the context's error (the frame may still get written then).
+	// never appended, or the context's error (the frame may still get written then). A frame that did not get written
+	// is gone after Recover or Close; if the process dies before them, opening may find what arrived of its batch.
 	Written(ctx context.Context, p Pos) error
 
 	// Durable is Written, then fsync of the frame, of its key and of its directory entry. A caller that waits makes
@@ -84,7 +85,8 @@ type Journal interface { //nolint:interfacebloat // one log has one owner, who n
 	// Recover makes a failed journal usable again: it cuts the file after the last frame that was really written,
 	// opens it anew and fsyncs it. The positions of frames that did not get written are given to the next ones, so
 	// the caller rebuilds what it keeps in RAM from the journal. It must not run while a caller is between Append
-	// and the end of Written; Epoch lets such a caller notice. Without a failure it does nothing.
+	// and the end of Written (Epoch lets such a caller notice), nor beside Close. Without a failure it does nothing, and
+	// after an error of its own it may be tried again.
 	Recover(ctx context.Context) error
 
 	// Failed is nil, or why the journal accepts nothing (wraps ErrFailed and the cause).
