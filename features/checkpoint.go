@@ -281,9 +281,12 @@ func (e *Engine) putSafely(ctx context.Context, puts []StatePut, high journal.Po
 	if err := e.journal.Durable(ctx, high); err != nil {
 		return e.notWritten(err)
 	}
-	b := binary.AppendUvarint(nil, uint64(high.Partition))
-	if err := e.states.PutMeta(metaHigh, binary.AppendUvarint(b, high.Offset)); err != nil {
-		return fmt.Errorf("cannot write the state's highest position: %w", err)
+	if e.high.Less(high) {
+		b := binary.AppendUvarint(nil, uint64(high.Partition))
+		if err := e.states.PutMeta(metaHigh, binary.AppendUvarint(b, high.Offset)); err != nil {
+			return fmt.Errorf("cannot write the state's highest position: %w", err)
+		}
+		e.high = high
 	}
 	if err := e.states.Put(ctx, puts); err != nil {
 		return fmt.Errorf("cannot write state: %w", err)

@@ -97,8 +97,10 @@ type Engine struct {
 	seq       sync.Mutex // guards sequencer
 	sequencer sequencer
 
-	checkpoints sync.Mutex // guards checkpoint; held through the making of one and through a recovery
+	checkpoints sync.Mutex // guards checkpoint and high; held through the making of one and through a recovery
 	checkpoint  checkpoint
+	// high is the highest position that any entity in States may have.
+	high journal.Pos
 
 	keyMaking sync.Mutex // guards the making of keys; a key's file is written under it
 

@@ -161,6 +161,9 @@ func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int
 	slices.SortFunc(p.table.groups, func(a, b planTableGroup) int { return int(a.id) - int(b.id) })
 	for _, k := range p.kinds {
 		k.index()
+		if n := k.worstBytes(); n > maxStateBytes {
+			return nil, fmt.Errorf("the feature sets keep up to %d KB for the busiest %s, at most %d KB fit: give its groups fewer sums and windows", n/1000, k.kind.Name, maxStateBytes/1000)
+		}
 	}
 	for _, set := range sets {
 		p.bind(set)
@@ -206,6 +209,24 @@ func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
 	}
 	p.table.groups = append(p.table.groups, entry)
 	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since})
+}
+
+// maxStateBytes bounds an entity's blob, below what every implementation of States takes.
+const maxStateBytes = 900_000
+
+// worstBytes is what an entity's blob can come to when every tile of every group is there with the largest numbers.
+func (k *kindPlan) worstBytes() int {
+	total := 0
+	for _, g := range k.groups {
+		spec := g.layout.Spec()
+		row := 10 + 10*spec.Sums
+		tileCount := 2 * int(tiles.Grace.Seconds())
+		for _, w := range spec.Windows.List() {
+			tileCount += int(w.Length()/w.Hop()) + 2
+		}
+		total += 64 + tileCount*row + spec.Raw*(row+10*spec.Distincts) + spec.Distincts*tiles.DistinctCap*24
+	}
+	return total
 }
 
 // index sorts the groups by id, so that the order does not depend on that of the sets, and finds them by type.

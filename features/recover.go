@@ -117,7 +117,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the checkpoint: %w", err)
 	}
-	if err := e.checkPositions(c); err != nil {
+	if e.high, err = e.checkPositions(c); err != nil {
 		return err
 	}
 	c.at = time.Now()
@@ -134,11 +134,11 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	return e.replay(ctx, c.pos)
 }
 
-// checkPositions refuses a journal that does not go with the state.
-func (e *Engine) checkPositions(c checkpoint) error {
+// checkPositions refuses a journal that does not go with the state, and gives the highest position in the state.
+func (e *Engine) checkPositions(c checkpoint) (journal.Pos, error) {
 	data, err := e.states.Meta(metaHigh)
 	if err != nil {
-		return fmt.Errorf("cannot read the state's highest position: %w", err)
+		return journal.Pos{}, fmt.Errorf("cannot read the state's highest position: %w", err)
 	}
 	high := c.pos
 	if data != nil {
@@ -147,9 +147,13 @@ func (e *Engine) checkPositions(c checkpoint) error {
 			high = p
 		}
 		if err := r.end(); err != nil {
-			return fmt.Errorf("cannot read the state's highest position: %w", err)
+			return journal.Pos{}, fmt.Errorf("cannot read the state's highest position: %w", err)
 		}
 	}
+	return high, e.fits(c, high)
+}
+
+func (e *Engine) fits(c checkpoint, high journal.Pos) error {
 	head, tail := e.journal.Head(), e.journal.Tail()
 	switch {
 	case !high.IsZero() && high.Partition != head.Partition && !head.IsZero():

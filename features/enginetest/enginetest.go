@@ -49,6 +49,7 @@ func Run(t *testing.T, subject Subject) {
 		{"restarts", testRestarts},
 		{"torn checkpoint", testTornCheckpoint},
 		{"lost tail", testLostTail},
+		{"lost tail of a broken checkpoint", testLostTailOfBroken},
 		{"state and journal that do not fit", testMisfits},
 		{"dedupe at any age", testDedupeAges},
 		{"warming up", testWarmingUp},

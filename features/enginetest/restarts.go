@@ -244,6 +244,36 @@ func testLostTail(t *testing.T, subject Subject) {
 	}
 }
 
+// testLostTailOfBroken has a checkpoint die after its entities and before its record: the state is then ahead of the
+// checkpoint, and a journal that ends between the two does not fit it.
+func testLostTailOfBroken(t *testing.T, subject Subject) {
+	for _, cut := range []int{50, 59, 60} {
+		faults := &faultyStates{left: -1}
+		w := newWorld(t, subject, withFaultyStates(faults), withConfig(func(c *features.EngineConfig) { c.CheckpointFrames = 1 << 30 }))
+		events := w.events(newCasino(1), 60)
+		for _, half := range [][]*features.Event{events[:40], events[40:]} {
+			if _, err := w.e.Ingest(context.Background(), items(half)); err != nil {
+				t.Fatal(err)
+			}
+			// The first checkpoint passes; of the second, the highest position and the entities.
+			if err := w.e.Checkpoint(context.Background()); len(half) == 40 && err != nil {
+				t.Fatal(err)
+			}
+			faults.arm(2)
+		}
+		faults.arm(-1)
+		whole := w.j
+		w.halt(false)
+		w.j = prefix(t, whole, cut)
+		err := w.tryStart()
+		if (err != nil) != (cut < 60) || err != nil && !errors.Is(err, features.ErrStateAhead) {
+			t.Errorf("with %d frames left: %v", cut, err)
+		}
+		w.halt(false)
+		w.j = whole
+	}
+}
+
 // prefix copies the first frames of a journal.
 func prefix(t *testing.T, from journal.Journal, n int) journal.Journal {
 	t.Helper()
