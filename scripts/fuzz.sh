@@ -9,7 +9,7 @@ while read -r dir; do
   while read -r target; do
     found=true
     echo "== $target in ${dir#"$PWD"/}, $time"
-    (cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" . </dev/null)
+    (cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzzminimizetime=10x -fuzztime "$time" . </dev/null)
   done < <(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go 2>/dev/null)
 done < <(go list -f '{{.Dir}}' "$@")
 $found || { echo "fuzz: no fuzz target in $*" >&2; exit 1; }

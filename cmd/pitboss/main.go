@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "time/tzdata" // maps name time zones, and a machine may have no zone files
+
 	"github.com/spf13/cobra"
 )
 
