@@ -30,7 +30,9 @@ type session struct {
 	client *kgo.Client
 	admin  *kadm.Client
 
-	mu sync.Mutex // guards all below: callbacks of the client run beside Run's goroutine
+	// mu guards all below: callbacks of the client and watch run beside Run's goroutine. lags' lock may be taken under it,
+	// and no other; nothing waits under it.
+	mu sync.Mutex
 	// topics are the ids of the topics that are read.
 	topics map[string]kadm.TopicID
 	// owned are the partitions that the group gave us.
