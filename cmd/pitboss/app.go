@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"pitboss/decide"
 	"pitboss/features"
@@ -51,20 +52,20 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 		}
 	}()
 	setMemoryLimit(cfg.MemoryLimit)
-	if err := a.openJournal(); err != nil {
+	if err = a.openJournal(); err != nil {
 		return nil, err
 	}
-	if err := a.openStates(); err != nil {
+	if err = a.openStates(); err != nil {
 		return nil, err
 	}
-	if err := a.openEdge(opt); err != nil {
+	if err = a.openEdge(opt); err != nil {
 		return nil, err
 	}
 	sets, err := a.openRegistry()
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openEngine(ctx, sets); err != nil {
+	if err = a.openEngine(ctx, sets); err != nil {
 		return nil, err
 	}
 	a.decider, err = decide.New(decide.Config{
@@ -77,8 +78,8 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 // close ends everything in the reverse order of its start.
 func (a *app) close() error {
 	var errs []error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		errs = append(errs, a.closers[i]())
+	for _, end := range slices.Backward(a.closers) {
+		errs = append(errs, end())
 	}
 	a.closers = nil
 	return errors.Join(errs...)
@@ -92,7 +93,7 @@ func (a *app) openJournal() error {
 		return err
 	}
 	dir := a.cfg.path(a.cfg.DataDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err = os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the data directory: %w", err)
 	}
 	c := a.cfg.Journal.config()

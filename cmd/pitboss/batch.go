@@ -91,9 +91,9 @@ func runBatch(ctx context.Context, stderr, stdout io.Writer, f historyFlags) (er
 			if row.Label || ev.Type == "label.assigned" {
 				return ingestOne(ctx, a, ev)
 			}
-			d, err := a.decider.Decide(ctx, ev, decide.Options{Unhurried: true, Explain: explain})
-			if err != nil {
-				return rowErrorOf(err)
+			d, refusal := a.decider.Decide(ctx, ev, decide.Options{Unhurried: true, Explain: explain})
+			if refusal != nil {
+				return rowErrorOf(refusal)
 			}
 			if notKept(d) {
 				return errors.New("the decision could not be recorded; start again to go on from there")
@@ -141,7 +141,7 @@ func passHistory(
 	}()
 	each, end := with(a)
 	p := pass{what: what, source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, edge: a.edge, stderr: stderr, each: each, live: !history}
-	if err := p.between(f.from, f.before); err != nil {
+	if err = p.between(f.from, f.before); err != nil {
 		return nil, err
 	}
 	res, err := p.run(ctx)

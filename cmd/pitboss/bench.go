@@ -139,7 +139,7 @@ func benchDecide(ctx context.Context, out io.Writer, f benchFlags) (err error) {
 func benchIngest(ctx context.Context, out io.Writer, f benchFlags) error {
 	var rates []float64
 	for i := 0; i < f.runs && ctx.Err() == nil; i++ {
-		rate, err := ingestRun(ctx, out, f, uint64(i+1))
+		rate, err := ingestRun(ctx, f, uint64(i+1))
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func benchIngest(ctx context.Context, out io.Writer, f benchFlags) error {
 }
 
 // ingestRun fills a broker, starts a server on it, and times from its first event to its last.
-func ingestRun(ctx context.Context, out io.Writer, f benchFlags, seed uint64) (rate float64, err error) {
+func ingestRun(ctx context.Context, f benchFlags, seed uint64) (rate float64, err error) {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "pitboss.events", "pitboss.events.dead"))
 	if err != nil {
 		return 0, fmt.Errorf("cannot start the in-process broker: %w", err)
@@ -170,7 +170,7 @@ func ingestRun(ctx context.Context, out io.Writer, f benchFlags, seed uint64) (r
 		return 0, err
 	}
 	for range f.events {
-		if err := sink.write(events.next()); err != nil {
+		if err = sink.write(events.next()); err != nil {
 			return 0, errors.Join(err, sink.close())
 		}
 	}

@@ -78,7 +78,7 @@ func checkConfig(out io.Writer, config string, set, bundle *string) (*features.K
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := readMasterKey(cfg.path(cfg.MasterKeyFile)); err != nil {
+	if _, err = readMasterKey(cfg.path(cfg.MasterKeyFile)); err != nil {
 		return nil, nil, err
 	}
 	e, err := edge.New(cfg.Edge)

@@ -47,7 +47,7 @@ func startServer(ctx context.Context, brokers []string) (_ *childServer, err err
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program: %w", err)
 	}
-	s.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(dir, "pitboss.yaml"))
+	s.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(dir, "pitboss.yaml")) //nolint:gosec // this very program
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 20 * time.Second
@@ -94,7 +94,7 @@ func (s *childServer) stop() error {
 func (s *childServer) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}

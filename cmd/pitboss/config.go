@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,7 +187,7 @@ func (c *Config) validateTogether() error {
 
 // LoadConfig reads a configuration file over the defaults. Errors name the file, line and column.
 func LoadConfig(path string) (*Config, error) {
-	data, err := readBounded(path, maxConfigBytes)
+	data, err := readBounded(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
@@ -234,10 +235,8 @@ func need(key, value string) error {
 }
 
 func oneOf(key, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return fmt.Errorf("%s: %q is not one of %s", key, value, strings.Join(allowed, ", "))
 }
@@ -245,12 +244,12 @@ func oneOf(key, value string, allowed ...string) error {
 // keysOf lists the dotted keys of a configuration struct, for the test that the example file names them all.
 func keysOf(t reflect.Type, prefix string) []string {
 	var keys []string
-	for i := range t.NumField() {
-		tag, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+	for field := range t.Fields() {
+		tag, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 		if tag == "" || tag == "-" {
 			continue
 		}
-		if ft := t.Field(i).Type; ft.Kind() == reflect.Struct {
+		if ft := field.Type; ft.Kind() == reflect.Struct {
 			keys = append(keys, keysOf(ft, prefix+tag+".")...)
 			continue
 		}

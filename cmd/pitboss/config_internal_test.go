@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,8 +84,9 @@ func TestExampleConfigNamesEveryKey(t *testing.T) {
 			return entries(t.Elem(), path+"[0]")
 		case reflect.Map:
 			return entries(t.Elem(), path+".acme")
+		default:
+			return []string{path}
 		}
-		return []string{path}
 	}
 	for _, key := range entries(reflect.TypeFor[Config](), "") {
 		if r.at[key] == nil {
@@ -95,7 +95,7 @@ func TestExampleConfigNamesEveryKey(t *testing.T) {
 	}
 }
 
-var example = regexp.MustCompile(`^( *)#([^ #].*|  .*)$`)
+var example = regexp.MustCompile(`^( *)#([^ #].*| {2}.*)$`)
 
 // withExamples puts a file's examples in the places of the values before them.
 func withExamples(text string) string {
@@ -217,7 +217,7 @@ func TestConfigRefusals(t *testing.T) {
 		got := err.Error() + "\n"
 		wantFile := strings.TrimSuffix(file, ".bad.yml") + ".want"
 		if rewrite {
-			if err := os.WriteFile(wantFile, []byte(got), 0o600); err != nil {
+			if err = os.WriteFile(wantFile, []byte(got), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -318,12 +318,12 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		// What is read is valid, and is read the same again.
-		if err := cfg.Validate(); err != nil {
+		if err = cfg.Validate(); err != nil {
 			t.Errorf("%q: read, and not valid: %v", data, err)
 		}
 		again, err := parseConfig(data, "c.yaml")
 		if err != nil || !cmp.Equal(cfg, again, sameConfig()) {
-			t.Errorf("%q: read otherwise the second time: %v\n%s", data, err, fmt.Sprint(cmp.Diff(cfg, again, sameConfig())))
+			t.Errorf("%q: read otherwise the second time: %v\n%s", data, err, cmp.Diff(cfg, again, sameConfig()))
 		}
 	})
 }

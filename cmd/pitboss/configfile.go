@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -93,10 +94,10 @@ func (r *configReader) checkTokens(data []byte) {
 	for _, t := range lexer.Tokenize(string(data)) {
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType:
-			r.refuse(t, "anchors (&), aliases (*), merge keys (<<) and tags (!) are not read: write the value out, or put text that begins so in quotes")
+			r.refusef(t, "anchors (&), aliases (*), merge keys (<<) and tags (!) are not read: write the value out, or put text that begins so in quotes")
 			return
 		case token.InvalidType:
-			r.refuse(t, "not YAML: %s", t.Error)
+			r.refusef(t, "not YAML: %s", t.Error)
 			return
 		case token.SequenceEntryType:
 			if t.Position != nil && t.Position.Line != line {
@@ -110,7 +111,7 @@ func (r *configReader) checkTokens(data []byte) {
 		default: // what has no nesting
 		}
 		if max(depth, entries) > maxConfigDepth {
-			r.refuse(t, "nested deeper than %d", maxConfigDepth)
+			r.refusef(t, "nested deeper than %d", maxConfigDepth)
 			return
 		}
 	}
@@ -122,7 +123,7 @@ func (r *configReader) check(n ast.Node, t reflect.Type, path string) {
 		t = t.Elem()
 	}
 	if _, null := n.(*ast.NullNode); null || n == nil {
-		r.refuseKey(path, "has no value: leave the key out for its default, or write %s", emptyOf(t))
+		r.refuseKeyf(path, "has no value: leave the key out for its default, or write %s", emptyOf(t))
 		return
 	}
 	switch {
@@ -146,7 +147,7 @@ func (r *configReader) checkStruct(n ast.Node, t reflect.Type, path string) {
 		name := e.Key.GetToken().Value
 		field, ok := fieldOf(t, name)
 		if !ok {
-			r.refuse(e.Key.GetToken(), "%s: no such key%s; the keys here are %s", join(path, shorten(name, maxDescribed)), elsewhere(name), strings.Join(namesOf(t), ", "))
+			r.refusef(e.Key.GetToken(), "%s: no such key%s; the keys here are %s", join(path, shorten(name, maxDescribed)), elsewhere(name), strings.Join(namesOf(t), ", "))
 			continue
 		}
 		r.check(e.Value, field.Type, r.keep(e, path))
@@ -156,7 +157,7 @@ func (r *configReader) checkStruct(n ast.Node, t reflect.Type, path string) {
 func (r *configReader) checkList(n ast.Node, t reflect.Type, path string) {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		r.refuse(n.GetToken(), "%s: must be a list, as in [a, b], not %s", path, describe(n))
+		r.refusef(n.GetToken(), "%s: must be a list, as in [a, b], not %s", path, describe(n))
 		return
 	}
 	for i, v := range list.Values {
@@ -176,7 +177,7 @@ func (r *configReader) checkDuration(n ast.Node, path string) {
 		ok = err == nil
 	}
 	if !ok {
-		r.refuse(n.GetToken(), "%s: must be a time with its unit, such as 10ms, 30s or 24h, not %s", path, describe(n))
+		r.refusef(n.GetToken(), "%s: must be a time with its unit, such as 10ms, 30s or 24h, not %s", path, describe(n))
 	}
 }
 
@@ -186,20 +187,20 @@ func (r *configReader) checkScalar(n ast.Node, t reflect.Type, path string) {
 		switch n.(type) {
 		case *ast.StringNode, *ast.LiteralNode:
 		default:
-			r.refuse(n.GetToken(), "%s: must be text, not %s; put it in quotes if it is meant", path, describe(n))
+			r.refusef(n.GetToken(), "%s: must be text, not %s; put it in quotes if it is meant", path, describe(n))
 		}
 	case reflect.Bool:
 		if _, ok := n.(*ast.BoolNode); !ok {
-			r.refuse(n.GetToken(), "%s: must be true or false, not %s", path, describe(n))
+			r.refusef(n.GetToken(), "%s: must be true or false, not %s", path, describe(n))
 		}
 	case reflect.Int, reflect.Int64:
 		number, ok := n.(*ast.IntegerNode)
 		if !ok {
-			r.refuse(n.GetToken(), "%s: must be a whole number, not %s", path, describe(n))
+			r.refusef(n.GetToken(), "%s: must be a whole number, not %s", path, describe(n))
 			return
 		}
-		if _, tooLarge := number.Value.(uint64); tooLarge && number.Value.(uint64) > 1<<63-1 {
-			r.refuse(n.GetToken(), "%s: %s is too large", path, describe(n))
+		if v, unsigned := number.Value.(uint64); unsigned && v > math.MaxInt64 {
+			r.refusef(n.GetToken(), "%s: %s is too large", path, describe(n))
 		}
 	default:
 		panic(fmt.Sprintf("BUG: a configuration field of type %v cannot be read", t))
@@ -219,14 +220,14 @@ func (r *configReader) entries(n ast.Node, path string) []*ast.MappingValueNode 
 		if what == "" {
 			what = "the configuration"
 		}
-		r.refuse(n.GetToken(), "%s: must be keys and values (key: value), not %s", what, describe(n))
+		r.refusef(n.GetToken(), "%s: must be keys and values (key: value), not %s", what, describe(n))
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(e *ast.MappingValueNode) bool {
 		if _, ok := e.Key.(*ast.StringNode); ok {
 			return false
 		}
-		r.refuse(e.Key.GetToken(), "%s: a key must be text, not %s; put it in quotes if it is meant", join(path, "…"), describe(e.Key))
+		r.refusef(e.Key.GetToken(), "%s: a key must be text, not %s; put it in quotes if it is meant", join(path, "…"), describe(e.Key))
 		return true
 	})
 }
@@ -239,7 +240,7 @@ func (r *configReader) keep(e *ast.MappingValueNode, path string) string {
 	return path
 }
 
-func (r *configReader) refuse(at *token.Token, format string, args ...any) {
+func (r *configReader) refusef(at *token.Token, format string, args ...any) {
 	e := placedError{err: fmt.Errorf(format, args...)}
 	if at != nil && at.Position != nil {
 		e.line, e.column = at.Position.Line, at.Position.Column
@@ -247,18 +248,17 @@ func (r *configReader) refuse(at *token.Token, format string, args ...any) {
 	r.errs = append(r.errs, e)
 }
 
-func (r *configReader) refuseKey(path, format string, args ...any) {
-	r.refuse(r.at[path], "%s: %s", path, fmt.Sprintf(format, args...))
+func (r *configReader) refuseKeyf(path, format string, args ...any) {
+	r.refusef(r.at[path], "%s: %s", path, fmt.Sprintf(format, args...))
 }
 
 // refuseYAML takes an error of the YAML library apart.
 func (r *configReader) refuseYAML(err error) {
-	var at yaml.Error
-	if errors.As(err, &at) {
-		r.refuse(at.GetToken(), "%s", at.GetMessage())
+	if at, ok := errors.AsType[yaml.Error](err); ok {
+		r.refusef(at.GetToken(), "%s", at.GetMessage())
 		return
 	}
-	r.refuse(nil, "%w", err)
+	r.refusef(nil, "%w", err)
 }
 
 // refuseInvalid places what Validate found: each of its errors begins with the path of a key, maybe one that the file does
@@ -275,7 +275,7 @@ func (r *configReader) refuseInvalid(err error) {
 		for path != "" && r.at[path] == nil {
 			path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 		}
-		r.refuse(r.at[path], "%w", e)
+		r.refusef(r.at[path], "%w", e)
 	}
 }
 
@@ -297,7 +297,7 @@ func (r *configReader) err() error {
 
 // flatten gives the errors that were joined.
 func flatten(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the joined error itself is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
@@ -370,18 +370,19 @@ func emptyOf(t reflect.Type) string {
 		return `""`
 	case reflect.Bool:
 		return "false"
+	default:
+		if t == reflect.TypeFor[time.Duration]() {
+			return "0s"
+		}
+		return "0"
 	}
-	if t == reflect.TypeFor[time.Duration]() {
-		return "0s"
-	}
-	return "0"
 }
 
 // fieldOf finds the field of a key.
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name == key && name != "-" {
-			return t.Field(i), name != ""
+	for field := range t.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name == key && name != "-" {
+			return field, name != ""
 		}
 	}
 	return reflect.StructField{}, false
@@ -390,8 +391,8 @@ func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 // namesOf gives the keys of a section.
 func namesOf(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
+	for field := range t.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); name != "" && name != "-" {
 			names = append(names, name)
 		}
 	}

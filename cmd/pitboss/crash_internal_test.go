@@ -129,8 +129,8 @@ func loadUntilKilled(t *testing.T, child *exec.Cmd, address, key string, round, 
 				kill := !killed && (err != nil || len(answered) >= enough)
 				if kill {
 					killed = true
-					if err := child.Process.Signal(syscall.SIGKILL); err != nil {
-						t.Error(err)
+					if signalErr := child.Process.Signal(syscall.SIGKILL); signalErr != nil {
+						t.Error(signalErr)
 					}
 				}
 				mu.Unlock()
@@ -158,7 +158,7 @@ func ask(ctx context.Context, address, key, body string) (string, error) {
 		return "", fmt.Errorf("status %d: %s", code, data)
 	}
 	d := &pb.Decision{}
-	if err := protojson.Unmarshal(data, d); err != nil {
+	if err = protojson.Unmarshal(data, d); err != nil {
 		return "", err
 	}
 	if notKept(d) {

@@ -23,7 +23,7 @@ type decideFlags struct {
 }
 
 // apiKeyEnv is where the key is looked for, so that it need not stand in a command line that others can list.
-const apiKeyEnv = "PITBOSS_API_KEY"
+const apiKeyEnv = "PITBOSS_API_KEY" //nolint:gosec // a name, not a key
 
 func newDecideCmd() *cobra.Command {
 	var f decideFlags
@@ -87,7 +87,7 @@ func runDecide(ctx context.Context, stdin io.Reader, out io.Writer, f decideFlag
 		return err
 	}
 	ev := &pb.Event{}
-	if err := protojson.Unmarshal(data, ev); err != nil {
+	if err = protojson.Unmarshal(data, ev); err != nil {
 		return fmt.Errorf("%s is no event: %w", f.event, err)
 	}
 	conn, err := dial(f.addr, f.key)
@@ -112,7 +112,7 @@ func readEvent(stdin io.Reader, path string) ([]byte, error) {
 	if path == "-" {
 		return io.ReadAll(io.LimitReader(stdin, maxEventFile))
 	}
-	return readBounded(path, maxEventFile)
+	return readBounded(path)
 }
 
 // outcomeName is an outcome as people read it: hold.

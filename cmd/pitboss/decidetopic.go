@@ -104,13 +104,11 @@ func (r *topicRun) run(ctx context.Context, client *kgo.Client, total int64, std
 	var wg sync.WaitGroup
 	for i := range queues {
 		queues[i] = make(chan *kgo.Record, 64)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for record := range queues[i] {
 				r.one(ctx, record)
 			}
-		}()
+		})
 	}
 	bar := newProgress(stderr, "asking", total, unitRows)
 	began := time.Now()

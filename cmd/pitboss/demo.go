@@ -171,7 +171,7 @@ log: {level: warn}
 `, demoTenant, httpAddress, grpcAddress, entry.ID, entry.SecretSHA256, demoTenant,
 		strings.Join(brokers, ", "))
 	path := filepath.Join(dir, "pitboss.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err = os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, "", fmt.Errorf("cannot write the demo's configuration: %w", err)
 	}
 	cfg, err := LoadConfig(path)

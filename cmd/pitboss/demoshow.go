@@ -142,9 +142,7 @@ func (d *demo) send(ctx context.Context, kafka *kafkaSink, ev *pb.Event, truth s
 		return kafka.write(ev)
 	}
 	d.limit <- struct{}{}
-	d.asked.Add(1)
-	go func() {
-		defer d.asked.Done()
+	d.asked.Go(func() {
 		sent := time.Now()
 		answer, err := d.client.Decide(context.WithoutCancel(ctx), &pb.DecisionRequest{Event: ev})
 		took := time.Since(sent)
@@ -155,7 +153,7 @@ func (d *demo) send(ctx context.Context, kafka *kafkaSink, ev *pb.Event, truth s
 		if err == nil {
 			d.show(ev, answer, truth, took)
 		}
-	}()
+	})
 	return nil
 }
 

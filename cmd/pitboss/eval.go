@@ -160,10 +160,10 @@ func (e *evaluation) each(ctx context.Context, row *files.Row, ev *features.Even
 	defer slot.Release()
 	_, known := slot.Known()
 	if !row.Label && ev.Type != "label.assigned" {
-		if err := e.engine.Vector(ctx, slot, e.set, &e.vec); err != nil {
+		if err = e.engine.Vector(ctx, slot, e.set, &e.vec); err != nil {
 			return err
 		}
-		if err := e.out.Write(ev.ID, &e.vec, row.Kept); err != nil {
+		if err = e.out.Write(ev.ID, &e.vec, row.Kept); err != nil {
 			return err
 		}
 	}
@@ -185,8 +185,6 @@ func rowErrorOf(err error) error {
 	}
 	return err
 }
-
-const maxDeclaring = 1 << 20
 
 // looseKinds declares every kind that the set and the map name, so that a set can be tried without a configuration.
 func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error) {
@@ -211,7 +209,7 @@ func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error
 			Entity string `yaml:"entity"`
 		} `yaml:"groups"`
 	}
-	if data, err := readBounded(setFile, maxDeclaring); err == nil && yaml.Unmarshal(data, &set) == nil {
+	if data, err := readBounded(setFile); err == nil && yaml.Unmarshal(data, &set) == nil {
 		names := make([]string, 0, len(set.Groups))
 		for _, g := range set.Groups {
 			names = append(names, g.Entity)
@@ -228,7 +226,7 @@ func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error
 			} `yaml:"entities"`
 		} `yaml:"event"`
 	}
-	if data, err := readBounded(mapFile, maxDeclaring); mapFile != "" && err == nil && yaml.Unmarshal(data, &mapping) == nil {
+	if data, err := readBounded(mapFile); mapFile != "" && err == nil && yaml.Unmarshal(data, &mapping) == nil {
 		for _, entity := range mapping.Event.Entities {
 			declare(entity.Kind)
 		}

@@ -63,7 +63,7 @@ const masterKeyBytes = 32
 // writeMasterKey makes a new master key file and never overwrites one.
 func writeMasterKey(path string) (err error) {
 	key := make([]byte, masterKeyBytes)
-	if _, err := rand.Read(key); err != nil {
+	if _, err = rand.Read(key); err != nil {
 		return fmt.Errorf("cannot make a key: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

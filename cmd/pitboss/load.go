@@ -83,16 +83,14 @@ func (l *decideLoad) run(ctx context.Context, d time.Duration) *loadResult {
 			mu.Unlock()
 			l.spare <- struct{}{}
 		}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			answer, err := l.client.Decide(ctx, &pb.DecisionRequest{Event: ev})
 			took := time.Since(due)
 			<-l.spare
 			mu.Lock()
 			defer mu.Unlock()
 			res.add(answer, took, err)
-		}()
+		})
 	}
 	wg.Wait()
 	res.took = time.Since(began)

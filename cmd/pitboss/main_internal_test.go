@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,7 +143,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for _, sub := range cmd.Commands() {
 			each(sub)
 		}
-		words := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		words := slices.Concat(strings.Fields(cmd.CommandPath())[1:], []string{"--help"})
 		r := must(t, words...)
 		if !strings.Contains(r.out, "Usage:") || r.errOut != "" {
 			t.Errorf("%v: %v", words, r)

@@ -130,20 +130,9 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 		if p.live {
 			receivedAt = time.Now()
 		}
-		if err := p.edge.Accept(row.Event, receivedAt, &ev); err != nil {
-			var refused *edge.Error
-			if !errors.As(err, &refused) {
-				return nil, err
-			}
-			reject(refused.Path, string(refused.Reason), fmt.Sprintf("row %d: %v", row.Number, refused))
-			continue
-		}
-		if err := p.each(ctx, row, &ev); err != nil {
-			var rowErr *rowError
-			if !errors.As(err, &rowErr) {
-				return nil, fmt.Errorf("%s: row %d: %w", p.source, row.Number, err)
-			}
-			reject("", rowErr.reason, fmt.Sprintf("row %d: %v", row.Number, rowErr.err))
+		if done, err := p.one(ctx, row, receivedAt, &ev, reject); err != nil {
+			return nil, err
+		} else if !done {
 			continue
 		}
 		if row.Label {
@@ -161,6 +150,29 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 	bar.finish()
 	p.summary(res)
 	return res, ctx.Err()
+}
+
+// one accepts a row's event and does with it what is to be done; done is false where the row was rejected.
+func (p *pass) one(ctx context.Context, row *files.Row, receivedAt time.Time, ev *features.Event, reject func(place, reason, text string)) (done bool, err error) {
+	err = p.edge.Accept(row.Event, receivedAt, ev)
+	var refused *edge.Error
+	switch {
+	case errors.As(err, &refused):
+		reject(refused.Path, string(refused.Reason), fmt.Sprintf("row %d: %v", row.Number, refused))
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	err = p.each(ctx, row, ev)
+	var rowErr *rowError
+	switch {
+	case errors.As(err, &rowErr):
+		reject("", rowErr.reason, fmt.Sprintf("row %d: %v", row.Number, rowErr.err))
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%s: row %d: %w", p.source, row.Number, err)
+	}
+	return true, nil
 }
 
 // rowError refuses one row and not the pass.
@@ -218,23 +230,26 @@ func (l *looseEdge) Accept(msg *pb.Event, receivedAt time.Time, dst *features.Ev
 
 // looseKeys gives a tenant the key that nothing secret hangs on.
 func looseKeys(tenant string) (*edge.Keys, error) {
-	text := fmt.Sprintf(`{"format": 1, "tenants": {%q: {"keys": [{"id": "k1", "secret": "%s", "active": true}]}}}`, tenant, strings.Repeat("00", 32))
+	text := fmt.Sprintf(`{"format": 1, "tenants": {%q: {"keys": [{"id": "k1", "secret": %q, "active": true}]}}}`, tenant, strings.Repeat("00", 32))
 	return edge.ParseKeys([]byte(text), "the evaluation's own keys")
 }
 
+// maxSmallFile bounds what is read whole into memory, in bytes: a configuration, a feature set, a map, an event.
+const maxSmallFile = 1 << 20
+
 // readBounded reads a small file.
-func readBounded(path string, most int64) ([]byte, error) {
+func readBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the file: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %q: %w", path, err)
 	}
-	if int64(len(data)) > most {
-		return nil, fmt.Errorf("%q has more than %d bytes", path, most)
+	if len(data) > maxSmallFile {
+		return nil, fmt.Errorf("%q has more than %d bytes", path, maxSmallFile)
 	}
 	return data, nil
 }

@@ -133,8 +133,8 @@ func (s *service) run(ctx context.Context, serving func(server.Listeners)) error
 		// A feed that cannot go on by itself shows in readiness; calls are served on.
 		edge.Go(func() error {
 			var refused *feed.RefusedError
-			if err := s.feed.Run(outer); !errors.As(err, &refused) {
-				return err
+			if ended := s.feed.Run(outer); !errors.As(ended, &refused) {
+				return ended
 			}
 			return nil
 		})

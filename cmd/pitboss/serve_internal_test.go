@@ -228,7 +228,7 @@ func TestServeDrains(t *testing.T) {
 				}
 				answers <- err
 				if err != nil {
-					return nil // it is down
+					break // it is down
 				}
 			}
 			return nil

@@ -84,7 +84,7 @@ func (f *simFlags) complete() error {
 }
 
 func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
-	if err := f.complete(); err != nil {
+	if err = f.complete(); err != nil {
 		return err
 	}
 	casino, err := sim.New(f.cfg)
@@ -139,7 +139,7 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 
 // simSink is where events go.
 type simSink interface {
-	write(*pb.Event) error
+	write(ev *pb.Event) error
 	close() error
 }
 
