@@ -214,19 +214,24 @@ func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
 // maxStateBytes bounds an entity's blob, below what every implementation of States takes.
 const maxStateBytes = 900_000
 
-// worstBytes is what an entity's blob can come to when every tile of every group is there with the largest numbers.
+// worstBytes is what an entity's blob can come to.
 func (k *kindPlan) worstBytes() int {
 	total := 0
 	for _, g := range k.groups {
-		spec := g.layout.Spec()
-		row := 10 + 10*spec.Sums
-		tileCount := 2 * int(tiles.Grace.Seconds())
-		for _, w := range spec.Windows.List() {
-			tileCount += int(w.Length()/w.Hop()) + 2
-		}
-		total += 64 + tileCount*row + spec.Raw*(row+10*spec.Distincts) + spec.Distincts*tiles.DistinctCap*24
+		total += g.worstBytes()
 	}
 	return total
+}
+
+// worstBytes is what a group comes to when every tile is there with the largest numbers.
+func (g *group) worstBytes() int {
+	spec := g.layout.Spec()
+	row := 10 + 10*spec.Sums
+	rows := spec.Raw + 2*int(tiles.Grace.Seconds())
+	for _, w := range spec.Windows.List() {
+		rows += int(w.Length()/w.Hop()) + 2
+	}
+	return 64 + rows*row + 10*spec.Raw*spec.Distincts + 24*spec.Distincts*tiles.DistinctCap
 }
 
 // index sorts the groups by id, so that the order does not depend on that of the sets, and finds them by type.

@@ -2,9 +2,7 @@ package features
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"time"
@@ -163,92 +161,6 @@ func (e *Engine) fits(c checkpoint, high journal.Pos) error {
 	case tail.Offset > c.pos.Offset+1:
 		return fmt.Errorf("%w: it has frames up to %v and the journal starts at %v: bring back the state or the segments that are missing", ErrStateBehind, c.pos, tail)
 	}
-	return nil
-}
-
-// replay applies all frames after a position.
-func (e *Engine) replay(ctx context.Context, after journal.Pos) error {
-	from := journal.Pos{}
-	if !after.IsZero() {
-		from = after.Next()
-	}
-	cursor, err := e.journal.Read(from)
-	if err != nil {
-		return fmt.Errorf("cannot read the journal from %v: %w", from, err)
-	}
-	defer cursor.Close() //nolint:errcheck // it was only read
-	p := &prepared{}
-	for {
-		frame, err := cursor.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("cannot read the journal after %v: %w", e.sequencer.last, err)
-		}
-		if err := e.replayFrame(ctx, p, frame); err != nil {
-			return fmt.Errorf("cannot apply frame %v again: %w", frame.Pos, err)
-		}
-		if e.behind.Load() >= int64(e.cfg.CheckpointFrames) {
-			if err := e.makeCheckpoint(ctx); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (e *Engine) replayFrame(ctx context.Context, p *prepared, f journal.Frame) error {
-	e.stats.replayed.Add(1)
-	switch {
-	case f.Kind == FrameEvent && !f.Erased:
-		return e.replayEvent(ctx, p, f)
-	case f.Kind == FrameOffsets:
-		var advance pb.OffsetAdvance
-		if err := proto.Unmarshal(f.Payload, &advance); err != nil {
-			return fmt.Errorf("cannot decode offsets: %w", err)
-		}
-		e.seq.Lock()
-		e.applyOffsets(f.Pos, advance.GetOffsets())
-		e.seq.Unlock()
-		return nil
-	case f.Kind == FrameErasure && !f.Erased:
-		return e.replayErasure(ctx, f)
-	}
-	// An erased frame is one of a subject whose key was dropped, which happens after a checkpoint beyond it: only a state
-	// that is built anew from an old journal meets one.
-	if f.Erased {
-		e.stats.erased.Add(1)
-	}
-	e.seq.Lock()
-	e.advance(f.Pos)
-	e.seq.Unlock()
-	return nil
-}
-
-func (e *Engine) replayEvent(ctx context.Context, p *prepared, f journal.Frame) error {
-	var frame pb.EventFrame
-	if err := proto.Unmarshal(f.Payload, &frame); err != nil {
-		return fmt.Errorf("cannot decode an event: %w", err)
-	}
-	if len(frame.GetContentHash()) != 32 {
-		return fmt.Errorf("BUG: event %q has a content hash of %d bytes", frame.GetEvent().GetEventId(), len(frame.GetContentHash()))
-	}
-	var ev Event
-	if err := decode(e.cfg.Kinds, frame.GetEvent(), &ev, [32]byte(frame.GetContentHash())); err != nil {
-		return fmt.Errorf("cannot decode event %q: %w", frame.GetEvent().GetEventId(), err)
-	}
-	p.prepare(e.plan, &ev)
-	defer p.unpin()
-	if err := p.pin(ctx, e.cache.Load()); err != nil {
-		return err
-	}
-	applied := journal.Pos{}
-	if at := frame.GetAppliedAt(); at != nil {
-		applied = journal.Pos{Partition: at.GetPartition(), Offset: at.GetOffset()}
-	}
-	e.seq.Lock()
-	defer e.seq.Unlock()
-	e.apply(p, f.Pos, f.KeyID, &frame, applied)
 	return nil
 }
 

@@ -17,6 +17,8 @@ type Set struct {
 	Hash          [32]byte
 	// Features are in the order of the file, which is the vector's.
 	Features []FeatureInfo
+	// Groups are in the order of the file.
+	Groups []GroupInfo
 
 	plans  []feature
 	groups []*group
@@ -45,6 +47,18 @@ type FeatureInfo struct {
 	ExcludesCurrent bool
 	// Contract says in a sentence what the window covers, with its largest error; empty without a window.
 	Contract string
+}
+
+// GroupInfo describes one group.
+type GroupInfo struct {
+	// Name is what the set calls it, Kind the entity kind whose events it counts.
+	Name, Kind string
+	// Hash is SHA-256 of its canonical content: groups of two sets with one hash share their state.
+	Hash [32]byte
+	// Windows are those that are kept, shortest first.
+	Windows []string
+	// WorstBytes bounds what it comes to in the state of one entity, in bytes.
+	WorstBytes int
 }
 
 // aggregate is how a feature's value is made.
@@ -131,6 +145,13 @@ func (s *Set) finish() {
 			}
 		}
 		s.Features = append(s.Features, info)
+	}
+	for _, g := range s.groups {
+		info := GroupInfo{Name: g.name, Kind: g.kind.Name, Hash: g.hash, WorstBytes: g.worstBytes()}
+		for _, w := range g.windows.List() {
+			info.Windows = append(info.Windows, w.String())
+		}
+		s.Groups = append(s.Groups, info)
 	}
 	s.sortRatios()
 	s.Hash = sha256.Sum256([]byte(s.content()))

@@ -118,6 +118,10 @@ func TestSet(t *testing.T) {
 	if diff := cmp.Diff([]string{"lists"}, set.Sources()); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
+	if g := set.Groups[0]; len(set.Groups) != 4 || g.Name != "bets" || g.Kind != "player" || !slices.Equal(g.Windows, []string{"1m", "1h", "24h"}) ||
+		g.WorstBytes < 1000 || g.WorstBytes > 100_000 {
+		t.Errorf("groups are %+v", set.Groups)
+	}
 	// The hash is in records and bundles: it changes only where vectors may.
 	const hash = "b679423d0e0019f7b9999088e5497a5fd8d9de2f02be145390deaadac804e3a6"
 	if got := hex.EncodeToString(set.Hash[:]); got != hash {

@@ -120,6 +120,16 @@ func testMisfits(t *testing.T, subject Subject) {
 	refused(empty, w.s, nil, features.ErrStateAhead, "0/5")
 	refused(overridden{w.j, journal.Pos{Offset: 3}}, subject.Scratch(), nil, features.ErrStateBehind, "0/3")
 
+	garbage := journal.NewMemory(journal.MemoryConfig{})
+	sealed, err := garbage.Seal(journal.Frame{Kind: features.FrameEvent, Payload: []byte("no event")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = garbage.Append(sealed); err != nil {
+		t.Fatal(err)
+	}
+	refused(garbage, subject.Scratch(), nil, nil, "cannot decode an event")
+
 	corrupt := subject.Scratch()
 	f := func(name, value string, want error) {
 		t.Helper()
