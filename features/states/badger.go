@@ -17,6 +17,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"pitboss/features"
 )
@@ -76,7 +77,7 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		WithCompression(options.None).WithBlockCacheSize(0).WithDetectConflicts(false).
 		WithMemTableSize(16 << 20).WithNumMemtables(2).WithNumCompactors(2).
 		WithSyncWrites(false).WithMetricsEnabled(false).WithLogger(badgerLog{cfg.Log})
-	db, err := badger.OpenManaged(opt)
+	db, err := openMending(opt)
 	if err != nil {
 		// Badger wraps no error of its own: its text is all there is.
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
@@ -89,6 +90,22 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return b, nil
+}
+
+// mendings bounds the attempts of openMending: one for each file that a kill can have left empty.
+const mendings = 4
+
+// openMending opens Badger after a kill. A process that dies between making a log file and giving it its size leaves an
+// empty one, which Badger reports as a new file where it expected an old one; the attempt that fails gives the file its
+// size, under Badger's own lock, and the next one opens. Nothing had been written to such a file.
+func openMending(opt badger.Options) (*badger.DB, error) {
+	for attempt := 1; ; attempt++ {
+		db, err := badger.OpenManaged(opt)
+		// Badger wraps no error of its own: its text is all there is.
+		if err == nil || attempt == mendings || !strings.HasSuffix(err.Error(), z.NewFile.Error()) {
+			return db, err
+		}
+	}
 }
 
 // checkFormat refuses a directory of another format, and marks a new one.

@@ -18,12 +18,17 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("PITBOSS_TEST_OPEN"); dir != "" {
-		// The second process of TestSecondProcess.
-		_, err := states.OpenBadger(states.BadgerConfig{Dir: dir})
+		// The second process of a test; ending it must leave what a process leaves.
+		s, err := states.OpenBadger(states.BadgerConfig{Dir: dir})
 		if errors.Is(err, features.ErrStateLocked) {
 			os.Stdout.WriteString(err.Error())
 			os.Exit(3)
 		}
+		if err != nil {
+			os.Stdout.WriteString(err.Error())
+			os.Exit(4)
+		}
+		_ = s.Close() // the test opens the directory again
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
@@ -128,5 +133,36 @@ func TestFullDisk(t *testing.T) {
 	}
 	if _, err := s.Meta("a"); err != nil {
 		t.Errorf("cannot read from a full disk: %v", err)
+	}
+}
+
+// A kill between making a log file and giving it its size leaves an empty one (seen once in some hundred kills). The
+// opening is another process's: Badger does not end the goroutines of an attempt that failed.
+func TestBadgerOpensAfterAKillLeftALogFileEmpty(t *testing.T) {
+	dir := t.TempDir()
+	s, err := states.OpenBadger(states.BadgerConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.PutMeta("name", []byte("kept")), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000007.vlog", "00007.mem"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "PITBOSS_TEST_OPEN="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("after an empty %s: %v: %s", name, err, out)
+		}
+	}
+	s, err = states.OpenBadger(states.BadgerConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, err := s.Meta("name"); err != nil || string(got) != "kept" {
+		t.Errorf("Meta gives %q, %v; want kept", got, err)
 	}
 }
