@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +27,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(name, help string, v float64) { send(prometheus.GaugeValue, name, help, v) }
 	c.journal(counter, gauge)
 	c.engine(counter, gauge)
-	c.kafka(counter, gauge)
+	c.kafka(ch, counter, gauge)
 }
 
 type (
@@ -71,7 +72,7 @@ func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
 	}
 }
 
-func (c *storeCollector) kafka(counter sendCounter, gauge sendGauge) {
+func (c *storeCollector) kafka(ch chan<- prometheus.Metric, counter sendCounter, gauge sendGauge) {
 	if c.feed == nil {
 		return
 	}
@@ -82,6 +83,11 @@ func (c *storeCollector) kafka(counter sendCounter, gauge sendGauge) {
 	counter("pitboss_feed_dead_letters_total", "Records sent to the dead-letter topic. A rise after a producer's release is its mistake.", s.Dead)
 	counter("pitboss_feed_away_total", "Times that the brokers were lost.", s.Away)
 	counter("pitboss_feed_waits_total", "Times that a batch waited because nothing could be written.", s.Waits)
+	lag := prometheus.NewDesc("pitboss_feed_lag_records",
+		"Records that Kafka has and pitboss has not read. Growing under steady load, windows are behind what happens.", []string{"topic", "partition"}, nil)
+	for _, l := range c.feed.Lags() {
+		ch <- prometheus.MustNewConstMetric(lag, prometheus.GaugeValue, float64(l.Records), l.Topic, strconv.Itoa(int(l.Partition)))
+	}
 	gauge("pitboss_feed_reading", "1 while Kafka is read; 0 is brokers away, a refused offset, or a full disk: see /readyz.",
 		asFloat(c.feed.Status().State == feed.StateReading))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -79,7 +80,7 @@ func newService(a *app) (*service, error) {
 	s := &service{app: a, log: a.log}
 	if len(a.cfg.Kafka.Brokers) > 0 {
 		kafka := a.cfg.Kafka
-		kafka.SASLPasswordFile = a.cfg.path(kafka.SASLPasswordFile)
+		kafka.Dir = a.cfg.dir
 		var err error
 		if s.feed, err = feed.New(kafka, a.engine, a.edge, a.log); err != nil {
 			return nil, err
@@ -161,7 +162,9 @@ func (s *service) Components() []server.Component {
 	parts := []server.Component{j, e, m}
 	if s.feed != nil {
 		st := s.feed.Status()
-		parts = append(parts, server.Component{Name: "kafka", Ready: st.State == feed.StateReading, Detail: string(st.State)})
+		// The error itself names brokers and topics: it is in the log, not on a page that everybody reads.
+		detail := fmt.Sprintf("%s since %s", st.State, st.Since.UTC().Format(time.RFC3339))
+		parts = append(parts, server.Component{Name: "kafka", Ready: st.State == feed.StateReading, Detail: detail})
 	}
 	return parts
 }
