@@ -52,20 +52,24 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 		}
 	}()
 	setMemoryLimit(cfg.MemoryLimit)
-	if err = a.openJournal(); err != nil {
+	err = a.openJournal()
+	if err != nil {
 		return nil, err
 	}
-	if err = a.openStates(); err != nil {
+	err = a.openStates()
+	if err != nil {
 		return nil, err
 	}
-	if err = a.openEdge(opt); err != nil {
+	err = a.openEdge(opt)
+	if err != nil {
 		return nil, err
 	}
 	sets, err := a.openRegistry()
 	if err != nil {
 		return nil, err
 	}
-	if err = a.openEngine(ctx, sets); err != nil {
+	err = a.openEngine(ctx, sets)
+	if err != nil {
 		return nil, err
 	}
 	a.decider, err = decide.New(decide.Config{

@@ -141,7 +141,8 @@ func passHistory(
 	}()
 	each, end := with(a)
 	p := pass{what: what, source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, edge: a.edge, stderr: stderr, each: each, live: !history}
-	if err = p.between(f.from, f.before); err != nil {
+	err = p.between(f.from, f.before)
+	if err != nil {
 		return nil, err
 	}
 	res, err := p.run(ctx)

@@ -174,7 +174,8 @@ func ingestRun(ctx context.Context, f benchFlags, seed uint64) (rate float64, er
 			return 0, errors.Join(err, sink.close())
 		}
 	}
-	if err := sink.close(); err != nil {
+	err = sink.close()
+	if err != nil {
 		return 0, err
 	}
 	s, err := startServer(ctx, broker.ListenAddrs())

@@ -158,7 +158,8 @@ func ask(ctx context.Context, address, key, body string) (string, error) {
 		return "", fmt.Errorf("status %d: %s", code, data)
 	}
 	d := &pb.Decision{}
-	if err = protojson.Unmarshal(data, d); err != nil {
+	err = protojson.Unmarshal(data, d)
+	if err != nil {
 		return "", err
 	}
 	if notKept(d) {

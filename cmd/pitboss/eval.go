@@ -160,10 +160,12 @@ func (e *evaluation) each(ctx context.Context, row *files.Row, ev *features.Even
 	defer slot.Release()
 	_, known := slot.Known()
 	if !row.Label && ev.Type != "label.assigned" {
-		if err = e.engine.Vector(ctx, slot, e.set, &e.vec); err != nil {
+		err = e.engine.Vector(ctx, slot, e.set, &e.vec)
+		if err != nil {
 			return err
 		}
-		if err = e.out.Write(ev.ID, &e.vec, row.Kept); err != nil {
+		err = e.out.Write(ev.ID, &e.vec, row.Kept)
+		if err != nil {
 			return err
 		}
 	}

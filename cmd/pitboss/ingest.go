@@ -105,7 +105,8 @@ func runIngestKafka(ctx context.Context, stderr io.Writer, f historyFlags, histo
 			}
 			return sink.write(msg)
 		}}
-	if err = p.between(f.from, f.before); err != nil {
+	err = p.between(f.from, f.before)
+	if err != nil {
 		return err
 	}
 	res, err := p.run(ctx)

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
 	_ "time/tzdata" // maps name time zones, and a machine may have no zone files
 
 	"github.com/spf13/cobra"

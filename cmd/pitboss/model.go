@@ -53,7 +53,7 @@ at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`
 			if err != nil {
 				return fmt.Errorf("cannot open the rows: %w", err)
 			}
-			defer in.Close()
+			defer func() { _ = in.Close() }() // it was only read
 			w, closeOut, err := createOut(out, cmd.OutOrStdout())
 			if err != nil {
 				return err

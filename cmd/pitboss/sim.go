@@ -84,7 +84,8 @@ func (f *simFlags) complete() error {
 }
 
 func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
-	if err = f.complete(); err != nil {
+	err = f.complete()
+	if err != nil {
 		return err
 	}
 	casino, err := sim.New(f.cfg)
