@@ -44,6 +44,7 @@ func Run(t *testing.T, subject Subject) {
 		{"retry after the reply was lost", testLostReply},
 		{"hot address", testHotAddress},
 		{"failed write", testFailedWrite},
+		{"tickets", testTickets},
 		{"failed write under load", testFailedWriteUnderLoad},
 		{"the disk stays full", testStaysFull},
 		{"restarts", testRestarts},

@@ -99,12 +99,56 @@ func testFailedWrite(t *testing.T, subject Subject) {
 	}
 }
 
+// testTickets appends without waiting: a ticket from before a failure is not good after it, though its position may be
+// another frame's by then. A full buffer is waited for.
+func testTickets(t *testing.T, subject Subject) {
+	faults := &faultyJournal{}
+	w := newWorld(t, subject, withFaults(faults))
+	appended := func(ev *features.Event) features.Ticket {
+		t.Helper()
+		s := w.admit(ev)
+		defer s.Release()
+		ticket, err := w.e.Append(context.Background(), s, &pb.EventFrame{})
+		if err != nil {
+			t.Fatalf("cannot append: %v", err)
+		}
+		return ticket
+	}
+	faults.fill(3)
+	first := appended(w.bet("a", "p", 0))
+	if err := w.e.Written(context.Background(), first); err != nil {
+		t.Errorf("an appended frame: %v", err)
+	}
+	faults.lose(2)
+	lost := appended(w.bet("b", "p", 1))
+	if _, err := w.tryCommit(w.bet("c", "p", 2), nil); !errors.Is(err, features.ErrNotWritten) {
+		t.Fatalf("a frame that was not written: %v, want ErrNotWritten", err)
+	}
+	if pos, err := w.insist(w.e, w.bet("d", "p", 3)); err != nil || pos != lost.Pos {
+		t.Fatalf("the next frame is at %v, want the lost one's %v: %v", pos, lost.Pos, err)
+	}
+	for _, ticket := range []features.Ticket{first, lost} {
+		if err := w.e.Written(context.Background(), ticket); !errors.Is(err, features.ErrNotWritten) {
+			t.Errorf("a ticket from before the failure: %v, want ErrNotWritten", err)
+		}
+	}
+	faults.fill(1 << 30)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s := w.admit(w.bet("e", "p", 4))
+	defer s.Release()
+	if _, err := w.e.Append(ctx, s, &pb.EventFrame{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a buffer that stays full: %v, want context.Canceled", err)
+	}
+	faults.fill(0)
+}
+
 // testFailedWriteUnderLoad loses frames again and again under many callers. Each event is there once in the end.
 func testFailedWriteUnderLoad(t *testing.T, subject Subject) {
 	faults := &faultyJournal{}
 	w := newWorld(t, subject, withFaults(faults), withConfig(func(c *features.EngineConfig) { c.CheckpointFrames = 20 }))
 	rng := rand.New(rand.NewPCG(seed(t, 0), 2))
-	const callers, each, faultsWanted = 8, 30, 10
+	const callers, each, faultsWanted = 8, 60, 8
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
@@ -122,14 +166,16 @@ func testFailedWriteUnderLoad(t *testing.T, subject Subject) {
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
-	for range faultsWanted {
+	for n := range uint64(faultsWanted) {
 		faults.lose(1 + rng.IntN(5))
-		tick := time.NewTimer(time.Duration(rng.IntN(3000)) * time.Microsecond)
-		select {
-		case <-tick.C:
-		case <-done:
-		}
-		tick.Stop()
+		await(t, "a failure", func() bool {
+			select {
+			case <-done:
+				return true
+			default:
+				return w.e.Stats().Recoveries > n && faults.Failed() == nil
+			}
+		})
 	}
 	<-done
 	faults.lose(0)
@@ -137,6 +183,9 @@ func testFailedWriteUnderLoad(t *testing.T, subject Subject) {
 		_, err := w.e.Admit(context.Background(), w.bet("e0-0", "p0", 1))
 		return err == nil
 	})
+	if n := w.e.Stats().Recoveries; n < faultsWanted/2 {
+		t.Errorf("the journal failed %d times under load: the faults do not reach", n)
+	}
 	last := []*features.Event{w.bet("last0", "p0", 2), w.bet("last1", "p1", 2), w.bet("last2", "p2", 2)}
 	total := 0.0
 	for _, ev := range last {

@@ -19,6 +19,7 @@ type faultyJournal struct {
 	journal.Journal
 
 	mu     sync.Mutex // guards all below, and the order of appends
+	full   int        // this many appends find the buffer full
 	losing int        // this many appends are still taken and lost
 	lost   uint64     // frames that have a position and are not written
 	failed error
@@ -33,6 +34,13 @@ func (j *faultyJournal) lose(n int) {
 	if j.failed == nil {
 		j.losing = n
 	}
+}
+
+// fill makes the next n appends find the buffer full.
+func (j *faultyJournal) fill(n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.full = n
 }
 
 // stay makes Recover fail for a cause, or succeed for nil.
@@ -54,6 +62,10 @@ func (j *faultyJournal) Append(s journal.Sealed) (journal.Pos, error) {
 	defer j.mu.Unlock()
 	if j.failed != nil {
 		return journal.Pos{}, j.failed
+	}
+	if j.full > 0 {
+		j.full--
+		return journal.Pos{}, journal.ErrFull
 	}
 	if j.losing == 0 && j.lost == 0 {
 		return j.Journal.Append(s)

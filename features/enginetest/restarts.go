@@ -133,7 +133,7 @@ func testMisfits(t *testing.T, subject Subject) {
 	corrupt := subject.Scratch()
 	f := func(name, value string, want error) {
 		t.Helper()
-		if err := corrupt.PutMeta(name, []byte(value)); err != nil {
+		if err = corrupt.PutMeta(name, []byte(value)); err != nil {
 			t.Fatal(err)
 		}
 		refused(w.j, corrupt, nil, want, "")

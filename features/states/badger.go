@@ -103,7 +103,7 @@ func openMending(opt badger.Options) (*badger.DB, error) {
 		db, err := badger.OpenManaged(opt)
 		// Badger wraps no error of its own: its text is all there is.
 		if err == nil || attempt == mendings || !strings.HasSuffix(err.Error(), z.NewFile.Error()) {
-			return db, err
+			return db, err //nolint:wrapcheck // the caller says what it was about
 		}
 	}
 }

@@ -144,17 +144,18 @@ func TestBadgerOpensAfterAKillLeftALogFileEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.PutMeta("name", []byte("kept")), s.Close()); err != nil {
+	if err = errors.Join(s.PutMeta("name", []byte("kept")), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"000007.vlog", "00007.mem"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+		if err = os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "PITBOSS_TEST_OPEN="+dir)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("after an empty %s: %v: %s", name, err, out)
+		out, failed := cmd.CombinedOutput()
+		if failed != nil {
+			t.Errorf("after an empty %s: %v: %s", name, failed, out)
 		}
 	}
 	s, err = states.OpenBadger(states.BadgerConfig{Dir: dir})
