@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -220,11 +221,13 @@ func TestServeDrains(t *testing.T) {
 	asking, enough := context.WithCancel(t.Context())
 	defer enough()
 	var callers sync.WaitGroup
+	var unsure atomic.Int64
 	for w := range 4 {
 		callers.Go(func() {
 			for i := 0; asking.Err() == nil; i++ {
 				got, err := ask(t.Context(), strings.TrimPrefix(r.http, "http://"), r.key, bet(fmt.Sprintf("drain-%d-%d", w, i), 100))
 				if err == nil && got == "" {
+					unsure.Add(1) // the deadline came before the disk: it may have been kept after the answer
 					continue
 				}
 				answers <- err
@@ -257,8 +260,12 @@ func TestServeDrains(t *testing.T) {
 		}
 	}
 	out := must(t, "replay", "--config", h.config, "--all")
-	if !strings.HasPrefix(out.out, fmt.Sprintf("%d decisions in %d frames: %d the same bytes", kept, kept, kept)) {
-		t.Errorf("%d answers, and %v", kept, out)
+	var recorded int
+	if _, err := fmt.Sscanf(out.out, "%d decisions", &recorded); err != nil {
+		t.Fatalf("%v: %v", err, out)
+	}
+	if recorded < kept || recorded > kept+int(unsure.Load()) {
+		t.Errorf("%d answers were kept, %d perhaps, and %v", kept, unsure.Load(), out)
 	}
 }
 
