@@ -79,6 +79,9 @@ func runBench(ctx context.Context, out io.Writer, f benchFlags) error {
 	return nil
 }
 
+// benchCheckpoint is the longest time until everything is in a checkpoint.
+const benchCheckpoint = 31 * time.Second
+
 func benchCasino(players int, seed uint64) sim.Config {
 	cfg := sim.DefaultConfig()
 	cfg.Seed, cfg.Players, cfg.Activity, cfg.Tenant = seed, players, 4, demoTenant
@@ -133,7 +136,7 @@ func benchDecide(ctx context.Context, out io.Writer, f benchFlags) (err error) {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return s.report(ctx, out)
+	return s.report(ctx, out, events.active())
 }
 
 func benchIngest(ctx context.Context, out io.Writer, f benchFlags) error {
@@ -213,28 +216,31 @@ func (s *childServer) awaitEvents(ctx context.Context, n uint64) (float64, error
 	return 0, fmt.Errorf("the server did not read %d events in 5 minutes", n)
 }
 
-// report prints what the server holds for each player.
-func (s *childServer) report(ctx context.Context, out io.Writer) error {
+// report prints what the server holds, for each player who was active.
+func (s *childServer) report(ctx context.Context, out io.Writer, players int) error {
+	if !sleepUntil(ctx, time.Now().Add(benchCheckpoint)) { // so that all of them are on disk
+		return ctx.Err()
+	}
 	m, err := s.metrics(ctx)
 	if err != nil {
 		return err
 	}
-	players := m["pitboss_features_entities"]
-	if players == 0 {
-		return nil
-	}
-	journal, err := diskUse(filepath.Join(s.dir, "data", "journal"))
-	if err != nil {
+	journal, err1 := diskUse(filepath.Join(s.dir, "data", "journal"))
+	state, err2 := diskUse(filepath.Join(s.dir, "data", "state"))
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
+	each := func(v float64) float64 { return v / max(float64(players), 1) / 1000 }
 	frames := max(m["pitboss_journal_frames_total"], 1)
-	fmt.Fprintf(out, "\nserver: %.0f MB resident, %.0f MB Go heap; %.0f entities in memory, %.0f bytes each; journal %.0f bytes a decision (not yet compressed)\n\n",
-		m["process_resident_memory_bytes"]/1e6, m["go_memstats_heap_inuse_bytes"]/1e6, players,
-		m["pitboss_features_entities_bytes"]/players, float64(journal)/frames)
+	fmt.Fprintf(out, "\nserver: %.0f MB resident, %.0f MB Go heap; %d active players, %.0f entities\n", m["process_resident_memory_bytes"]/1e6,
+		m["go_memstats_heap_inuse_bytes"]/1e6, players, m["pitboss_features_entities"])
+	fmt.Fprintf(out, "for each active player, with all entities that its events name: %.1f KB of memory, %.1f KB of state on disk\n",
+		each(m["pitboss_features_entities_bytes"]), each(float64(state)))
+	fmt.Fprintf(out, "journal: %.0f bytes a decision with its event, not yet compressed\n\n", float64(journal)/frames)
 	return nil
 }
 
-// diskUse adds up the sizes of the files under a directory.
+// diskUse adds up what the files under a directory take on disk: Badger makes its logs larger than they are full.
 func diskUse(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, entry os.DirEntry, err error) error {
@@ -245,7 +251,7 @@ func diskUse(dir string) (int64, error) {
 		if err != nil {
 			return err
 		}
-		sum += info.Size()
+		sum += allocated(info)
 		return nil
 	})
 	return sum, err

@@ -117,13 +117,15 @@ func (r *loadResult) add(answer *pb.Decision, took time.Duration, err error) {
 // casinoEvents gives the events of a simulated casino for ever, as if they happened now: in the casino's order, with ids
 // of their own per generator.
 type casinoEvents struct {
-	mu     sync.Mutex // guards casino, epoch
+	mu     sync.Mutex // guards casino, epoch, players
 	cfg    sim.Config
 	casino *sim.Sim
 	epoch  int
-	prefix string
-	seq    atomic.Uint64
-	keep   func(*pb.Event) bool
+	// players are those of the events given so far.
+	players map[string]struct{}
+	prefix  string
+	seq     atomic.Uint64
+	keep    func(*pb.Event) bool
 }
 
 func newCasinoEvents(cfg sim.Config, prefix string, keep func(*pb.Event) bool) (*casinoEvents, error) {
@@ -131,7 +133,7 @@ func newCasinoEvents(cfg sim.Config, prefix string, keep func(*pb.Event) bool) (
 	if err != nil {
 		return nil, err
 	}
-	return &casinoEvents{cfg: cfg, casino: casino, prefix: prefix, keep: keep}, nil
+	return &casinoEvents{cfg: cfg, casino: casino, prefix: prefix, keep: keep, players: map[string]struct{}{}}, nil
 }
 
 func (c *casinoEvents) next() *pb.Event {
@@ -144,6 +146,13 @@ func (c *casinoEvents) next() *pb.Event {
 		ev.TransactionId = ev.GetEventId()
 	}
 	return ev
+}
+
+// active counts the players of the events given so far.
+func (c *casinoEvents) active() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.players)
 }
 
 // draw gives the next event that is wanted; a casino that has closed is opened again with another seed.
@@ -161,6 +170,7 @@ func (c *casinoEvents) draw() *pb.Event {
 			}
 			c.casino = casino
 		case c.keep == nil || c.keep(ev):
+			c.players[string(sim.Key(ev))] = struct{}{}
 			return ev
 		}
 	}
