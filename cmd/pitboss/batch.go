@@ -173,7 +173,7 @@ func notKept(d *pb.Decision) bool {
 
 // writeDecision writes one decision as a line of JSON.
 func writeDecision(w io.Writer, d *pb.Decision) error {
-	text, err := protojson.Marshal(d)
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(d) // the names of the HTTP answer
 	if err != nil {
 		return fmt.Errorf("cannot write decision %s: %w", d.GetDecisionId(), err)
 	}

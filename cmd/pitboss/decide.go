@@ -102,7 +102,7 @@ func runDecide(ctx context.Context, stdin io.Reader, out io.Writer, f decideFlag
 		return fmt.Errorf("no decision: %w", err)
 	}
 	if f.json {
-		_, err := fmt.Fprintln(out, protojson.Format(d))
+		_, err := fmt.Fprintln(out, protojson.MarshalOptions{UseProtoNames: true, Multiline: true}.Format(d))
 		return err
 	}
 	return showDecision(out, d)

@@ -176,7 +176,7 @@ func (s suite) testEmpty() {
 
 func get(j journal.Journal, offset uint64) error {
 	_, err := j.Get(journal.Pos{Offset: offset})
-	return err //nolint:wrapcheck // the contract is about this very error
+	return err
 }
 
 func (s suite) testRoundTrip() {
