@@ -182,10 +182,10 @@ func (w *world) times(rng *rand.Rand, horizon int64) []int64 {
 	return ts
 }
 
-// TestReadingIsAFunctionOfTheSet holds the invariant: whatever the order, whenever it is compacted, however often it is
+// TestPropertyReadingIsAFunctionOfTheSet holds the invariant: whatever the order, whenever it is compacted, however often it is
 // written and read back, a state gives what the reference gives from all contributions, bit for bit, and in the end has
 // the same bytes.
-func TestReadingIsAFunctionOfTheSet(t *testing.T) {
+func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 	seed, rounds := seedAndRounds(t, 500)
 	var met cases
 	for round := range rounds {
@@ -341,9 +341,9 @@ func (w *world) checkBytes(t *testing.T, where string, states []*tiles.State, ho
 	}
 }
 
-// TestPlusIsAsAdded compares an event that takes part on the fly with the same event added, and one that is left out
+// TestPropertyPlusIsAsAdded compares an event that takes part on the fly with the same event added, and one that is left out
 // with a state that never had it.
-func TestPlusIsAsAdded(t *testing.T) {
+func TestPropertyPlusIsAsAdded(t *testing.T) {
 	seed, rounds := seedAndRounds(t, 500)
 	for round := range rounds {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
