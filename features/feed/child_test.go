@@ -134,8 +134,11 @@ func (c *childProcess) kill() {
 	}
 }
 
+// terminate ends the child as an operator would. What it was to read may have been read before its last death, so that
+// it is waited for: a signal before it listens for one would kill it.
 func (c *childProcess) terminate() {
 	c.t.Helper()
+	<-c.reading
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		c.t.Fatal(err)
 	}
