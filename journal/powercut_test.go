@@ -188,6 +188,7 @@ func crash(t *testing.T, r *rand.Rand) (unsynced bool) {
 	}
 	disk := &broken{Mem: vfs.NewMem()}
 	left := r.IntN(1500)
+	tear := rand.New(rand.NewPCG(r.Uint64(), 0)) // of its own: the hook runs in the journal's goroutines
 	disk.set(func(op vfs.Op) error {
 		if op.Name == "read" || op.Name == "size" {
 			return nil
@@ -196,8 +197,8 @@ func crash(t *testing.T, r *rand.Rand) (unsynced bool) {
 			return nil
 		}
 		// What lies within one sector, a slot of keys or state, is written whole or not at all.
-		if left == -1 && op.Name == "write" && op.Len > 64 && r.IntN(2) == 0 {
-			return &vfs.ShortWriteError{N: r.IntN(op.Len + 1), Err: errDead}
+		if left == -1 && op.Name == "write" && op.Len > 64 && tear.IntN(2) == 0 {
+			return &vfs.ShortWriteError{N: tear.IntN(op.Len + 1), Err: errDead}
 		}
 		return errDead
 	})
