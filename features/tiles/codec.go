@@ -21,7 +21,8 @@ var (
 // The format, version 1. Varints are those of encoding/binary.
 //
 //	version   1 byte
-//	layout    windows 1 byte | flags 1 byte (1: first and last) | raw uvarint
+//	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values) | raw uvarint
+//	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
 //	          | columns uvarint, a byte each for its kind | tables uvarint, a byte each for its kind
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
@@ -31,7 +32,8 @@ var (
 const (
 	formatVersion = 1
 
-	flagTimes = 1
+	flagTimes     = 1
+	flagRawValues = 2
 
 	columnSum     = 1
 	tableLastSeen = 1
@@ -51,8 +53,15 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	if spec.Last {
 		flags |= flagTimes
 	}
+	if spec.RawValues != 0 {
+		flags |= flagRawValues
+	}
 	dst = append(dst, formatVersion, byte(spec.Windows), flags)
 	dst = binary.AppendUvarint(dst, uint64(spec.Raw))
+	if spec.RawValues != 0 {
+		dst = binary.AppendUvarint(dst, uint64(spec.Values))
+		dst = binary.AppendUvarint(dst, uint64(spec.RawValues))
+	}
 	dst = binary.AppendUvarint(dst, uint64(spec.Sums))
 	for range spec.Sums {
 		dst = append(dst, columnSum)
@@ -165,7 +174,7 @@ func (s *State) appendCategories(l *Layout, dst []byte) []byte {
 }
 
 // appendRaw appends the raw contributions. A category is 0 for none, 1 and its hash, or 2 and more for its place among
-// the folded categories of its column and then the raw contributions before.
+// the folded categories of its column and then the raw contributions before. Its values come last.
 func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 	stride := l.rawStride()
 	dst = binary.AppendUvarint(dst, uint64(len(s.raw)/stride))
@@ -174,7 +183,8 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, s.raw[i]-last)
 		last = s.raw[i]
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(s.raw[i+1]))
-		for col, hash := range s.raw[i+2 : i+stride] {
+		values := i + 2 + l.spec.Distincts
+		for col, hash := range s.raw[i+2 : values] {
 			at, known := s.findKnown(l, col, hash, i)
 			switch {
 			case hash == 0:
@@ -184,6 +194,9 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 			default:
 				dst = binary.LittleEndian.AppendUint64(append(dst, 1), hash)
 			}
+		}
+		for _, v := range s.raw[values : i+stride] {
+			dst = binary.AppendVarint(dst, int64(v))
 		}
 	}
 	return dst

@@ -47,6 +47,7 @@ func goldenStates() []goldenState {
 		{"capped", full, base, every(300, 7*time.Second, 1, 300)},
 		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
 		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
+		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
 	}
 }
 
@@ -194,7 +195,7 @@ func FuzzDecode(f *testing.F) {
 // use does with a state what an owner does.
 func use(l *tiles.Layout, s *tiles.State) {
 	spec := l.Spec()
-	c := tiles.Contribution{Values: make([]int64, spec.Sums), Categories: make([]uint64, spec.Distincts)}
+	c := tiles.Contribution{Values: make([]int64, spec.Values), Categories: make([]uint64, spec.Distincts)}
 	var r tiles.Reading
 	for _, at := range []int64{0, 1e6, 1_768_910_400_000_000, 1_768_910_401_000_000, 1 << 52, -1 << 63, 1<<63 - 1} {
 		c.At = at
@@ -219,6 +220,9 @@ func TestLayoutRefuses(t *testing.T) {
 	f(tiles.Spec{Windows: hour, Distincts: 9}, "a group can count at most 8 categories, not 9")
 	f(tiles.Spec{Windows: hour, Raw: 257}, "a group can keep at most 256 raw contributions, not 257")
 	f(tiles.Spec{Sums: 1}, "sums and distinct counts need a window")
+	f(tiles.Spec{Windows: hour, Sums: 3, Values: 2}, "a contribution can have at most 32 values, and those that are summed, not 2")
+	f(tiles.Spec{Windows: hour, Values: 33}, "a contribution can have at most 32 values, and those that are summed, not 33")
+	f(tiles.Spec{Windows: hour, Values: 2, RawValues: 5}, "raw values 0x5 name one that no contribution has")
 	f(tiles.Spec{}, "a group must keep something: a window, or its first and last times")
 	f(tiles.Spec{Windows: hour, Sums: 16, Distincts: 8, Raw: 256}, "<nil>")
 }

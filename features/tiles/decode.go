@@ -218,7 +218,8 @@ func (s *State) decodeCategories(l *Layout, d *decoder) {
 func (s *State) decodeRaw(l *Layout, d *decoder) {
 	stride := l.rawStride()
 	n := d.below(uint64(l.spec.Raw) + 1)
-	if n == 0 || n*uint64(5+l.spec.Distincts) > uint64(len(d.data)) {
+	values := l.spec.RawValues.Len()
+	if n == 0 || n*uint64(5+l.spec.Distincts+values) > uint64(len(d.data)) {
 		d.fail("bad number of raw contributions")
 		return
 	}
@@ -232,6 +233,9 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 		s.raw = append(s.raw, at, uint64(d.uint32()))
 		for col := range l.spec.Distincts {
 			s.raw = append(s.raw, s.decodeRawCategory(l, d, col))
+		}
+		for range values {
+			s.raw = append(s.raw, uint64(d.varint()))
 		}
 		if from := len(s.raw) - 2*stride; from >= 0 && slices.Compare(s.raw[from:from+stride], s.raw[from+stride:]) > 0 {
 			d.fail("raw contributions out of order")

@@ -3,13 +3,14 @@ package tiles
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"unsafe"
 )
 
 // The bounds of a Spec.
 const (
-	// MaxSums and MaxDistincts bound the columns of one group.
-	MaxSums, MaxDistincts = 16, 8
+	// MaxSums and MaxDistincts bound the columns of one group, MaxValues the integers of a contribution.
+	MaxSums, MaxDistincts, MaxValues = 16, 8, 32
 	// DefaultRaw is how many of the newest contributions a group keeps as they came; MaxRaw bounds it.
 	DefaultRaw, MaxRaw = 16, 256
 	// DistinctCap is how many categories a distinct column remembers: the newest. A column that is full of categories
@@ -21,16 +22,29 @@ const (
 type Spec struct {
 	// Windows are those that some feature of the group reads.
 	Windows WindowSet
-	// Sums is how many integer values are summed per window: Contribution.Values.
+	// Values is how many integers a contribution has: Contribution.Values. Default (0): Sums.
+	Values int
+	// Sums is how many of the first of them are summed per window.
 	Sums int
 	// Distincts is how many category columns are counted: Contribution.Categories.
 	Distincts int
 	// Last says that the times of the first and the last contribution are kept, beyond all windows.
 	Last bool
 	// Raw is how many of the newest contributions are kept as they came. Default (0): DefaultRaw. Nothing is kept where
-	// neither Last nor Distincts ask for it.
+	// neither Last, Distincts nor RawValues ask for it.
 	Raw int
+	// RawValues says which of Values the raw contributions keep, one bit each.
+	RawValues ValueSet
 }
+
+// ValueSet is a set of values of a contribution, one bit each by their place.
+type ValueSet uint32
+
+// Has says whether a value is in the set.
+func (v ValueSet) Has(value int) bool { return v>>value&1 != 0 }
+
+// Len is how many values the set has.
+func (v ValueSet) Len() int { return bits.OnesCount32(uint32(v)) }
 
 // Layout is a checked Spec with what reading needs computed once. It never changes; any number of states share it.
 type Layout struct {
@@ -55,6 +69,9 @@ type window struct {
 
 // NewLayout checks a spec.
 func NewLayout(spec Spec) (*Layout, error) {
+	if spec.Values == 0 {
+		spec.Values = spec.Sums
+	}
 	switch {
 	case spec.Windows>>windowCount != 0:
 		return nil, fmt.Errorf("window set %#x names an unknown window", uint8(spec.Windows))
@@ -64,6 +81,10 @@ func NewLayout(spec Spec) (*Layout, error) {
 		return nil, fmt.Errorf("a group can count at most %d categories, not %d", MaxDistincts, spec.Distincts)
 	case spec.Raw < 0 || spec.Raw > MaxRaw:
 		return nil, fmt.Errorf("a group can keep at most %d raw contributions, not %d", MaxRaw, spec.Raw)
+	case spec.Values < spec.Sums || spec.Values > MaxValues:
+		return nil, fmt.Errorf("a contribution can have at most %d values, and those that are summed, not %d", MaxValues, spec.Values)
+	case spec.RawValues>>spec.Values != 0:
+		return nil, fmt.Errorf("raw values %#x name one that no contribution has", uint32(spec.RawValues))
 	case spec.Windows == 0 && spec.Sums+spec.Distincts > 0:
 		return nil, errors.New("sums and distinct counts need a window")
 	case spec.Windows == 0 && !spec.Last:
@@ -72,7 +93,7 @@ func NewLayout(spec Spec) (*Layout, error) {
 	if spec.Raw == 0 {
 		spec.Raw = DefaultRaw
 	}
-	if !spec.Last && spec.Distincts == 0 {
+	if !spec.Last && spec.Distincts == 0 && spec.RawValues == 0 {
 		spec.Raw = 0
 	}
 	l := &Layout{spec: spec}

@@ -57,6 +57,10 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 		Last:      rng.IntN(3) > 0,
 		Raw:       []int{0, 1, 2, 5, 40}[rng.IntN(5)],
 	}
+	if rng.IntN(3) == 0 {
+		spec.Values = spec.Sums + rng.IntN(3)
+		spec.RawValues = tiles.ValueSet(rng.IntN(1 << spec.Values))
+	}
 	if spec.Windows == 0 {
 		spec.Sums, spec.Distincts, spec.Last = 0, 0, true
 	}
@@ -103,7 +107,7 @@ func (w *world) contribution(rng *rand.Rand, newest int64, kinds int) tiles.Cont
 	if rng.IntN(2) == 0 {
 		c.ID = rng.Uint32()
 	}
-	for range w.spec.Sums {
+	for range w.spec.Values {
 		v := rng.Int64N(20_000) - 2_000
 		if w.huge > 0 && rng.IntN(w.huge) == 0 {
 			v = []int64{math.MaxInt64, math.MinInt64, math.MaxInt64 - 3, -7, 0, v}[rng.IntN(6)]

@@ -1,15 +1,21 @@
 package tiles
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
-// The newest Spec.Raw contributions are kept as they came, each as its time, its ID and its categories, a word each. All
-// older ones are folded: into the categories' seconds, the first and the last time. Both parts are functions of the set:
-// the raw ones are the newest by all their words, and a contribution that was folded never comes back. So whatever
-// cannot be inverted can still do without any one of the raw contributions.
+// The newest Spec.Raw contributions are kept as they came, each as its time, its ID, its categories and the values that
+// Spec.RawValues names, a word each. All older ones are folded: into the categories' seconds, the first and the last
+// time. Both parts are functions of the set: the raw ones are the newest by all their words, and a contribution that was
+// folded never comes back. So whatever cannot be inverted can still do without any one of the raw contributions.
+
+// rawWords are the words of the largest raw contribution.
+type rawWords [2 + MaxDistincts + MaxValues]uint64
 
 // addRaw puts a contribution among the raw ones and folds the one that it turns out, which may be itself.
 func (s *State) addRaw(l *Layout, c *Contribution) {
-	var words [2 + MaxDistincts]uint64
+	var words rawWords
 	rec := l.record(c, &words)
 	at := len(s.raw)
 	for at > 0 && slices.Compare(rec, s.raw[at-len(rec):at]) < 0 {
@@ -44,20 +50,24 @@ func (s *State) fold(l *Layout, rec []uint64) {
 		s.first, s.last = min(s.first, at), max(s.last, at)
 		s.times.add(uint32(sec))
 	}
-	for col, hash := range rec[2:] {
+	for col, hash := range rec[2 : 2+l.spec.Distincts] {
 		if hash != 0 {
 			s.addCategory(l, col, hash, uint32(sec))
 		}
 	}
 }
 
-func (l *Layout) rawStride() int { return 2 + l.spec.Distincts }
+func (l *Layout) rawStride() int { return 2 + l.spec.Distincts + l.spec.RawValues.Len() }
 
 // record gives the words of a contribution.
-func (l *Layout) record(c *Contribution, words *[2 + MaxDistincts]uint64) []uint64 {
+func (l *Layout) record(c *Contribution, words *rawWords) []uint64 {
 	words[0], words[1] = uint64(c.At), uint64(c.ID)
-	copy(words[2:], c.Categories[:l.spec.Distincts])
-	return words[:l.rawStride()]
+	n := 2 + copy(words[2:], c.Categories[:l.spec.Distincts])
+	for v := l.spec.RawValues; v != 0; v &= v - 1 {
+		words[n] = uint64(c.Values[bits.TrailingZeros32(uint32(v))])
+		n++
+	}
+	return words[:n]
 }
 
 // rawFull says that a further contribution turns one out, and that there may be folded ones.
@@ -90,7 +100,7 @@ func (s *State) prepareRaw(l *Layout, q *query) {
 	if q.plusSec == 0 {
 		return
 	}
-	var words [2 + MaxDistincts]uint64
+	var words rawWords
 	rec := l.record(q.plus, &words)
 	switch {
 	case !s.rawFull(l):

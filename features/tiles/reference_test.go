@@ -179,7 +179,8 @@ func (m *reference) inside(c tiles.Contribution, w tiles.Window, t int64) bool {
 func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.Contribution, known bool) {
 	all := m.with(plus, nil)
 	slices.SortFunc(all, func(a, b tiles.Contribution) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories))
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories),
+			slices.Compare(m.rawValues(a), m.rawValues(b)))
 	})
 	at := max(len(all)-m.spec.Raw, 0)
 	folded = all[:at]
@@ -191,6 +192,16 @@ func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.
 		raw = append(raw, c)
 	}
 	return raw, folded, known
+}
+
+// rawValues gives the values of a contribution that are kept while it is raw, as the words that they are compared by.
+func (m *reference) rawValues(c tiles.Contribution) (words []uint64) {
+	for i, v := range c.Values {
+		if m.spec.RawValues.Has(i) {
+			words = append(words, uint64(v))
+		}
+	}
+	return words
 }
 
 type seenAt struct {

@@ -18,8 +18,8 @@ type Contribution struct {
 	At int64
 	// ID tells events of the same microsecond apart: any 32 bits of a hash of the event's id.
 	ID uint32
-	// Values has one integer per Spec.Sums. An absent value is 0; where a mean must not count it, sum a 1 for presence in
-	// another column and divide by that.
+	// Values has one integer per Spec.Values, those of Spec.Sums first. An absent value is 0; where a mean must not count
+	// it, sum a 1 for presence in another column and divide by that.
 	Values []int64
 	// Categories has one hash per Spec.Distincts; 0 is an absent category, which is not counted.
 	Categories []uint64
