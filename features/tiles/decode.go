@@ -223,7 +223,9 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 		d.fail("bad number of raw contributions")
 		return
 	}
-	s.raw = slices.Grow(s.raw, int(n)*stride)
+	if words := int(n) * stride; cap(s.raw) < words {
+		s.raw = make([]uint64, 0, words) // slices.Grow would round it up, beyond Layout.MaxBytes
+	}
 	at := uint64(0)
 	for range n {
 		at += d.below((math.MaxUint32+1)*1e6 - at)

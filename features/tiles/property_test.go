@@ -420,6 +420,19 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Logf("at most %d bytes of %d", most, l.MaxBytes())
 }
 
+// TestDecodedRawIsAsSmall decodes raw contributions of a size that no size class of the allocator has.
+func TestDecodedRawIsAsSmall(t *testing.T) {
+	l := mustLayout(t, tiles.Spec{Values: 3, Last: true, Raw: 1, RawValues: 7})
+	s, _ := played(l, slotPlayer(1, 1)[:1])
+	var back tiles.State
+	if err := back.DecodeBinary(l, s.AppendBinary(l, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got, most := back.MemBytes(), l.MaxBytes(); got > most {
+		t.Errorf("%d bytes in memory, want at most %d", got, most)
+	}
+}
+
 // TestReadAllocatesNothing holds for every way to read but with plus and minus at once.
 func TestReadAllocatesNothing(t *testing.T) {
 	for name, spec := range specs() {
