@@ -28,7 +28,8 @@ var (
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
 //
-// A new aggregate is a new column kind in the tiles, a new table kind or a new section; each raises the version.
+// A new aggregate is a new column kind in the tiles, a new table kind or a new section. A build that does not know it
+// refuses the state; states without it stay as they are, and the version with them.
 const (
 	formatVersion = 1
 
@@ -42,6 +43,7 @@ const (
 	sectionTimes    = 2
 	sectionDistinct = 3
 	sectionRaw      = 4
+	sectionVoid     = 5
 )
 
 // maxTileCount bounds what one stored tile can say to have counted, so that no reading can overflow.
@@ -97,6 +99,9 @@ func (s *State) AppendBinary(l *Layout, dst []byte) []byte {
 	}
 	if len(s.raw) > 0 {
 		dst = appendSection(dst, sectionRaw, func(b []byte) []byte { return s.appendRaw(l, b) })
+	}
+	if marks := s.voidMarks(l); len(marks) > 0 || s.missed != nil {
+		dst = appendSection(dst, sectionVoid, func(b []byte) []byte { return s.appendVoid(b, marks) })
 	}
 	return dst
 }
@@ -268,6 +273,8 @@ func (s *State) decodeSection(l *Layout, tag byte, d *decoder) {
 		s.decodeCategories(l, d)
 	case tag == sectionRaw && l.spec.Raw > 0:
 		s.decodeRaw(l, d)
+	case tag == sectionVoid:
+		s.decodeVoid(l, d)
 	default:
 		d.fail("unknown")
 	}

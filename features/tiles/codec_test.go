@@ -45,6 +45,15 @@ func goldenStates() []goldenState {
 		{"month", full, base, every(1000, 41*time.Minute, -1234567, 40)},
 		{"wide", full, base, every(9, 500*time.Millisecond, 1<<62, 3)},
 		{"capped", full, base, every(300, 7*time.Second, 1, 300)},
+		{"void", full, base, func(s *tiles.State, l *tiles.Layout) {
+			every(30, 3*time.Second, 250, 5)(s, l)
+			for _, i := range []int64{1, 2, 20} {
+				c := tiles.Contribution{At: base - i*3e6, ID: uint32(i) * 2654435761, Values: []int64{250, -i}}
+				c.Categories = []uint64{0x9e3779b97f4a7c15 * uint64(1+i%5), uint64(i % 2)}
+				s.Void(l, &c, base-graceMicros)
+			}
+			s.Miss(base-3600e6, base-graceMicros)
+		}},
 		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
 		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
@@ -202,6 +211,9 @@ func use(l *tiles.Layout, s *tiles.State) {
 		s.Read(l, at, at-graceMicros, &c, nil, &r)
 		s.Read(l, at, at-graceMicros, nil, &c, &r)
 		s.Add(l, &c, at)
+		s.Void(l, &c, at)
+		s.AddVoid(l, &c, at)
+		s.Miss(at, at)
 		s.Compact(l, at)
 	}
 }

@@ -172,6 +172,9 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 		if f.full && int64(f.limit.sec) >= q.edges[w] {
 			f.row[w].flags |= Capped
 		}
+		if q.raw.missedSec != 0 && q.raw.missedSec >= max(q.edges[w], f.oldest) {
+			f.row[w].flags |= CorrectionMissed
+		}
 	}
 }
 

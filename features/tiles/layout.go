@@ -128,7 +128,7 @@ func (l *Layout) MaxBytes() int {
 	words := int(tiles) * (1 + l.spec.Sums)
 	words += words / 4 // slabs grow by a quarter
 	categories := l.spec.Distincts * DistinctCap
-	return int(unsafe.Sizeof(State{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
+	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
 		int(unsafe.Sizeof(category{}))*(categories+categories/4)
 }
 

@@ -44,6 +44,8 @@ type world struct {
 	layout *tiles.Layout
 	spec   tiles.Spec
 	set    []tiles.Contribution
+	void   map[key]bool // those of set that are taken back
+	lost   []int64
 	other  int64 // the newest event of the entity's other groups
 	huge   int   // one value of so many is too large to be added up, 0 for none
 }
@@ -89,6 +91,17 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 			w.set = append(w.set, c)
 		}
 	}
+	w.void = map[key]bool{}
+	if share := []float64{0, 0, 0.05, 0.4}[rng.IntN(4)]; share > 0 {
+		for i := range w.set {
+			if rng.Float64() < share {
+				w.void[keyOf(&w.set[i])] = true
+			}
+		}
+		for range rng.IntN(3) * rng.IntN(2) {
+			w.lost = append(w.lost, w.set[rng.IntN(len(w.set))].At)
+		}
+	}
 	w.other = newest - rng.Int64N(40*86400e6)
 	if rng.IntN(4) == 0 {
 		w.other = newest + rng.Int64N(200e6)
@@ -124,8 +137,8 @@ func (w *world) contribution(rng *rand.Rand, newest int64, kinds int) tiles.Cont
 	return c
 }
 
-// arrive adds the contributions in a random order, and at random compacts, encodes and decodes, and reads. It gives the
-// state and the horizon.
+// arrive adds the contributions and takes those back that are void, in a random order, and at random compacts, encodes
+// and decodes, and reads. It gives the state and the horizon.
 func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (*tiles.State, int64) {
 	t.Helper()
 	s := &tiles.State{}
@@ -133,18 +146,35 @@ func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (
 	otherAt := rng.IntN(len(set) + 1)
 	compacts, codecs := rng.IntN(3), rng.IntN(3)
 	var r tiles.Reading
-	for i, at := range rng.Perm(len(set)) {
+	added, taken := map[key]bool{}, map[key]bool{}
+	for i, what := range w.history(rng, set) {
 		if i == otherAt {
 			newest = max(newest, w.other)
 		}
-		c := &set[at]
+		c := what.c
+		switch {
+		case what.lost != 0:
+			s.Miss(what.lost, newest-graceMicros)
+			continue
+		case what.void && !added[keyOf(c)]:
+			taken[keyOf(c)] = true // before its original: the owner remembers it
+			continue
+		case what.void:
+			s.Void(w.layout, c, newest-graceMicros)
+			continue
+		}
+		added[keyOf(c)] = true
 		before := newest
 		newest = max(newest, c.At)
 		horizon := newest
 		if rng.IntN(2) == 0 {
 			horizon = before
 		}
-		s.Add(w.layout, c, horizon-graceMicros)
+		if taken[keyOf(c)] {
+			s.AddVoid(w.layout, c, horizon-graceMicros)
+		} else {
+			s.Add(w.layout, c, horizon-graceMicros)
+		}
 		if compacts > 0 && rng.IntN(10*compacts) == 0 {
 			s.Compact(w.layout, newest-graceMicros)
 		}
@@ -157,6 +187,29 @@ func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (
 	}
 	newest = max(newest, w.other)
 	return s, newest - graceMicros
+}
+
+// happening is one step of a history: an addition, the taking back of one, or a correction that is lost.
+type happening struct {
+	c    *tiles.Contribution
+	void bool
+	lost int64
+}
+
+// history gives everything that happens to a set, in a random order.
+func (w *world) history(rng *rand.Rand, set []tiles.Contribution) []happening {
+	var all []happening
+	for i := range set {
+		all = append(all, happening{c: &set[i]})
+		if w.void[keyOf(&set[i])] {
+			all = append(all, happening{c: &set[i], void: true})
+		}
+	}
+	for _, at := range w.lost {
+		all = append(all, happening{lost: at})
+	}
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
 }
 
 func (w *world) roundTrip(t *testing.T, s *tiles.State) *tiles.State {
@@ -195,7 +248,7 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 	for round := range rounds {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
 		w := randomWorld(t, rng)
-		ref := &reference{spec: w.spec, set: w.set}
+		ref := &reference{spec: w.spec, set: w.set, void: w.void, lost: w.lost}
 		var states []*tiles.State
 		var horizon int64
 		for range 3 {
@@ -206,7 +259,7 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 		for _, at := range w.times(rng, horizon) {
 			plus, minus := w.currents(rng, at)
 			want := ref.contract(at, plus, minus)
-			met.note(want, minus)
+			met.note(want, minus, len(w.void) > 0)
 			for i, s := range states {
 				where := fmt.Sprintf("seed %d round %d order %d at %d plus %v minus %v", seed, round, i, at, plus, minus)
 				w.check(t, where, ref, s, at, horizon, plus, minus, want)
@@ -214,16 +267,16 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 		}
 		w.checkBytes(t, fmt.Sprintf("seed %d round %d", seed, round), states, horizon)
 	}
-	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0) {
+	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0 || met.void == 0) {
 		t.Errorf("some case never came up: %+v", met)
 	}
 	t.Logf("readings: %+v", met)
 }
 
 // cases counts what kinds of readings were compared.
-type cases struct{ exact, late, capped, missed, left int }
+type cases struct{ exact, late, capped, missed, left, void int }
 
-func (c *cases) note(res result, minus *tiles.Contribution) {
+func (c *cases) note(res result, minus *tiles.Contribution, void bool) {
 	flags := res.Last.Flags | res.First.Flags
 	for _, wr := range res.Windows {
 		for _, d := range wr.Distinct {
@@ -236,6 +289,7 @@ func (c *cases) note(res result, minus *tiles.Contribution) {
 	}{
 		{res.Late, &c.late}, {flags&tiles.Capped != 0, &c.capped}, {flags&tiles.CorrectionMissed != 0, &c.missed},
 		{!res.Late && flags == 0, &c.exact}, {!res.Late && flags == 0 && minus != nil, &c.left},
+		{!res.Late && flags == 0 && void, &c.void},
 	} {
 		if is.so {
 			*is.n++
@@ -248,7 +302,7 @@ func (w *world) currents(rng *rand.Rand, at int64) (plus, minus *tiles.Contribut
 	switch rng.IntN(4) {
 	case 3: // both: a correction
 		c := w.contribution(rng, min(at, w.set[0].At), 6)
-		return &c, &w.set[rng.IntN(len(w.set))]
+		return &c, w.counted(&w.set[rng.IntN(len(w.set))])
 	case 0:
 		c := w.contribution(rng, at, 6)
 		if rng.IntN(2) == 0 {
@@ -266,9 +320,17 @@ func (w *world) currents(rng *rand.Rand, at int64) (plus, minus *tiles.Contribut
 			}
 			c = w.set[rng.IntN(len(w.set))]
 		}
-		return nil, &c
+		return nil, w.counted(&c)
 	}
 	return nil, nil
+}
+
+// counted gives a contribution that can be left out: one that is not void.
+func (w *world) counted(c *tiles.Contribution) *tiles.Contribution {
+	if w.void[keyOf(c)] {
+		return nil
+	}
+	return c
 }
 
 func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State, at, horizon int64,
@@ -286,6 +348,7 @@ func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State
 	// What carries no flag is the ideal itself.
 	ideal := ref.ideal(at, plus, minus)
 	for i := range got.Windows {
+		ideal.Windows[i].Missed = got.Windows[i].Missed
 		for col := range got.Windows[i].Distinct {
 			if got.Windows[i].Distinct[col].Flags != 0 {
 				ideal.Windows[i].Distinct[col] = got.Windows[i].Distinct[col]
@@ -302,7 +365,7 @@ func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State
 		t.Fatalf("%s: spec %+v: not flagged, but not ideal (-want +got):\n%s", where, w.spec, diff)
 	}
 	if minus != nil {
-		if _, _, known := ref.split(plus, minus); known {
+		if _, folded, known := ref.split(plus, minus); known && len(w.lost) == 0 && !ref.anyVoid(folded, func(tiles.Contribution) bool { return true }) {
 			w.checkNotMissed(t, where, got)
 		}
 	}
@@ -353,6 +416,7 @@ func TestPropertyPlusIsAsAdded(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
 		w := randomWorld(t, rng)
 		last := w.set[len(w.set)-1]
+		delete(w.void, keyOf(&last))
 		if len(w.set) < 2 {
 			continue
 		}
@@ -384,6 +448,7 @@ func TestPropertyPlusIsAsAdded(t *testing.T) {
 // ignoreFlagged gives got with want's values where got says that they may be wrong.
 func ignoreFlagged(want, got result) result {
 	for i := range got.Windows {
+		got.Windows[i].Missed = want.Windows[i].Missed
 		for col := range got.Windows[i].Distinct {
 			if got.Windows[i].Distinct[col].Flags != 0 {
 				got.Windows[i].Distinct[col] = want.Windows[i].Distinct[col]
@@ -470,5 +535,32 @@ func TestHorizonNeverFalls(t *testing.T) {
 	s.Read(l, at+60e6, at, nil, nil, &r)
 	if r.Flags != tiles.Late || r.Count(tiles.W24h) != 0 {
 		t.Errorf("got flags %v count %d, want a late reading of nothing", r.Flags, r.Count(tiles.W24h))
+	}
+}
+
+// TestPropertyRestoreUndoesVoid takes contributions back on a copy and gives them again: everything that is not flagged is
+// as it was.
+func TestPropertyRestoreUndoesVoid(t *testing.T) {
+	seed, rounds := seedAndRounds(t, 300)
+	for round := range rounds {
+		rng := rand.New(rand.NewPCG(seed, uint64(round)))
+		w := randomWorld(t, rng)
+		s, horizon := w.arrive(t, rng, w.set)
+		at := horizon + rng.Int64N(2*graceMicros)
+		var r tiles.Reading
+		s.Read(w.layout, at, horizon, nil, nil, &r)
+		before := resultOf(w.spec, &r)
+		c := s.Clone()
+		for range 1 + rng.IntN(4) {
+			if i := rng.IntN(len(w.set)); !w.void[keyOf(&w.set[i])] {
+				c.Void(w.layout, &w.set[i], horizon)
+				c.Restore(w.layout, &w.set[i], horizon)
+			}
+		}
+		c.Read(w.layout, at, horizon, nil, nil, &r)
+		got := resultOf(w.spec, &r)
+		if diff := cmp.Diff(before, ignoreFlagged(before, got)); diff != "" {
+			t.Fatalf("seed %d round %d spec %+v: after Void and Restore (-before +after):\n%s", seed, round, w.spec, diff)
+		}
 	}
 }

@@ -1,9 +1,6 @@
 package tiles
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // The newest Spec.Raw contributions are kept as they came, each as its time, its ID, its categories and the values that
 // Spec.RawValues names, a word each. All older ones are folded: into the categories' seconds, the first and the last
@@ -13,12 +10,13 @@ import (
 // rawWords are the words of the largest raw contribution.
 type rawWords [2 + MaxDistincts + MaxValues]uint64
 
-// addRaw puts a contribution among the raw ones and folds the one that it turns out, which may be itself.
-func (s *State) addRaw(l *Layout, c *Contribution) {
+// addRaw puts a contribution, void or not, among the raw ones and folds the one that it turns out, which may be itself.
+func (s *State) addRaw(l *Layout, c *Contribution, mark uint64) {
 	var words rawWords
 	rec := l.record(c, &words)
+	rec[1] |= mark
 	at := len(s.raw)
-	for at > 0 && slices.Compare(rec, s.raw[at-len(rec):at]) < 0 {
+	for at > 0 && compareRaw(rec, s.raw[at-len(rec):at]) < 0 {
 		at -= len(rec)
 	}
 	if !s.rawFull(l) {
@@ -43,6 +41,9 @@ func (s *State) addRaw(l *Layout, c *Contribution) {
 func (s *State) fold(l *Layout, rec []uint64) {
 	at := int64(rec[0])
 	sec := floorSecond(at)
+	if rec[1]&voidMark != 0 {
+		s.missFolded(l, at)
+	}
 	if l.spec.Last {
 		if s.times.last == 0 {
 			s.first, s.last = at, at
@@ -86,12 +87,15 @@ type rawQuery struct {
 	fold    []uint64
 	foldAt  int64
 	foldSec int64
+	// missedSec is the newest second of a void contribution that is folded, 0 without; missedFirst the oldest time of them.
+	missedSec, missedFirst int64
 }
 
 // prepareRaw sees to plus and minus.
 func (s *State) prepareRaw(l *Layout, q *query) {
 	stride := l.rawStride()
 	q.raw.words = s.raw
+	defer s.prepareMissed(l, q)
 	if q.minus != nil {
 		for i := 0; i < len(s.raw); i += stride {
 			q.raw.minus = q.raw.minus || q.isMinus(s.raw[i:])
@@ -106,13 +110,29 @@ func (s *State) prepareRaw(l *Layout, q *query) {
 	case !s.rawFull(l):
 		q.raw.plus = true
 		return
-	case slices.Compare(rec, s.raw[:stride]) < 0:
+	case compareRaw(rec, s.raw[:stride]) < 0:
 		q.raw.foldAt = q.plus.At
 	default:
 		q.raw.plus, q.raw.fold = true, s.raw[:stride]
 		q.raw.foldAt = int64(s.raw[0])
 	}
 	q.raw.foldSec = floorSecond(q.raw.foldAt)
+}
+
+// prepareMissed finds what is missed of corrections, also once plus has turned a void contribution out.
+func (s *State) prepareMissed(l *Layout, q *query) {
+	if s.missed == nil && (q.raw.fold == nil || q.raw.fold[1]&voidMark == 0) {
+		return
+	}
+	m := missed{}
+	if s.missed != nil {
+		m = *s.missed
+	}
+	if q.raw.fold != nil && q.raw.fold[1]&voidMark != 0 {
+		with := State{missed: &m}
+		with.missFolded(l, q.raw.foldAt)
+	}
+	q.raw.missedSec, q.raw.missedFirst = int64(m.folded.newestAt(q.sec, q.horizon)), m.first
 }
 
 // foldedCategory gives the category of what plus turns out of the raw contributions, 0 without.
@@ -130,7 +150,7 @@ func (q *query) isMinus(rec []uint64) bool {
 	return q.minus != nil && int64(rec[0]) == q.minus.At && rec[1] == uint64(q.minus.ID)
 }
 
-// takesPart says whether a raw contribution counts in the query: it is not of a later second and not left out.
+// takesPart says whether a raw contribution counts in the query: it is not of a later second, not void and not left out.
 func (q *query) takesPart(rec []uint64) bool {
-	return int64(rec[0]) < q.end && !q.isMinus(rec)
+	return int64(rec[0]) < q.end && rec[1]&voidMark == 0 && !q.isMinus(rec)
 }

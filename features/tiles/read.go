@@ -57,15 +57,17 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	if q.minusSec != 0 {
 		r.add(l, &q, q.minusSec, minus.Values, true)
 	}
-	if l.spec.Raw == 0 {
-		return
+	if l.spec.Raw > 0 {
+		s.prepareRaw(l, &q)
+		for col := range l.spec.Distincts {
+			s.readDistinct(l, &q, col, r)
+		}
+		if l.spec.Last {
+			s.readTimes(l, &q, r)
+		}
 	}
-	s.prepareRaw(l, &q)
-	for col := range l.spec.Distincts {
-		s.readDistinct(l, &q, col, r)
-	}
-	if l.spec.Last {
-		s.readTimes(l, &q, r)
+	if s.missed != nil {
+		s.readLost(l, &q, r)
 	}
 }
 

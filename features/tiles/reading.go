@@ -15,6 +15,8 @@ type Reading struct {
 	nCats    int
 	first    moment
 	last     moment
+	// lostFrom is the shortest window that a lost correction may touch, by its place in the rows.
+	lostFrom int
 }
 
 // cell is one distinct count.
@@ -32,6 +34,14 @@ type moment struct {
 // Count is how many contributions the window has.
 func (r *Reading) Count(w Window) int64 { return r.counts[r.slot(w)] }
 
+// WindowFlags says what the counts and sums of a window are worth: Late, or CorrectionMissed where a correction was lost.
+func (r *Reading) WindowFlags(w Window) Flags {
+	if r.slot(w) >= r.lostFrom {
+		return r.Flags | CorrectionMissed
+	}
+	return r.Flags
+}
+
 // Sum is the exact sum of a column of values.
 func (r *Reading) Sum(w Window, column int) Int128 {
 	if column >= r.nSums {
@@ -46,7 +56,7 @@ func (r *Reading) Distinct(w Window, column int) (int64, Flags) {
 		panic("BUG: tiles: no such distinct column in the layout")
 	}
 	c := r.distinct[column*r.nWindows+r.slot(w)]
-	return c.n, c.flags | r.Flags
+	return c.n, c.flags | r.WindowFlags(w)
 }
 
 // Last is the newest contribution's time, in no matter which window, or NoTime. Like everything read, it heeds the whole
@@ -79,6 +89,7 @@ func (r *Reading) reset(l *Layout) {
 	r.sums = zeroed(r.sums, r.nWindows*r.nSums)
 	r.distinct = zeroed(r.distinct, r.nWindows*r.nCats)
 	r.first, r.last = moment{at: NoTime}, moment{at: NoTime}
+	r.lostFrom = len(l.windows)
 }
 
 func zeroed[T any](s []T, n int) []T {

@@ -19,6 +19,7 @@ type result struct {
 type windowResult struct {
 	Window   string
 	Count    int64
+	Missed   bool
 	Sums     []string
 	Distinct []countResult
 }
@@ -36,7 +37,7 @@ type timeResult struct {
 func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 	res := result{Late: r.Flags&tiles.Late != 0}
 	for _, w := range spec.Windows.List() {
-		wr := windowResult{Window: w.String(), Count: r.Count(w)}
+		wr := windowResult{Window: w.String(), Count: r.Count(w), Missed: r.WindowFlags(w)&tiles.CorrectionMissed != 0}
 		for i := range spec.Sums {
 			wr.Sums = append(wr.Sums, bigOf(r.Sum(w, i)).String())
 		}
@@ -74,8 +75,18 @@ func edgeOf(second int64, name string) int64 {
 type reference struct {
 	spec    tiles.Spec // with its defaults filled in
 	set     []tiles.Contribution
-	horizon int64 // its second
+	void    map[key]bool // those of set that were taken back
+	lost    []int64      // times of corrections whose originals nobody knows
+	horizon int64        // its second
 }
+
+// key tells contributions apart.
+type key struct {
+	at int64
+	id uint32
+}
+
+func keyOf(c *tiles.Contribution) key { return key{c.At, c.ID} }
 
 // with gives the set with plus and without minus.
 func (m *reference) with(plus, minus *tiles.Contribution) []tiles.Contribution {
@@ -91,7 +102,7 @@ func (m *reference) with(plus, minus *tiles.Contribution) []tiles.Contribution {
 
 // ideal applies the contract literally: what is in [floor((t-W)/h)*h, end of t's second).
 func (m *reference) ideal(t int64, plus, minus *tiles.Contribution) result {
-	set := slices.DeleteFunc(m.with(plus, minus), func(c tiles.Contribution) bool { return sec(c.At) > sec(t) })
+	set := slices.DeleteFunc(m.with(plus, minus), func(c tiles.Contribution) bool { return sec(c.At) > sec(t) || m.void[keyOf(&c)] })
 	res := result{Last: timeResult{At: tiles.NoTime}, First: timeResult{At: tiles.NoTime}}
 	for _, w := range m.spec.Windows.List() {
 		in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
@@ -134,7 +145,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		res.Late = true
 		set := m.with(plus, minus)
 		for i, w := range m.spec.Windows.List() {
-			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) })
+			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) || m.void[keyOf(&c)] })
 			res.Windows[i] = m.count(w, in)
 		}
 	}
@@ -145,7 +156,51 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 	if m.spec.Last {
 		m.times(&res, t, raw, folded, minus, known)
 	}
+	m.missed(&res, t, folded)
 	return res
+}
+
+// newestOf gives the newest second of some times that a reading at t knows of: before the horizon, of those that lie
+// before it, the newest alone.
+func (m *reference) newestOf(t int64, times []int64) (newest int64) {
+	for _, at := range times {
+		if sec(at) <= sec(t) || sec(t) < m.horizon && sec(at) < m.horizon {
+			newest = max(newest, sec(at))
+		}
+	}
+	if newest > sec(t) {
+		return 0
+	}
+	return newest
+}
+
+// missed says what corrections could not be made: of folded contributions for what cannot be inverted, and lost ones for
+// everything.
+func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
+	var voids []int64
+	for _, c := range folded {
+		if m.void[keyOf(&c)] {
+			voids = append(voids, c.At)
+		}
+	}
+	newest, lost := m.newestOf(t, voids), m.newestOf(t, m.lost)
+	for i, w := range m.spec.Windows.List() {
+		windows := m.spec.Windows.List()
+		oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+		edge := max(edgeOf(sec(t), w.String()), oldest)
+		res.Windows[i].Missed = lost != 0 && lost >= edge
+		for col := range res.Windows[i].Distinct {
+			if newest != 0 && newest >= edge || res.Windows[i].Missed {
+				res.Windows[i].Distinct[col].Flags |= tiles.CorrectionMissed
+			}
+		}
+	}
+	if lost != 0 && res.Last.At != tiles.NoTime && sec(res.Last.At) <= lost {
+		res.Last.Flags |= tiles.CorrectionMissed
+	}
+	if lost != 0 && res.First.At != tiles.NoTime {
+		res.First.Flags |= tiles.CorrectionMissed
+	}
 }
 
 // tile gives the stretch that a contribution has been merged into at the horizon.
@@ -189,7 +244,9 @@ func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.
 			known = true
 			continue
 		}
-		raw = append(raw, c)
+		if !m.void[keyOf(&c)] {
+			raw = append(raw, c)
+		}
 	}
 	return raw, folded, known
 }
@@ -311,7 +368,7 @@ func (m *reference) times(res *result, t int64, raw, folded []tiles.Contribution
 	}
 	if first := folded[0].At; sec(first) <= sec(t) {
 		res.First.At = first
-		if minus != nil && !known && minus.At == first {
+		if minus != nil && !known && minus.At == first || m.anyVoid(folded, func(c tiles.Contribution) bool { return c.At == first }) {
 			res.First.Flags = tiles.CorrectionMissed
 		}
 	}
@@ -333,7 +390,12 @@ func (m *reference) times(res *result, t int64, raw, folded []tiles.Contribution
 		}
 		res.Last = timeResult{At: at * 1_000_000, Flags: tiles.Capped}
 	}
-	if minus != nil && !known && sec(minus.At) == sec(res.Last.At) {
+	same := func(c tiles.Contribution) bool { return sec(c.At) == sec(res.Last.At) }
+	if minus != nil && !known && same(*minus) || m.anyVoid(folded, same) {
 		res.Last.Flags |= tiles.CorrectionMissed
 	}
+}
+
+func (m *reference) anyVoid(among []tiles.Contribution, is func(tiles.Contribution) bool) bool {
+	return slices.ContainsFunc(among, func(c tiles.Contribution) bool { return m.void[keyOf(&c)] && is(c) })
 }

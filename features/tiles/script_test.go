@@ -25,6 +25,10 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 //	                        what the group keeps: windows, names of summed values and of counted categories
 //	add b1 02T12:00:00.5 stake=100 game=slots
 //	                        an event of the group by a name, on the second of January 2026
+//	void b1                 it is taken back
+//	addvoid b1 02T12:00:00 stake=100
+//	                        an event that was taken back before it came
+//	miss 02T11:00:00        an event of about this time was taken back, and nobody knows it
 //	fill 300 02T12:00:00 1s game
 //	                        so many events, a step apart, each with a category of its own
 //	entity 02T12:30:00      the entity had an event of another group
@@ -101,6 +105,19 @@ func (s *script) run(words []string) ([]string, error) {
 		return nil, s.spec(args)
 	case "add":
 		return s.add(args)
+	case "void":
+		c := s.named[args[0]]
+		s.state.Void(s.layout, &c, s.newest-graceMicros)
+		return nil, nil
+	case "addvoid":
+		c, err := s.event(args)
+		s.newest = max(s.newest, c.At)
+		s.state.AddVoid(s.layout, &c, s.newest-graceMicros)
+		return nil, err
+	case "miss":
+		at, err := parseTime(args[0])
+		s.state.Miss(at, s.newest-graceMicros)
+		return nil, err
 	case "fill":
 		return nil, s.fill(args)
 	case "entity":
@@ -267,6 +284,7 @@ func (s *script) lines() []string {
 		for i, name := range s.sums {
 			line += fmt.Sprintf(", %s %s", name, bigOf(r.Sum(w, i)))
 		}
+		line += flagText(r.WindowFlags(w))
 		for i, name := range s.cats {
 			n, flags := r.Distinct(w, i)
 			line += fmt.Sprintf(", %ss %d%s", name, n, flagText(flags))

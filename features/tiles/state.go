@@ -16,6 +16,8 @@ type State struct {
 	tiles []uint64   // tile after tile, see tile.go
 	cats  []category // column after column, each sorted by hash, see distinct.go
 	raw   []uint64   // the newest contributions, see raw.go
+	// missed is nil where every correction could be made, see void.go.
+	missed *missed
 
 	// What is known of the folded contributions: cats, and for Spec.Last these; times.last is 0 without any.
 	first, last int64
@@ -35,7 +37,7 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 	}
 	s.raise(floorSecond(horizon))
 	if l.spec.Raw > 0 {
-		s.addRaw(l, c)
+		s.addRaw(l, c, 0)
 	}
 	if len(l.levels) == 0 {
 		return Placed
@@ -57,13 +59,18 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	if s.times.last != 0 {
 		s.times.keep(int64(s.horizon), 0)
 	}
+	s.compactMissed(l)
 	s.tiles = trimmed(s.tiles, s.stride(l))
 	s.cats = trimmed(s.cats, 1)
 }
 
 // MemBytes is what the state holds in RAM, with itself.
 func (s *State) MemBytes() int {
-	return int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats)
+	n := int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats)
+	if s.missed != nil {
+		n += int(unsafe.Sizeof(*s.missed))
+	}
+	return n
 }
 
 // Clone gives a copy that shares nothing with s.
@@ -72,6 +79,10 @@ func (s *State) Clone() *State {
 	c.tiles = append([]uint64(nil), s.tiles...)
 	c.cats = append([]category(nil), s.cats...)
 	c.raw = append([]uint64(nil), s.raw...)
+	if s.missed != nil {
+		m := *s.missed
+		c.missed = &m
+	}
 	return &c
 }
 

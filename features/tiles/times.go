@@ -4,6 +4,9 @@ package tiles
 func (s *State) readTimes(l *Layout, q *query, r *Reading) {
 	stride := l.rawStride()
 	raw := q.raw.words
+	if q.raw.fold != nil {
+		raw = raw[stride:] // it is read with the folded ones, below
+	}
 	for i := len(raw) - stride; i >= 0; i -= stride {
 		if q.takesPart(raw[i:]) {
 			r.last.at = int64(raw[i])
@@ -36,7 +39,7 @@ func (s *State) readTimes(l *Layout, q *query, r *Reading) {
 	folded := q.minusSec != 0 && !q.raw.minus
 	if floorSecond(first) <= q.sec {
 		r.first.at = older(r.first.at, first)
-		if folded && q.minus.At == first {
+		if folded && q.minus.At == first || q.raw.missedFirst == first {
 			r.first.flags = CorrectionMissed
 		}
 	}
@@ -56,7 +59,7 @@ func (q *query) foldedLast(last int64, times *seen, folded bool) (m moment) {
 	default:
 		m = moment{at: sec * 1e6, flags: Capped}
 	}
-	if folded && q.minusSec == sec {
+	if folded && q.minusSec == sec || q.raw.missedSec == sec {
 		m.flags |= CorrectionMissed
 	}
 	return m
