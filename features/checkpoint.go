@@ -181,9 +181,7 @@ func (e *Engine) putEntities(ctx context.Context, list []*entity) (int, error) {
 		b.add(list[taken])
 		taken++
 	}
-	for i := range b.puts {
-		b.puts[i].Blob = b.arena[b.starts[i]:b.ends[i]:b.ends[i]]
-	}
+	b.cut()
 	if err := e.eraseEntities(ctx, b.erased); err != nil {
 		return 0, err
 	}
@@ -270,6 +268,13 @@ func (b *putBatch) add(entity *entity) {
 	b.puts = append(b.puts, StatePut{Key: entity.key, Old: entity.saved, New: entity.pos})
 	if b.high.Less(entity.pos) {
 		b.high = entity.pos
+	}
+}
+
+// cut gives each put its blob, once the arena has all of them.
+func (b *putBatch) cut() {
+	for i := range b.puts {
+		b.puts[i].Blob = b.arena[b.starts[i]:b.ends[i]:b.ends[i]]
 	}
 }
 

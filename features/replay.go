@@ -14,8 +14,13 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// replayAhead bounds how many frames are read and decoded before their turn to be applied.
-const replayAhead = 512
+const (
+	// replayBatch is how many frames go from one step of a replay to the next together: handing over each by itself would
+	// cost as much as decoding it.
+	replayBatch = 64
+	// replayAhead bounds the batches that are read and decoded before their turn to be applied.
+	replayAhead = 16
+)
 
 // replayItem is one frame on its way through a replay.
 type replayItem struct {
@@ -23,7 +28,12 @@ type replayItem struct {
 	event *pb.EventFrame // of an event's frame
 	ev    Event
 	err   error
-	ready chan struct{}
+}
+
+// replayFrames is a batch of frames. It is used again once all are applied, so that their events keep their slices.
+type replayFrames struct {
+	items []replayItem
+	ready chan struct{} // gets a value when all are decoded
 }
 
 // replay applies all frames after a position, in their order. Reading, decoding and applying run beside each other,
@@ -44,45 +54,79 @@ func (e *Engine) replay(ctx context.Context, after journal.Pos) error {
 		wg.Wait()
 		_ = cursor.Close() // it was only read
 	}()
-	// What is sent to the decoders is in the queue already, so the applier never waits for what nobody will decode.
-	queue, work := make(chan *replayItem, replayAhead), make(chan *replayItem, replayAhead)
-	wg.Go(func() {
-		defer close(queue)
-		defer close(work)
-		readFrames(ctx, cursor, queue, work)
-	})
+	r := newReplayer(cursor)
+	wg.Go(func() { r.read(ctx) })
 	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for item := range work {
-				item.err = item.decode(e.cfg.Kinds)
-				close(item.ready)
-			}
-		})
+		wg.Go(func() { r.decode(e.cfg.Kinds) })
 	}
-	return e.applyAgain(ctx, queue)
+	return e.applyAgain(ctx, r)
 }
 
-// readFrames reads to the journal's end, or until ctx ends. The last item carries what went wrong.
-func readFrames(ctx context.Context, cursor journal.Cursor, queue, work chan<- *replayItem) {
-	for {
-		f, err := cursor.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		item := &replayItem{f: f, err: err, ready: make(chan struct{})}
-		if err != nil {
-			item.err = fmt.Errorf("cannot read the journal: %w", err)
-			close(item.ready)
-		}
+// replayer has the batches of a replay. Each is in one of the channels, or with the one goroutine that took it out.
+type replayer struct {
+	cursor journal.Cursor
+	free   chan *replayFrames
+	// queue has them in the order of their frames, for the one who applies; work for who decodes. What is in work is in
+	// queue already, so the applier never waits for what nobody will decode.
+	queue, work chan *replayFrames
+}
+
+func newReplayer(cursor journal.Cursor) *replayer {
+	r := &replayer{
+		cursor: cursor, free: make(chan *replayFrames, replayAhead), queue: make(chan *replayFrames, replayAhead),
+		work: make(chan *replayFrames, replayAhead),
+	}
+	for range replayAhead {
+		r.free <- &replayFrames{items: make([]replayItem, 0, replayBatch), ready: make(chan struct{}, 1)}
+	}
+	return r
+}
+
+// read reads to the journal's end, or until ctx ends. The last item carries what went wrong.
+func (r *replayer) read(ctx context.Context) {
+	defer close(r.queue)
+	defer close(r.work)
+	for more := true; more; {
+		var b *replayFrames
 		select {
-		case queue <- item:
+		case b = <-r.free:
 		case <-ctx.Done():
 			return
 		}
-		if err != nil {
-			return
+		if more = b.fill(ctx, r.cursor); len(b.items) > 0 {
+			r.queue <- b // there is room for all batches
+			r.work <- b
 		}
-		work <- item // the decoders end only after this
+	}
+}
+
+// fill reads the batch's frames, and says whether there may be more.
+func (b *replayFrames) fill(ctx context.Context, cursor journal.Cursor) bool {
+	b.items = b.items[:0]
+	for len(b.items) < replayBatch {
+		f, err := cursor.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return false
+		}
+		b.items = b.items[:len(b.items)+1] // with what the one before left: the slices of its event
+		item := &b.items[len(b.items)-1]
+		item.f, item.event, item.err = f, nil, nil
+		if err != nil {
+			item.err = fmt.Errorf("cannot read the journal: %w", err)
+			return false
+		}
+	}
+	return true
+}
+
+func (r *replayer) decode(kinds *Kinds) {
+	for b := range r.work {
+		for i := range b.items {
+			if item := &b.items[i]; item.err == nil {
+				item.err = item.decode(kinds)
+			}
+		}
+		b.ready <- struct{}{}
 	}
 }
 
@@ -107,22 +151,26 @@ func (item *replayItem) decode(kinds *Kinds) error {
 }
 
 // applyAgain applies what was read, in order, with checkpoints between.
-func (e *Engine) applyAgain(ctx context.Context, queue <-chan *replayItem) error {
+func (e *Engine) applyAgain(ctx context.Context, r *replayer) error {
 	p := &prepared{}
-	for item := range queue {
-		<-item.ready
-		if item.err != nil {
-			return fmt.Errorf("after frame %v: %w", e.sequencer.last, item.err)
+	for b := range r.queue {
+		<-b.ready
+		for i := range b.items {
+			item := &b.items[i]
+			if item.err != nil {
+				return fmt.Errorf("after frame %v: %w", e.sequencer.last, item.err)
+			}
+			if err := e.replayFrame(ctx, p, item); err != nil {
+				return fmt.Errorf("cannot apply frame %v again: %w", item.f.Pos, err)
+			}
+			if e.behind.Load() < int64(e.cfg.CheckpointFrames) {
+				continue
+			}
+			if err := e.makeCheckpoint(ctx); err != nil {
+				return err
+			}
 		}
-		if err := e.replayFrame(ctx, p, item); err != nil {
-			return fmt.Errorf("cannot apply frame %v again: %w", item.f.Pos, err)
-		}
-		if e.behind.Load() < int64(e.cfg.CheckpointFrames) {
-			continue
-		}
-		if err := e.makeCheckpoint(ctx); err != nil {
-			return err
-		}
+		r.free <- b
 	}
 	return ctx.Err() // a reader that was stopped says nothing
 }

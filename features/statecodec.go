@@ -1,6 +1,7 @@
 package features
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -91,6 +92,27 @@ func StatePos(blob []byte) (journal.Pos, error) {
 	r.format(stateFormat)
 	pos := r.pos()
 	return pos, r.err
+}
+
+// SameEvents says whether two blobs of entities hold the same events: the same windows and times, byte for byte, whatever
+// the positions of the frames that brought them and the keys of subjects. Both must be of states that number their groups
+// alike.
+func SameEvents(a, b []byte) (bool, error) {
+	var rest [2][]byte
+	for i, blob := range [...][]byte{a, b} {
+		r := blobReader{rest: blob}
+		r.format(stateFormat)
+		_, _ = r.pos(), r.uvarint()
+		times := r.rest
+		_, _ = r.varint(), r.varint()
+		times = times[:len(times)-len(r.rest)]
+		_ = r.uvarint()
+		if r.err != nil {
+			return false, r.err
+		}
+		rest[i] = append(bytes.Clone(times), r.rest...)
+	}
+	return bytes.Equal(rest[0], rest[1]), nil
 }
 
 // blobReader reads a stored form and keeps the first error.
