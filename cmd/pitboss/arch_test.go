@@ -90,6 +90,7 @@ var rooms = []room{
 	},
 	{"client", []string{"proto/*/*"}, "the client is compiled into game engines: the wire is all that it may bring with it"},
 	{"sim", []string{"client", "proto/*/*"}, "the casino knows pitboss from outside only, or it would test itself"},
+	{"bench", []string{"features", "features/states", "proto/*/*", "journal"}, "a fixture that the server could reach would be served one day"},
 	{"console", nil, "the console shows what server gives it through its own interfaces"},
 	{"server", []string{everythingBelowCmd}, "cmd wires the server; the other way round two servers could not stand in one test"},
 	{"examples/*", nil, "examples are files, embedded for the demo: what they mean is read by the packages that they are for"},
@@ -143,7 +144,7 @@ var fences = []fence{
 		"google.golang.org/protobuf",
 		[]string{
 			"proto/*/*", "features", "features/*", "labels", "rules", "links", "registry", "decide", "audit", "cases", "outbox",
-			"console", "server", "client", "sim", "cmd/*",
+			"console", "server", "client", "sim", "bench", "cmd/*",
 		},
 		"journal, models and drift hold bytes and floats; a message there is meaning in the wrong room",
 	},
@@ -153,7 +154,7 @@ var fences = []fence{
 	},
 	{
 		// journal/internal/vfs: its file system in memory tears writes by a seeded chance, for crash tests.
-		"math/rand", []string{"sim", "client", "cmd/*", "journal/internal/vfs"},
+		"math/rand", []string{"sim", "bench", "client", "cmd/*", "journal/internal/vfs"},
 		"no random numbers in anything a record holds: all chance is an HMAC of the event, or a replay could not repeat it",
 	},
 }

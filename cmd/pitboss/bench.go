@@ -28,6 +28,8 @@ type benchFlags struct {
 	players  int
 	events   int
 	only     string
+	// statePlayers is how many players the state bench builds.
+	statePlayers int
 }
 
 func newBenchCmd() *cobra.Command {
@@ -42,11 +44,20 @@ a simulated casino, and measures over loopback:
            loop), latency from the time that a call was due: no coordinated omission
   ingest   events from an in-process Kafka broker into journal and windows, as fast as they go
 
+Only when asked for, in this process, over the feature set bench/gaming64.yaml (64 features of six entities) and simulated
+players:
+
+  vector   vectors from memory and from Badger
+  apply    events of three entities into journal files and windows, with checkpoints
+  recovery a start after a death: frames a second that are read again
+  state    a million players of about 100 events each: bytes on disk, start to ready, memory bound
+
 Server and load generator share the machine. Shown are all runs, their median and the worst.`,
-		Example: "  pitboss bench --runs 5 --duration 60s --rate 500\n  pitboss bench --only decide --rate 1000 --duration 20s",
-		Args:    cobra.NoArgs,
+		Example: "  pitboss bench --runs 5 --duration 60s --rate 500\n  pitboss bench --only decide --rate 1000 --duration 20s\n" +
+			"  pitboss bench --only state --state-players 100000 --runs 1",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runBench(cmd.Context(), cmd.OutOrStdout(), f)
+			return runBench(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
 		},
 	}
 	fl := cmd.Flags()
@@ -55,17 +66,26 @@ Server and load generator share the machine. Shown are all runs, their median an
 	fl.DurationVar(&f.warmUp, "warm-up", 5*time.Second, "load before the first run that is not counted")
 	fl.IntVar(&f.runs, "runs", 5, "how many runs")
 	fl.IntVar(&f.players, "players", 5000, "accounts of the simulated casino")
-	fl.IntVar(&f.events, "events", 200_000, "events of an ingest run")
-	fl.StringVar(&f.only, "only", "", "decide or ingest; default: both")
+	fl.IntVar(&f.events, "events", 200_000, "events of an ingest, apply or recovery run")
+	fl.IntVar(&f.statePlayers, "state-players", 1_000_000, "players of the state bench")
+	fl.StringVar(&f.only, "only", "", "decide, ingest, vector, apply, recovery or state; default: decide and ingest")
 	return cmd
 }
 
-func runBench(ctx context.Context, out io.Writer, f benchFlags) error {
-	if err := oneOf("--only", f.only, "", "decide", "ingest"); err != nil {
+func runBench(ctx context.Context, out, stderr io.Writer, f benchFlags) error {
+	if err := oneOf("--only", f.only, "", "decide", "ingest", "vector", "apply", "recovery", "state"); err != nil {
 		return &codedError{exitUsage, err}
 	}
-	if f.rate <= 0 || f.rate > 100_000 || f.runs < 1 || f.duration < time.Second || f.duration > time.Hour || f.events < 1000 {
-		return &codedError{exitUsage, errors.New("--rate from 1 to 100000, --runs from 1, --duration from 1s to 1h, --events from 1000")}
+	if f.rate <= 0 || f.rate > 100_000 || f.runs < 1 || f.duration < time.Second || f.duration > time.Hour || f.events < 1000 || f.statePlayers < 1 {
+		return &codedError{exitUsage, errors.New("--rate from 1 to 100000, --runs and --state-players from 1, --duration from 1s to 1h, --events from 1000")}
+	}
+	if run := f.storeBench(); run != nil {
+		fmt.Fprintf(out, "%s, %d cores; simulated players\n\n", buildString(), runtime.NumCPU())
+		b, err := newStoreBench(out, stderr, f)
+		if err != nil {
+			return err
+		}
+		return run(b, ctx)
 	}
 	fmt.Fprintf(out, "%s, %d cores shared by server and load generator; simulated casino of %d players\n\n", buildString(), runtime.NumCPU(), f.players)
 	if f.only != "ingest" {
@@ -77,6 +97,13 @@ func runBench(ctx context.Context, out io.Writer, f benchFlags) error {
 		return benchIngest(ctx, out, f)
 	}
 	return nil
+}
+
+// storeBench gives the measurement of the feature store that was asked for, nil for none.
+func (f *benchFlags) storeBench() func(*storeBench, context.Context) error {
+	return map[string]func(*storeBench, context.Context) error{
+		"vector": (*storeBench).vector, "apply": (*storeBench).apply, "recovery": (*storeBench).recovery, "state": (*storeBench).state,
+	}[f.only]
 }
 
 // benchCheckpoint is the longest time until everything is in a checkpoint.

@@ -24,6 +24,8 @@ type childServer struct {
 	cmd        *exec.Cmd
 	log        bytes.Buffer
 	ended      chan error
+	// ready is how long it took from the start of the process to its first ready answer.
+	ready time.Duration
 }
 
 // startServer writes a configuration as the demo does and runs `pitboss serve` on it.
@@ -43,22 +45,29 @@ func startServer(ctx context.Context, brokers []string) (_ *childServer, err err
 		return nil, err
 	}
 	s.key, s.http, s.grpc = key, cfg.Server.HTTP, cfg.Server.GRPC
+	return s, s.serve(ctx)
+}
+
+// serve runs the server on the configuration in its directory, until it is ready.
+func (s *childServer) serve(ctx context.Context) error {
+	began := time.Now()
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("cannot find this program: %w", err)
+		return fmt.Errorf("cannot find this program: %w", err)
 	}
-	s.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(dir, "pitboss.yaml")) //nolint:gosec // this very program
+	s.cmd = exec.CommandContext(ctx, self, "serve", "--config", filepath.Join(s.dir, "pitboss.yaml")) //nolint:gosec // this very program
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 20 * time.Second
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot start the server: %w", err)
+		return fmt.Errorf("cannot start the server: %w", err)
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
 	if err := s.awaitReady(ctx); err != nil {
-		return nil, errors.Join(err, s.stop())
+		return errors.Join(err, s.end())
 	}
-	return s, nil
+	s.ready = time.Since(began)
+	return nil
 }
 
 func (s *childServer) awaitReady(ctx context.Context) error {
@@ -79,8 +88,11 @@ func (s *childServer) awaitReady(ctx context.Context) error {
 	return errors.New("the server was not ready within 30 s")
 }
 
-// stop ends the server as an operator would, and takes its data away.
-func (s *childServer) stop() error {
+// stop ends the server and takes its data away.
+func (s *childServer) stop() error { return errors.Join(s.end(), os.RemoveAll(s.dir)) }
+
+// end ends the server as an operator would.
+func (s *childServer) end() error {
 	if s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	}
@@ -88,7 +100,7 @@ func (s *childServer) stop() error {
 	if err != nil {
 		err = fmt.Errorf("the server ended badly: %w\n%s", err, s.log.String())
 	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return err
 }
 
 func (s *childServer) get(ctx context.Context, path string) ([]byte, error) {
