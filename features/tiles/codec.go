@@ -23,7 +23,7 @@ var (
 //	version   1 byte
 //	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values) | raw uvarint
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
-//	          | columns uvarint, a byte each for its kind | tables uvarint, a byte each for its kind
+//	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
@@ -37,6 +37,9 @@ const (
 	flagRawValues = 2
 
 	columnSum     = 1
+	columnSquare  = 2
+	columnLow     = 3
+	columnHigh    = 4
 	tableLastSeen = 1
 
 	sectionTiles    = 1
@@ -64,9 +67,15 @@ func appendHeader(spec Spec, dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(spec.Values))
 		dst = binary.AppendUvarint(dst, uint64(spec.RawValues))
 	}
-	dst = binary.AppendUvarint(dst, uint64(spec.Sums))
+	dst = binary.AppendUvarint(dst, uint64(spec.Sums+spec.Squares.Len()+spec.Lows.Len()+spec.Highs.Len()))
 	for range spec.Sums {
 		dst = append(dst, columnSum)
+	}
+	for _, value := range spec.Squares.list() {
+		dst = append(dst, columnSquare, byte(value))
+	}
+	for _, e := range extremesOf(spec) {
+		dst = append(dst, e.kind(), byte(e.value))
 	}
 	dst = binary.AppendUvarint(dst, uint64(spec.Distincts))
 	for range spec.Distincts {
@@ -123,7 +132,8 @@ func appendSection(dst []byte, tag byte, content func([]byte) []byte) []byte {
 	return dst[:end-kept+n]
 }
 
-// appendTiles appends the tiles column by column: beginnings by their distances, counts, then each sum.
+// appendTiles appends the tiles column by column: beginnings by their distances, counts, then each column that adds up,
+// then the extremes.
 func (s *State) appendTiles(l *Layout, dst []byte) []byte {
 	stride := s.stride(l)
 	dst = binary.AppendUvarint(dst, uint64(len(s.tiles)/stride))
@@ -140,7 +150,7 @@ func (s *State) appendTiles(l *Layout, dst []byte) []byte {
 	for i := 0; i < len(s.tiles); i += stride {
 		dst = binary.AppendUvarint(dst, uint64(s.tileCount(s.tiles[i:])))
 	}
-	for column := range l.spec.Sums {
+	for column := range l.linear {
 		for i := 0; i < len(s.tiles); i += stride {
 			sum := s.tileSum(s.tiles[i:], column)
 			if s.wide {
@@ -149,6 +159,11 @@ func (s *State) appendTiles(l *Layout, dst []byte) []byte {
 				continue
 			}
 			dst = binary.AppendVarint(dst, int64(sum.Lo))
+		}
+	}
+	for column := stride - len(l.extremes); column < stride; column++ {
+		for i := 0; i < len(s.tiles); i += stride {
+			dst = appendExtreme(dst, s.tiles[i+column])
 		}
 	}
 	return dst

@@ -56,6 +56,8 @@ func goldenStates() []goldenState {
 		}},
 		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
 		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
+		{"extremes", tiles.Spec{Windows: all, Values: 2, Sums: 1, Raw: 6, RawValues: 2, Squares: 1, Lows: 2, Highs: 2}, base, every(400, 3*time.Hour, 250, 5)},
+		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
 	}
 }
@@ -235,6 +237,10 @@ func TestLayoutRefuses(t *testing.T) {
 	f(tiles.Spec{Windows: hour, Sums: 3, Values: 2}, "a contribution can have at most 32 values, and those that are summed, not 2")
 	f(tiles.Spec{Windows: hour, Values: 33}, "a contribution can have at most 32 values, and those that are summed, not 33")
 	f(tiles.Spec{Windows: hour, Values: 2, RawValues: 5}, "raw values 0x5 name one that no contribution has")
+	f(tiles.Spec{Windows: hour, Sums: 1, Squares: 2}, "squares 0x2 name a value that is not summed")
+	f(tiles.Spec{Windows: hour, Sums: 1, RawValues: 1, Lows: 1}, "lows and highs 0x1 name a value that is summed, or that raw contributions do not keep")
+	f(tiles.Spec{Windows: hour, Values: 2, RawValues: 1, Highs: 2}, "lows and highs 0x2 name a value that is summed, or that raw contributions do not keep")
+	f(tiles.Spec{Last: true, Values: 1, RawValues: 1, Highs: 1}, "lows and highs need a window")
 	f(tiles.Spec{}, "a group must keep something: a window, or its first and last times")
 	f(tiles.Spec{Windows: hour, Sums: 16, Distincts: 8, Raw: 256}, "<nil>")
 }

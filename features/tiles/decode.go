@@ -104,7 +104,7 @@ func (d *decoder) second(horizon uint32) uint32 {
 // is taken than the bytes can fill.
 func (s *State) decodeTiles(l *Layout, d *decoder) {
 	n := d.below(uint64(len(d.data)) + 1)
-	if n == 0 || n*uint64(2+l.spec.Sums) > uint64(len(d.data)) {
+	if n == 0 || n*uint64(2+l.linear+len(l.extremes)) > uint64(len(d.data)) {
 		d.fail("bad number of tiles")
 		return
 	}
@@ -124,15 +124,28 @@ func (s *State) decodeTiles(l *Layout, d *decoder) {
 		s.tiles[i] = begin << 32
 	}
 	for i := 0; i < len(s.tiles); i += stride {
-		s.decodeCount(d, s.tiles[i:])
+		s.decodeCount(l, d, s.tiles[i:])
 	}
-	for column := range l.spec.Sums {
+	for column := range l.linear {
 		for i := 0; i < len(s.tiles); i += stride {
 			if s.wide {
 				s.tiles[i+2+2*column], s.tiles[i+3+2*column] = d.uvarint(), uint64(d.varint())
 			} else {
 				s.tiles[i+1+column] = uint64(d.varint())
 			}
+		}
+	}
+	for column := stride - len(l.extremes); column < stride; column++ {
+		for i := 0; i < len(s.tiles); i += stride {
+			s.tiles[i+column] = d.extreme()
+		}
+	}
+	if len(l.extremes) == 0 {
+		return
+	}
+	for i := 0; i < len(s.tiles); i += stride {
+		if tile := s.tiles[i : i+stride]; s.tileCount(tile) == 0 && l.noExtremes(tile) {
+			d.fail("empty tile")
 		}
 	}
 }
@@ -147,13 +160,13 @@ func (d *decoder) begin(horizon uint32) uint32 {
 	return uint32(int64(horizon) - v)
 }
 
-func (s *State) decodeCount(d *decoder, words []uint64) {
+func (s *State) decodeCount(l *Layout, d *decoder, words []uint64) {
 	limit := uint64(math.MaxUint32 + 1)
 	if s.wide {
 		limit = maxTileCount
 	}
 	count := d.below(limit)
-	if count == 0 {
+	if count == 0 && len(l.extremes) == 0 {
 		d.fail("empty tile")
 	}
 	if s.wide {

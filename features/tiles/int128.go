@@ -21,6 +21,16 @@ func (a Int128) Add(b Int128) Int128 {
 	return Int128{Hi: int64(hi), Lo: lo}
 }
 
+// square128 gives v*v.
+func square128(v int64) Int128 {
+	u := uint64(v)
+	if v < 0 {
+		u = -u
+	}
+	hi, lo := bits.Mul64(u, u)
+	return Int128{Hi: int64(hi), Lo: lo}
+}
+
 // Neg gives -a, modulo 2^128.
 func (a Int128) Neg() Int128 {
 	lo, borrow := bits.Sub64(0, a.Lo, 0)

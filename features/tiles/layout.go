@@ -35,6 +35,11 @@ type Spec struct {
 	Raw int
 	// RawValues says which of Values the raw contributions keep, one bit each.
 	RawValues ValueSet
+	// Squares says of which of the Sums the sum of squares is kept as well.
+	Squares ValueSet
+	// Lows and Highs say of which of RawValues the smallest and the largest are known per window. They are none of Sums:
+	// where such a value is absent it is NoValue.
+	Lows, Highs ValueSet
 }
 
 // ValueSet is a set of values of a contribution, one bit each by their place.
@@ -46,6 +51,14 @@ func (v ValueSet) Has(value int) bool { return v>>value&1 != 0 }
 // Len is how many values the set has.
 func (v ValueSet) Len() int { return bits.OnesCount32(uint32(v)) }
 
+// list gives the values of the set.
+func (v ValueSet) list() (values []int) {
+	for ; v != 0; v &= v - 1 {
+		values = append(values, bits.TrailingZeros32(uint32(v)))
+	}
+	return values
+}
+
 // Layout is a checked Spec with what reading needs computed once. It never changes; any number of states share it.
 type Layout struct {
 	spec Spec
@@ -54,6 +67,11 @@ type Layout struct {
 	levels []level
 	// windows are the spec's windows, shortest first, with their rungs.
 	windows []window
+	// linear is how many columns of a tile add up: sums, then squares of the sums that are named in squares.
+	linear  int
+	squares []int
+	// extremes are the columns of a tile whose largest counts.
+	extremes []extreme
 	// header is how each encoding begins.
 	header []byte
 }
@@ -87,6 +105,12 @@ func NewLayout(spec Spec) (*Layout, error) {
 		return nil, fmt.Errorf("raw values %#x name one that no contribution has", uint32(spec.RawValues))
 	case spec.Windows == 0 && spec.Sums+spec.Distincts > 0:
 		return nil, errors.New("sums and distinct counts need a window")
+	case spec.Squares>>spec.Sums != 0:
+		return nil, fmt.Errorf("squares %#x name a value that is not summed", uint32(spec.Squares))
+	case (spec.Lows|spec.Highs)&^spec.RawValues != 0 || (spec.Lows|spec.Highs)&(1<<spec.Sums-1) != 0:
+		return nil, fmt.Errorf("lows and highs %#x name a value that is summed, or that raw contributions do not keep", uint32(spec.Lows|spec.Highs))
+	case spec.Windows == 0 && spec.Lows|spec.Highs != 0:
+		return nil, errors.New("lows and highs need a window")
 	case spec.Windows == 0 && !spec.Last:
 		return nil, errors.New("a group must keep something: a window, or its first and last times")
 	}
@@ -96,7 +120,8 @@ func NewLayout(spec Spec) (*Layout, error) {
 	if !spec.Last && spec.Distincts == 0 && spec.RawValues == 0 {
 		spec.Raw = 0
 	}
-	l := &Layout{spec: spec}
+	l := &Layout{spec: spec, squares: spec.Squares.list(), extremes: extremesOf(spec)}
+	l.linear = spec.Sums + len(l.squares)
 	for _, w := range spec.Windows.List() {
 		r := w.rung()
 		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
@@ -125,7 +150,7 @@ func (l *Layout) MaxBytes() int {
 		}
 		tiles += length/lv.hop + 2
 	}
-	words := int(tiles) * (1 + l.spec.Sums)
+	words := int(tiles) * (1 + l.linear + len(l.extremes))
 	words += words / 4 // slabs grow by a quarter
 	categories := l.spec.Distincts * DistinctCap
 	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +

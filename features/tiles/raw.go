@@ -44,6 +44,7 @@ func (s *State) fold(l *Layout, rec []uint64) {
 	if rec[1]&voidMark != 0 {
 		s.missFolded(l, at)
 	}
+	s.foldExtremes(l, rec, sec)
 	if l.spec.Last {
 		if s.times.last == 0 {
 			s.first, s.last = at, at

@@ -30,7 +30,8 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		s.Add(l, plus, horizon)
 		plus = nil
 	}
-	q := query{sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	q := &r.query
+	*q = query{sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
 	q.end = (q.sec + 1) * 1e6
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
@@ -39,6 +40,7 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		q.minusSec = secondInRange(minus.At)
 	}
 	r.reset(l)
+	r.state, r.layout = s, l
 	if q.sec < q.horizon {
 		r.Flags = Late
 	}
@@ -47,27 +49,27 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	}
 	q.levels = l.levelEdges(q.horizon)
 	if s.wide || r.Flags != 0 {
-		s.readAnyTiles(l, &q, r)
+		s.readAnyTiles(l, q, r)
 	} else {
-		s.readTiles(l, &q, r)
+		s.readTiles(l, q, r)
 	}
 	if q.plusSec != 0 {
-		r.add(l, &q, q.plusSec, plus.Values, false)
+		r.add(l, q, q.plusSec, plus.Values, false)
 	}
 	if q.minusSec != 0 {
-		r.add(l, &q, q.minusSec, minus.Values, true)
+		r.add(l, q, q.minusSec, minus.Values, true)
 	}
 	if l.spec.Raw > 0 {
-		s.prepareRaw(l, &q)
+		s.prepareRaw(l, q)
 		for col := range l.spec.Distincts {
-			s.readDistinct(l, &q, col, r)
+			s.readDistinct(l, q, col, r)
 		}
 		if l.spec.Last {
-			s.readTimes(l, &q, r)
+			s.readTimes(l, q, r)
 		}
 	}
 	if s.missed != nil {
-		s.readLost(l, &q, r)
+		s.readLost(l, q, r)
 	}
 }
 
@@ -81,7 +83,7 @@ func secondInRange(at int64) int64 {
 // readTiles is one pass over the tiles from the newest to the oldest: a window is what the shorter one has and the tiles
 // down to its own edge.
 func (s *State) readTiles(l *Layout, q *query, r *Reading) {
-	stride, sums := 1+l.spec.Sums, l.spec.Sums
+	stride, sums := s.stride(l), l.linear
 	tiles := s.tiles
 	end := len(tiles)
 	for end > 0 && int64(start(tiles[end-stride])) > q.sec {
@@ -128,16 +130,16 @@ func (s *State) readAnyTiles(l *Layout, q *query, r *Reading) {
 			continue
 		}
 		r.counts[w] += s.tileCount(s.tiles[i:])
-		for column := range l.spec.Sums {
-			sum := &r.sums[w*l.spec.Sums+column]
+		for column := range l.linear {
+			sum := &r.sums[w*l.linear+column]
 			*sum = sum.Add(s.tileSum(s.tiles[i:], column))
 		}
 	}
 	for w := 1; w < len(l.windows); w++ {
 		r.counts[w] += r.counts[w-1]
-		for column := range l.spec.Sums {
-			sum := &r.sums[w*l.spec.Sums+column]
-			*sum = sum.Add(r.sums[(w-1)*l.spec.Sums+column])
+		for column := range l.linear {
+			sum := &r.sums[w*l.linear+column]
+			*sum = sum.Add(r.sums[(w-1)*l.linear+column])
 		}
 	}
 }
@@ -184,12 +186,12 @@ func (r *Reading) add(l *Layout, q *query, sec int64, values []int64, away bool)
 		} else {
 			r.counts[w]++
 		}
-		for column := range l.spec.Sums {
-			v := MakeInt128(values[column])
+		for column := range l.linear {
+			v := l.column(values, column)
 			if away {
 				v = v.Neg()
 			}
-			sum := &r.sums[w*l.spec.Sums+column]
+			sum := &r.sums[w*l.linear+column]
 			*sum = sum.Add(v)
 		}
 	}

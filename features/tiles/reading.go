@@ -1,7 +1,10 @@
 package tiles
 
+import "slices"
+
 // Reading is what Read found, for every window of the layout. It is the caller's: reused, it costs no allocation. Asked
-// for a window or a column that the layout does not have, it panics.
+// for a window or a column that the layout does not have, it panics. What is not needed by every feature is worked out when
+// it is asked for: until then the state and the contributions that took part must stay as they were.
 type Reading struct {
 	// Flags hold for everything that was read: Late or nothing.
 	Flags Flags
@@ -17,6 +20,10 @@ type Reading struct {
 	last     moment
 	// lostFrom is the shortest window that a lost correction may touch, by its place in the rows.
 	lostFrom int
+
+	query  query
+	state  *State
+	layout *Layout
 }
 
 // cell is one distinct count.
@@ -44,10 +51,20 @@ func (r *Reading) WindowFlags(w Window) Flags {
 
 // Sum is the exact sum of a column of values.
 func (r *Reading) Sum(w Window, column int) Int128 {
-	if column >= r.nSums {
+	if column >= r.layout.spec.Sums {
 		panic("BUG: tiles: no such sum column in the layout")
 	}
 	return r.sums[r.slot(w)*r.nSums+column]
+}
+
+// Squares is the exact sum of the squares of a column of values that Spec.Squares names, modulo 2^128: with values up to
+// 2^53 two million of the largest fit.
+func (r *Reading) Squares(w Window, column int) Int128 {
+	at := slices.Index(r.layout.squares, column)
+	if at < 0 {
+		panic("BUG: tiles: the layout keeps no squares of this column")
+	}
+	return r.sums[r.slot(w)*r.nSums+r.layout.spec.Sums+at]
 }
 
 // Distinct is how many categories of a column the window has, and what the number is worth.
@@ -78,7 +95,7 @@ func (r *Reading) slot(w Window) int {
 // reset empties the reading for a layout.
 func (r *Reading) reset(l *Layout) {
 	r.Flags = 0
-	r.nWindows, r.nSums, r.nCats = len(l.windows), l.spec.Sums, l.spec.Distincts
+	r.nWindows, r.nSums, r.nCats = len(l.windows), l.linear, l.spec.Distincts
 	for w := range r.slots {
 		r.slots[w] = -1
 	}

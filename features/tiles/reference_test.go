@@ -21,7 +21,9 @@ type windowResult struct {
 	Count    int64
 	Missed   bool
 	Sums     []string
+	Squares  []string
 	Distinct []countResult
+	Extremes []countResult // the lows, then the highs
 }
 
 type countResult struct {
@@ -32,6 +34,17 @@ type countResult struct {
 type timeResult struct {
 	At    int64
 	Flags tiles.Flags
+}
+
+// flags are all flags of single values.
+func (res *result) flags() tiles.Flags {
+	flags := res.Last.Flags | res.First.Flags
+	for _, wr := range res.Windows {
+		for _, d := range slices.Concat(wr.Distinct, wr.Extremes) {
+			flags |= d.Flags
+		}
+	}
+	return flags
 }
 
 func resultOf(spec tiles.Spec, r *tiles.Reading) result {
@@ -45,6 +58,19 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 			n, flags := r.Distinct(w, i)
 			wr.Distinct = append(wr.Distinct, countResult{n, flags &^ tiles.Late})
 		}
+		for i := range spec.Sums {
+			if spec.Squares.Has(i) {
+				wr.Squares = append(wr.Squares, bigOf(r.Squares(w, i)).String())
+			}
+		}
+		for _, e := range extremesOf(spec) {
+			read := r.High
+			if e.low {
+				read = r.Low
+			}
+			v, flags := read(w, e.value)
+			wr.Extremes = append(wr.Extremes, countResult{v, flags &^ tiles.Late})
+		}
 		res.Windows = append(res.Windows, wr)
 	}
 	at, flags := r.Last()
@@ -52,6 +78,46 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 	at, flags = r.First()
 	res.First = timeResult{at, flags &^ tiles.Late}
 	return res
+}
+
+// extremeOf is one smallest or largest value of a window.
+type extremeOf struct {
+	value int
+	low   bool
+}
+
+func extremesOf(spec tiles.Spec) (all []extremeOf) {
+	for _, low := range []bool{true, false} {
+		for value := range spec.Values {
+			if low && spec.Lows.Has(value) || !low && spec.Highs.Has(value) {
+				all = append(all, extremeOf{value, low})
+			}
+		}
+	}
+	return all
+}
+
+// better says whether a value is the smaller or the larger one, as it is wanted.
+func (e extremeOf) better(v, than int64) bool {
+	switch {
+	case v == tiles.NoValue:
+		return false
+	case than == tiles.NoValue:
+		return true
+	case e.low:
+		return v < than
+	}
+	return v > than
+}
+
+func (e extremeOf) of(set []tiles.Contribution) int64 {
+	best := tiles.NoValue
+	for _, c := range set {
+		if e.better(c.Values[e.value], best) {
+			best = c.Values[e.value]
+		}
+	}
+	return best
 }
 
 func bigOf(v tiles.Int128) *big.Int {
@@ -125,6 +191,12 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution) windowResult 
 			sum.Add(sum, big.NewInt(c.Values[i]))
 		}
 		wr.Sums = append(wr.Sums, sum.String())
+		if m.spec.Squares.Has(i) {
+			wr.Squares = append(wr.Squares, squares(in, i).String())
+		}
+	}
+	for _, e := range extremesOf(m.spec) {
+		wr.Extremes = append(wr.Extremes, countResult{N: e.of(in)})
 	}
 	for i := range m.spec.Distincts {
 		seen := map[uint64]bool{}
@@ -136,6 +208,18 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution) windowResult 
 		wr.Distinct = append(wr.Distinct, countResult{N: int64(len(seen))})
 	}
 	return wr
+}
+
+// squares adds up modulo 2^128, from -2^127 on.
+func squares(in []tiles.Contribution, value int) *big.Int {
+	sum := new(big.Int)
+	for _, c := range in {
+		v := big.NewInt(c.Values[value])
+		sum.Add(sum, v.Mul(v, v))
+	}
+	half := new(big.Int).Lsh(big.NewInt(1), 127)
+	sum.Add(sum, half)
+	return sum.Sub(sum.And(sum, new(big.Int).Sub(new(big.Int).Lsh(half, 1), big.NewInt(1))), half)
 }
 
 // contract is the whole contract with its bounds: what is late, the newest raw contributions, the cap of categories.
@@ -153,6 +237,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 	for col := range m.spec.Distincts {
 		m.distinct(&res, col, t, raw, folded, minus, known)
 	}
+	m.extremes(&res, t, raw, folded, minus, known)
 	if m.spec.Last {
 		m.times(&res, t, raw, folded, minus, known)
 	}
@@ -174,16 +259,20 @@ func (m *reference) newestOf(t int64, times []int64) (newest int64) {
 	return newest
 }
 
+// voids gives the times of the void contributions among some.
+func (m *reference) voids(among []tiles.Contribution) (times []int64) {
+	for _, c := range among {
+		if m.void[keyOf(&c)] {
+			times = append(times, c.At)
+		}
+	}
+	return times
+}
+
 // missed says what corrections could not be made: of folded contributions for what cannot be inverted, and lost ones for
 // everything.
 func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
-	var voids []int64
-	for _, c := range folded {
-		if m.void[keyOf(&c)] {
-			voids = append(voids, c.At)
-		}
-	}
-	newest, lost := m.newestOf(t, voids), m.newestOf(t, m.lost)
+	newest, lost := m.newestOf(t, m.voids(folded)), m.newestOf(t, m.lost)
 	for i, w := range m.spec.Windows.List() {
 		windows := m.spec.Windows.List()
 		oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
@@ -192,6 +281,11 @@ func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 		for col := range res.Windows[i].Distinct {
 			if newest != 0 && newest >= edge || res.Windows[i].Missed {
 				res.Windows[i].Distinct[col].Flags |= tiles.CorrectionMissed
+			}
+		}
+		for col := range res.Windows[i].Extremes {
+			if res.Windows[i].Missed {
+				res.Windows[i].Extremes[col].Flags |= tiles.CorrectionMissed
 			}
 		}
 	}
@@ -259,6 +353,43 @@ func (m *reference) rawValues(c tiles.Contribution) (words []uint64) {
 		}
 	}
 	return words
+}
+
+// extremes are those of the folded contributions, as their tiles count, and of the raw ones by their seconds.
+func (m *reference) extremes(res *result, t int64, raw, folded []tiles.Contribution, minus *tiles.Contribution, known bool) {
+	windows := m.spec.Windows.List()
+	newest := m.newestOf(t, m.voids(folded))
+	for i, w := range windows {
+		oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+		counts := func(c tiles.Contribution) bool {
+			if sec(t) < m.horizon {
+				return m.inside(c, w, t)
+			}
+			return sec(c.At) >= edgeOf(sec(t), w.String()) && sec(c.At) <= sec(t)
+		}
+		var inFolded, inRaw []tiles.Contribution
+		for _, c := range folded {
+			if counts(c) {
+				inFolded = append(inFolded, c)
+			}
+		}
+		for _, c := range raw {
+			if sec(c.At) >= edgeOf(sec(t), w.String()) && sec(c.At) <= sec(t) {
+				inRaw = append(inRaw, c)
+			}
+		}
+		for col, e := range extremesOf(m.spec) {
+			cell := countResult{N: e.of(inFolded)}
+			best := e.of(inRaw)
+			switch missed := minus != nil && !known && counts(*minus) && minus.Values[e.value] == cell.N; {
+			case cell.N == best || e.better(best, cell.N):
+				cell.N = best
+			case missed || newest != 0 && newest >= max(edgeOf(sec(t), w.String()), oldest):
+				cell.Flags = tiles.CorrectionMissed
+			}
+			res.Windows[i].Extremes[col] = cell
+		}
+	}
 }
 
 type seenAt struct {

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,8 +22,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 // TestScripts runs testdata/script/*.txt: the semantics of windows as text. Lines that begin with ">" are what the line
 // before them gives; -rewrite writes them anew.
 //
-//	spec windows=1m,24h sums=stake distincts=game last raw=2
-//	                        what the group keeps: windows, names of summed values and of counted categories
+//	spec windows=1m,24h sums=stake squares=stake lows=stake highs=stake distincts=game last raw=2
+//	                        what the group keeps: windows, names of values that are summed, of sums whose squares are, of
+//	                        values whose smallest or largest is known, and of counted categories
 //	add b1 02T12:00:00.5 stake=100 game=slots
 //	                        an event of the group by a name, on the second of January 2026
 //	void b1                 it is taken back
@@ -92,6 +94,7 @@ type script struct {
 	newest  int64
 	named   map[string]tiles.Contribution
 	sums    []string
+	values  []string // the sums, then those of lows and highs
 	cats    []string
 	reading tiles.Reading
 }
@@ -154,6 +157,11 @@ func (s *script) spec(args []string) error {
 			}
 		case "sums":
 			s.sums = strings.Split(value, ",")
+			s.values = slices.Clone(s.sums)
+		case "squares", "lows", "highs":
+			if err := s.valueSpec(&spec, key, strings.Split(value, ",")); err != nil {
+				return err
+			}
 		case "distincts":
 			s.cats = strings.Split(value, ",")
 		case "last":
@@ -164,10 +172,36 @@ func (s *script) spec(args []string) error {
 			return fmt.Errorf("unknown %q", key)
 		}
 	}
-	spec.Sums, spec.Distincts = len(s.sums), len(s.cats)
+	spec.Sums, spec.Values, spec.Distincts = len(s.sums), len(s.values), len(s.cats)
 	layout, err := tiles.NewLayout(spec)
 	s.layout = layout
 	return err
+}
+
+// valueSpec names values by what is kept of them.
+func (s *script) valueSpec(spec *tiles.Spec, key string, names []string) error {
+	for _, name := range names {
+		at := slices.Index(s.sums, name)
+		if key == "squares" {
+			if at < 0 {
+				return fmt.Errorf("squares of %q, which is not summed", name)
+			}
+			spec.Squares |= 1 << at
+			continue
+		}
+		if at = slices.Index(s.values[len(s.sums):], name); at < 0 {
+			at = len(s.values) - len(s.sums)
+			s.values = append(s.values, name)
+		}
+		bit := tiles.ValueSet(1) << (len(s.sums) + at)
+		spec.RawValues |= bit
+		if key == "lows" {
+			spec.Lows |= bit
+		} else {
+			spec.Highs |= bit
+		}
+	}
+	return nil
 }
 
 // event reads: name time key=value ...
@@ -177,12 +211,15 @@ func (s *script) event(args []string) (tiles.Contribution, error) {
 		return tiles.Contribution{}, err
 	}
 	c := tiles.Contribution{
-		At: at, ID: uint32(len(s.named) + 1), Values: make([]int64, len(s.sums)), Categories: make([]uint64, len(s.cats)),
+		At: at, ID: uint32(len(s.named) + 1), Values: make([]int64, len(s.values)), Categories: make([]uint64, len(s.cats)),
+	}
+	for i := len(s.sums); i < len(c.Values); i++ {
+		c.Values[i] = tiles.NoValue
 	}
 	for _, arg := range args[2:] {
 		key, value, _ := strings.Cut(arg, "=")
 		known := false
-		for i, name := range s.sums {
+		for i, name := range s.values {
 			if name == key {
 				known = true
 				if c.Values[i], err = strconv.ParseInt(value, 10, 64); err != nil {
@@ -285,6 +322,19 @@ func (s *script) lines() []string {
 			line += fmt.Sprintf(", %s %s", name, bigOf(r.Sum(w, i)))
 		}
 		line += flagText(r.WindowFlags(w))
+		for i, name := range s.sums {
+			if spec.Squares.Has(i) {
+				line += fmt.Sprintf(", %s squared %s", name, bigOf(r.Squares(w, i)))
+			}
+		}
+		for i, name := range s.values {
+			if spec.Lows.Has(i) {
+				line += fmt.Sprintf(", lowest %s %s", name, valueText(r.Low(w, i)))
+			}
+			if spec.Highs.Has(i) {
+				line += fmt.Sprintf(", highest %s %s", name, valueText(r.High(w, i)))
+			}
+		}
 		for i, name := range s.cats {
 			n, flags := r.Distinct(w, i)
 			line += fmt.Sprintf(", %ss %d%s", name, n, flagText(flags))
@@ -306,6 +356,13 @@ func (s *script) describe() []string {
 		lines = append(lines, w.Contract().String())
 	}
 	return lines
+}
+
+func valueText(v int64, f tiles.Flags) string {
+	if v == tiles.NoValue {
+		return "none" + flagText(f)
+	}
+	return strconv.FormatInt(v, 10) + flagText(f)
 }
 
 func flagText(f tiles.Flags) string {

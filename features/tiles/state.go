@@ -36,17 +36,16 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 		return OutOfRange
 	}
 	s.raise(floorSecond(horizon))
-	if l.spec.Raw > 0 {
-		s.addRaw(l, c, 0)
-	}
-	if len(l.levels) == 0 {
-		return Placed
-	}
 	at := l.level(sec, int64(s.horizon))
-	if at < 0 {
+	if at >= 0 {
+		s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+	}
+	if l.spec.Raw > 0 {
+		s.addRaw(l, c, 0) // after its tile is there: it may be folded at once
+	}
+	if at < 0 && len(l.levels) > 0 {
 		return TooOld
 	}
-	s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
 	return Placed
 }
 

@@ -7,8 +7,9 @@ import (
 )
 
 // A tile is a few words. Narrow, which practically all are: the beginning's second and the count in the halves of one
-// word, then a word for each sum. Wide, for all tiles of a state where some column overflowed: the beginning, the count,
-// then each sum's Lo and Hi.
+// word, then a word for each column that adds up: sums, then sums of squares. Wide, for all tiles of a state where some
+// column overflowed: the beginning, the count, then each such column's Lo and Hi. In both forms the extremes come last, a
+// word each (extremes.go).
 //
 // For any evaluation time from the horizon on, no tile is cut by the edge of a window: a tile of a window's own level or
 // a finer one has a hop that divides the window's, and a tile of a coarser level holds only what is older than the edge,
@@ -16,9 +17,9 @@ import (
 
 func (s *State) stride(l *Layout) int {
 	if s.wide {
-		return 2 + 2*l.spec.Sums
+		return 2 + 2*l.linear + len(l.extremes)
 	}
-	return 1 + l.spec.Sums
+	return 1 + l.linear + len(l.extremes)
 }
 
 func start(word uint64) uint32 { return uint32(word >> 32) }
@@ -31,7 +32,7 @@ func (s *State) tileCount(words []uint64) int64 {
 	return int64(uint32(words[0]))
 }
 
-// tileSum gives one sum of the tile that begins with words[0].
+// tileSum gives one linear column of the tile that begins with words[0].
 func (s *State) tileSum(words []uint64, column int) Int128 {
 	if s.wide {
 		return Int128{Lo: words[2+2*column], Hi: int64(words[3+2*column])}
@@ -39,10 +40,9 @@ func (s *State) tileSum(words []uint64, column int) Int128 {
 	return MakeInt128(int64(words[1+column]))
 }
 
-// addTile adds one contribution to the tile that begins at a second.
-func (s *State) addTile(l *Layout, begin uint32, values []int64) {
-	values = values[:l.spec.Sums]
-	stride := s.stride(l)
+// tileAt gives the place of the tile that begins at a second, which may be a new one.
+func (s *State) tileAt(l *Layout, begin uint32) (at, stride int) {
+	stride = s.stride(l)
 	at, found := s.findTile(stride, begin)
 	if !found && len(s.tiles)+stride > cap(s.tiles) {
 		s.makeRoom(l)
@@ -53,15 +53,21 @@ func (s *State) addTile(l *Layout, begin uint32, values []int64) {
 		s.tiles = insert(s.tiles, at, stride)
 		s.tiles[at] = uint64(begin) << 32
 	}
+	return at, stride
+}
+
+// addTile adds one contribution to the tile that begins at a second.
+func (s *State) addTile(l *Layout, begin uint32, values []int64) {
+	at, stride := s.tileAt(l, begin)
 	if s.wide {
-		addWide(s.tiles[at:at+stride], values)
+		addWide(l, s.tiles[at:at+stride], values)
 		return
 	}
-	if !addNarrow(s.tiles[at:at+stride], values) {
+	if !addNarrow(l, s.tiles[at:at+stride], values) {
 		tile := at / stride
 		s.widen(l)
 		stride = s.stride(l)
-		addWide(s.tiles[tile*stride:(tile+1)*stride], values)
+		addWide(l, s.tiles[tile*stride:(tile+1)*stride], values)
 	}
 }
 
@@ -100,8 +106,13 @@ func insert(words []uint64, at, n int) []uint64 {
 }
 
 // addNarrow adds one contribution, or changes nothing and says so where a column would overflow.
-func addNarrow(tile []uint64, values []int64) bool {
+func addNarrow(l *Layout, tile []uint64, values []int64) bool {
 	if tile[0]&math.MaxUint32 == math.MaxUint32 {
+		return false
+	}
+	var scratch [maxLinear]int64
+	values, ok := l.narrowColumns(values, &scratch)
+	if !ok {
 		return false
 	}
 	sums := tile[1:]
@@ -119,11 +130,39 @@ func addNarrow(tile []uint64, values []int64) bool {
 	return true
 }
 
-func addWide(tile []uint64, values []int64) {
+func addWide(l *Layout, tile []uint64, values []int64) {
 	tile[1]++
-	for i, v := range values {
-		addWords(&tile[2+2*i], &tile[3+2*i], uint64(v), uint64(v>>63))
+	for i := range l.linear {
+		v := l.column(values, i)
+		addWords(&tile[2+2*i], &tile[3+2*i], v.Lo, uint64(v.Hi))
 	}
+}
+
+// maxLinear is how many columns of a tile can add up.
+const maxLinear = 2 * MaxSums
+
+// narrowColumns gives what a contribution adds to each linear column, and false where one does not fit a word.
+func (l *Layout) narrowColumns(values []int64, scratch *[maxLinear]int64) ([]int64, bool) {
+	if len(l.squares) == 0 {
+		return values[:l.linear], true
+	}
+	columns := append(scratch[:0], values[:l.spec.Sums]...)
+	for i := range l.squares {
+		square, ok := l.column(values, l.spec.Sums+i).Int64()
+		if !ok {
+			return nil, false
+		}
+		columns = append(columns, square)
+	}
+	return columns, true
+}
+
+// column gives what a contribution adds to a linear column.
+func (l *Layout) column(values []int64, column int) Int128 {
+	if column < l.spec.Sums {
+		return MakeInt128(values[column])
+	}
+	return square128(values[l.squares[column-l.spec.Sums]])
 }
 
 func addWords(lo, hi *uint64, lo2, hi2 uint64) {
@@ -133,18 +172,20 @@ func addWords(lo, hi *uint64, lo2, hi2 uint64) {
 }
 
 // mergeTile adds the tile src to dst, or changes nothing and says so where a narrow column would overflow.
-func (s *State) mergeTile(dst, src []uint64) bool {
+func (s *State) mergeTile(l *Layout, dst, src []uint64) bool {
+	extremes := len(dst) - len(l.extremes)
 	if s.wide {
 		dst[1] += src[1]
-		for i := 2; i < len(dst); i += 2 {
+		for i := 2; i < extremes; i += 2 {
 			addWords(&dst[i], &dst[i+1], src[i], src[i+1])
 		}
+		mergeExtremes(dst[extremes:], src[extremes:])
 		return true
 	}
 	if uint64(uint32(dst[0]))+uint64(uint32(src[0])) > math.MaxUint32 {
 		return false
 	}
-	for i := 1; i < len(dst); i++ {
+	for i := 1; i < extremes; i++ {
 		a, b := int64(dst[i]), int64(src[i])
 		if sum := a + b; (sum > a) != (b > 0) && b != 0 {
 			for i--; i > 0; i-- {
@@ -155,6 +196,7 @@ func (s *State) mergeTile(dst, src []uint64) bool {
 		dst[i] += src[i]
 	}
 	dst[0] += uint64(uint32(src[0]))
+	mergeExtremes(dst[extremes:], src[extremes:])
 	return true
 }
 
@@ -188,7 +230,7 @@ func (s *State) mergeTiles(l *Layout, edges []int64) bool {
 		begin -= begin % l.levels[lv].hop
 		tile := s.tiles[in : in+stride]
 		if out > 0 && int64(start(s.tiles[out-stride])) == begin {
-			if s.mergeTile(s.tiles[out-stride:out], tile) {
+			if s.mergeTile(l, s.tiles[out-stride:out], tile) {
 				continue
 			}
 			s.tiles = append(s.tiles[:out], s.tiles[in:]...)
@@ -206,13 +248,14 @@ func (s *State) mergeTiles(l *Layout, edges []int64) bool {
 func (s *State) widen(l *Layout) {
 	from := s.stride(l)
 	n := len(s.tiles) / from
-	wide := make([]uint64, 0, (n+4)*(2+2*l.spec.Sums))
+	wide := make([]uint64, 0, (n+4)*(2+2*l.linear+len(l.extremes)))
 	for i := 0; i < len(s.tiles); i += from {
 		tile := s.tiles[i : i+from]
 		wide = append(wide, uint64(start(tile[0]))<<32, uint64(uint32(tile[0])))
-		for _, sum := range tile[1:] {
+		for _, sum := range tile[1 : 1+l.linear] {
 			wide = append(wide, sum, uint64(int64(sum)>>63))
 		}
+		wide = append(wide, tile[1+l.linear:]...)
 	}
 	s.tiles, s.wide = wide, true
 }
@@ -224,7 +267,7 @@ func (s *State) narrow(l *Layout) {
 		if s.tiles[i+1] > math.MaxUint32 {
 			return
 		}
-		for column := range l.spec.Sums {
+		for column := range l.linear {
 			if _, ok := s.tileSum(s.tiles[i:], column).Int64(); !ok {
 				return
 			}
@@ -233,9 +276,10 @@ func (s *State) narrow(l *Layout) {
 	out := s.tiles[:0]
 	for i := 0; i < len(s.tiles); i += from {
 		out = append(out, s.tiles[i]|s.tiles[i+1])
-		for column := range l.spec.Sums {
+		for column := range l.linear {
 			out = append(out, s.tiles[i+2+2*column])
 		}
+		out = append(out, s.tiles[i+2+2*l.linear:i+from]...)
 	}
 	s.tiles, s.wide = out, false
 }

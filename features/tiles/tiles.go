@@ -19,7 +19,7 @@ type Contribution struct {
 	// ID tells events of the same microsecond apart: any 32 bits of a hash of the event's id.
 	ID uint32
 	// Values has one integer per Spec.Values, those of Spec.Sums first. An absent value is 0; where a mean must not count
-	// it, sum a 1 for presence in another column and divide by that.
+	// it, sum a 1 for presence in another column and divide by that. Of Spec.Lows and Spec.Highs it is NoValue.
 	Values []int64
 	// Categories has one hash per Spec.Distincts; 0 is an absent category, which is not counted.
 	Categories []uint64
@@ -49,6 +49,9 @@ const (
 	// CorrectionMissed may still count the contribution that was to be left out.
 	CorrectionMissed
 )
+
+// NoValue stands for an absent value where 0 would be one.
+const NoValue int64 = -1 << 63
 
 // NoTime stands for a time that does not exist.
 const NoTime int64 = -1 << 63

@@ -156,22 +156,27 @@ func (s *State) subtract(l *Layout, c *Contribution, sec int64) {
 	if !found {
 		return
 	}
-	if !s.wide && !subtractNarrow(s.tiles[at:at+stride], c.Values[:l.spec.Sums]) {
+	if !s.wide && !subtractNarrow(l, s.tiles[at:at+stride], c.Values) {
 		tile := at / stride
 		s.widen(l)
 		stride = s.stride(l)
 		at = tile * stride
 	}
 	if s.wide {
-		subtractWide(s.tiles[at:at+stride], c.Values[:l.spec.Sums])
+		subtractWide(l, s.tiles[at:at+stride], c.Values)
 	}
-	if s.tileCount(s.tiles[at:]) == 0 {
+	if s.tileCount(s.tiles[at:]) == 0 && l.noExtremes(s.tiles[at:at+stride]) {
 		s.tiles = slices.Delete(s.tiles, at, at+stride)
 	}
 }
 
 // subtractNarrow is addNarrow the other way round.
-func subtractNarrow(tile []uint64, values []int64) bool {
+func subtractNarrow(l *Layout, tile []uint64, values []int64) bool {
+	var scratch [maxLinear]int64
+	values, ok := l.narrowColumns(values, &scratch)
+	if !ok {
+		return false
+	}
 	sums := tile[1:]
 	for i, v := range values {
 		old := int64(sums[i])
@@ -187,10 +192,10 @@ func subtractNarrow(tile []uint64, values []int64) bool {
 	return true
 }
 
-func subtractWide(tile []uint64, values []int64) {
+func subtractWide(l *Layout, tile []uint64, values []int64) {
 	tile[1]--
-	for i, v := range values {
-		n := MakeInt128(v).Neg()
+	for i := range l.linear {
+		n := l.column(values, i).Neg()
 		addWords(&tile[2+2*i], &tile[3+2*i], n.Lo, uint64(n.Hi))
 	}
 }
