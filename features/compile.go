@@ -1,6 +1,7 @@
 package features
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"math"
@@ -71,6 +72,8 @@ type compiler struct {
 type columnWish struct {
 	feature  int
 	sum      sumColumn
+	square   sumColumn
+	kept     keptColumn
 	distinct distinctColumn
 }
 
@@ -279,19 +282,30 @@ func (c *compiler) placeColumns() {
 		if w.sum.field != "" && !slices.Contains(g.sums, w.sum) {
 			g.sums = append(g.sums, w.sum)
 		}
+		if w.square.field != "" && !slices.Contains(g.squares, w.square) {
+			g.squares = append(g.squares, w.square)
+		}
+		g.keep(w.kept)
 		if w.distinct.name != "" && !slices.Contains(g.distincts, w.distinct) {
 			g.distincts = append(g.distincts, w.distinct)
 		}
 	}
 	for i, g := range s.groups {
 		slices.SortFunc(g.sums, compareSums)
+		slices.SortFunc(g.squares, compareSums)
+		slices.SortFunc(g.kept, func(a, b keptColumn) int {
+			return cmp.Or(strings.Compare(a.field, b.field), cmp.Compare(a.scale, b.scale))
+		})
 		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
 		switch {
 		case g.windows == 0 && !g.last:
 			c.refusef(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
 			continue
 		case len(g.sums) > tiles.MaxSums:
-			c.refusef(c.groupAt[i], "group %s sums %d values (a mean needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
+			c.refusef(c.groupAt[i], "group %s sums %d values (a mean, std or cv needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
+			continue
+		case g.values() > tiles.MaxValues:
+			c.refusef(c.groupAt[i], "group %s keeps %d values of an event, at most %d fit: split the group", g.name, g.values(), tiles.MaxValues)
 			continue
 		case len(g.distincts) > tiles.MaxDistincts:
 			c.refusef(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, len(g.distincts), tiles.MaxDistincts)
@@ -309,11 +323,28 @@ func (c *compiler) placeColumns() {
 			f.present = slices.Index(g.sums, w.sum)
 		case w.sum.field != "":
 			f.column = slices.Index(g.sums, w.sum)
+		case w.square.field != "": // found by its sum
+		case w.kept.field != "":
+			f.column = len(g.sums) + slices.IndexFunc(g.kept, w.kept.same)
 		default:
 			f.column = slices.Index(g.distincts, w.distinct)
 		}
 	}
 }
+
+// keep adds a column, or to one that is there what more is wanted of it.
+func (g *group) keep(c keptColumn) {
+	if c.field == "" {
+		return
+	}
+	if i := slices.IndexFunc(g.kept, c.same); i >= 0 {
+		g.kept[i].low, g.kept[i].high = g.kept[i].low || c.low, g.kept[i].high || c.high
+		return
+	}
+	g.kept = append(g.kept, c)
+}
+
+func (c keptColumn) same(o keptColumn) bool { return c.field == o.field && c.scale == o.scale }
 
 func compareSums(a, b sumColumn) int {
 	if n := strings.Compare(a.field, b.field); n != 0 {

@@ -23,6 +23,11 @@ func aggregateRules() []aggregateRule {
 		{agg: aggCount, needs: []string{"group", "window"}, takes: []string{"current"}},
 		{agg: aggSum, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggMean, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggStd, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggCV, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggMin, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggMax, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggRange, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggDistinct, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
@@ -230,8 +235,8 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	f.window = w
 	g.windows |= tiles.Windows(w)
 	switch f.agg {
-	case aggSum, aggMean:
-		c.compileSum(m, what, i, g)
+	case aggSum, aggMean, aggStd, aggCV, aggMin, aggMax, aggRange:
+		c.compileAmount(m, what, i, g)
 	case aggDistinct:
 		c.compileDistinct(m, what, i, g)
 	default: // a count takes no value
@@ -251,7 +256,8 @@ func (c *compiler) compileCurrent(m yamlMap, what string, f *feature) {
 	}
 }
 
-func (c *compiler) compileSum(m yamlMap, what string, i int, g *group) {
+// compileAmount reads what is summed, or whose smallest or largest is wanted: a number, which is an integer inside.
+func (c *compiler) compileAmount(m yamlMap, what string, i int, g *group) {
 	name, ok := c.text(m, "value", what)
 	if !ok {
 		return
@@ -282,9 +288,26 @@ func (c *compiler) compileSum(m yamlMap, what string, i int, g *group) {
 	if scaled {
 		f.scale = scale
 	}
-	c.columns = append(c.columns, columnWish{feature: i, sum: sumColumn{field: name, scale: f.scale}})
-	if f.agg == aggMean {
-		c.columns = append(c.columns, columnWish{feature: i, sum: sumColumn{field: name, scale: f.scale, presence: true}})
+	c.wishAmount(f, i, sumColumn{field: name, scale: f.scale})
+}
+
+// wishAmount asks for the columns that an aggregate of a number needs.
+func (c *compiler) wishAmount(f *feature, i int, sum sumColumn) {
+	wish := func(w columnWish) {
+		w.feature = i
+		c.columns = append(c.columns, w)
+	}
+	switch f.agg {
+	case aggMin, aggMax, aggRange:
+		wish(columnWish{kept: keptColumn{field: sum.field, scale: sum.scale, low: f.agg != aggMax, high: f.agg != aggMin}})
+		return
+	case aggStd, aggCV:
+		wish(columnWish{square: sum})
+	default: // a sum alone, or with what a mean divides by
+	}
+	wish(columnWish{sum: sum})
+	if f.agg != aggSum {
+		wish(columnWish{sum: sumColumn{field: sum.field, scale: sum.scale, presence: true}})
 	}
 }
 

@@ -23,8 +23,11 @@ type group struct {
 	kind Kind
 	// match has the conditions that an event must meet, by field.
 	match []condition
-	// sums are the integer columns, distincts the category columns.
+	// sums are the integer columns, squares those of them whose squares are summed too, kept the integers that are not
+	// summed, distincts the category columns.
 	sums      []sumColumn
+	squares   []sumColumn
+	kept      []keptColumn
 	distincts []distinctColumn
 	last      bool
 	windows   tiles.WindowSet
@@ -43,6 +46,17 @@ type sumColumn struct {
 	field    string
 	scale    int64
 	presence bool
+}
+
+// maxSquared bounds the values of a column whose squares are summed, so that the sum of a lifetime fits: what a float64
+// holds exactly, nine times the largest amount of money. A value beyond it counts as absent.
+const maxSquared = 1 << 53
+
+// keptColumn is one integer per event that is not summed: a field times scale, whose smallest or largest is wanted.
+type keptColumn struct {
+	field     string
+	scale     int64
+	low, high bool
 }
 
 // distinctColumn is one category per event: its entity of a kind, or its value of a field.
@@ -92,9 +106,20 @@ func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 	dst.ID = binary.LittleEndian.Uint32(ev.Key[:])
 	dst.Values, dst.Categories = dst.Values[:0], dst.Categories[:0]
 	for i := range g.sums {
-		v, ok := g.sums[i].value(ev)
-		if g.sums[i].presence {
+		c := &g.sums[i]
+		v, ok := scaled(ev, c.field, c.scale)
+		if ok && (v > maxSquared || v < -maxSquared) && g.squared(c) {
+			v, ok = 0, false
+		}
+		if c.presence {
 			v = boolInt(ok)
+		}
+		dst.Values = append(dst.Values, v)
+	}
+	for i := range g.kept {
+		v, ok := scaled(ev, g.kept[i].field, g.kept[i].scale)
+		if !ok {
+			v = tiles.NoValue
 		}
 		dst.Values = append(dst.Values, v)
 	}
@@ -103,20 +128,28 @@ func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 	}
 }
 
-// value gives the column's integer; false where the event has none, or one that no integer holds.
-func (c *sumColumn) value(ev *Event) (int64, bool) {
-	f, ok := ev.Field(c.field)
+// values is how many integers an event contributes.
+func (g *group) values() int { return len(g.sums) + len(g.kept) }
+
+// squared says whether the squares of a column, or of the one whose presence it is, are summed.
+func (g *group) squared(c *sumColumn) bool {
+	return slices.ContainsFunc(g.squares, func(s sumColumn) bool { return s.field == c.field && s.scale == c.scale })
+}
+
+// scaled gives a field times scale as an integer; false where the event has none, or one that no integer holds.
+func scaled(ev *Event, field string, scale int64) (int64, bool) {
+	f, ok := ev.Field(field)
 	if !ok {
 		return 0, false
 	}
 	switch f.Type {
 	case FieldInt, FieldBool:
-		if f.Int > math.MaxInt64/c.scale || f.Int < -(math.MaxInt64/c.scale) {
+		if f.Int > math.MaxInt64/scale || f.Int < -(math.MaxInt64/scale) {
 			return 0, false
 		}
-		return f.Int * c.scale, true
+		return f.Int * scale, true
 	case FieldNumber:
-		v := math.RoundToEven(f.Number * float64(c.scale))
+		v := math.RoundToEven(f.Number * float64(scale))
 		if !(v >= -1<<62 && v <= 1<<62) {
 			return 0, false
 		}
@@ -168,9 +201,7 @@ func (g *group) finish() error {
 		slices.Sort(g.match[i].texts)
 		slices.Sort(g.match[i].ints)
 	}
-	layout, err := tiles.NewLayout(tiles.Spec{
-		Windows: g.windows, Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
-	})
+	layout, err := tiles.NewLayout(g.spec())
 	if err != nil {
 		return fmt.Errorf("cannot keep its windows: %w", err)
 	}
@@ -179,7 +210,31 @@ func (g *group) finish() error {
 	return nil
 }
 
-// content is the canonical text of a group. It leaves the name out.
+// spec is what the group keeps of each entity.
+func (g *group) spec() tiles.Spec {
+	spec := tiles.Spec{
+		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
+	}
+	for i := range g.sums {
+		if slices.Contains(g.squares, g.sums[i]) {
+			spec.Squares |= 1 << i
+		}
+	}
+	for i, c := range g.kept {
+		value := tiles.ValueSet(1) << (len(g.sums) + i)
+		spec.RawValues |= value
+		if c.low {
+			spec.Lows |= value
+		}
+		if c.high {
+			spec.Highs |= value
+		}
+	}
+	return spec
+}
+
+// content is the canonical text of a group. It leaves the name out. What came later is said only where it is used, so that
+// older groups keep their hashes.
 func (g *group) content() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pitboss group 1\nentity %d %q\n", g.kind.ID, g.kind.Name)
@@ -193,6 +248,12 @@ func (g *group) content() string {
 		fmt.Fprintf(&b, "distinct %q %v\n", c.name, c.kind)
 	}
 	fmt.Fprintf(&b, "last %v windows %d raw %d\n", g.last, g.windows, g.layout.Spec().Raw)
+	for _, c := range g.squares {
+		fmt.Fprintf(&b, "square %q %d\n", c.field, c.scale)
+	}
+	for _, c := range g.kept {
+		fmt.Fprintf(&b, "kept %q %d low %v high %v\n", c.field, c.scale, c.low, c.high)
+	}
 	return b.String()
 }
 

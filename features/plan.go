@@ -226,12 +226,12 @@ func (k *kindPlan) worstBytes() int {
 // worstBytes is what a group comes to when every tile is there with the largest numbers.
 func (g *group) worstBytes() int {
 	spec := g.layout.Spec()
-	row := 10 + 10*spec.Sums
+	row := 10 + 10*(spec.Sums+spec.Lows.Len()+spec.Highs.Len()) + 20*spec.Squares.Len()
 	rows := spec.Raw + 2*int(tiles.Grace.Seconds())
 	for _, w := range spec.Windows.List() {
 		rows += int(w.Length()/w.Hop()) + 2
 	}
-	return 64 + rows*row + 10*spec.Raw*spec.Distincts + 24*spec.Distincts*tiles.DistinctCap
+	return 64 + rows*row + 10*spec.Raw*(spec.Distincts+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap
 }
 
 // index sorts the groups by id, so that the order does not depend on that of the sets, and finds them by type.

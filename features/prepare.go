@@ -85,9 +85,9 @@ func (p *prepared) contribute(pe *preparedEntity) {
 		p.groups = append(p.groups, preparedGroup{slot: slot})
 		c := &p.groups[len(p.groups)-1].c
 		v, k := len(p.values), len(p.categories)
-		p.values = slices.Grow(p.values, len(g.sums))[:v+len(g.sums)]
+		p.values = slices.Grow(p.values, g.values())[:v+g.values()]
 		p.categories = slices.Grow(p.categories, len(g.distincts))[:k+len(g.distincts)]
-		c.Values, c.Categories = p.values[v:v:v+len(g.sums)], p.categories[k:k:k+len(g.distincts)]
+		c.Values, c.Categories = p.values[v:v:v+g.values()], p.categories[k:k:k+len(g.distincts)]
 		g.fill(p.ev, c)
 	}
 	pe.to = len(p.groups)

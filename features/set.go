@@ -37,7 +37,7 @@ type FeatureInfo struct {
 	Kind string
 	// Group names its group, where it has one.
 	Group string
-	// Aggregate is count, sum, mean, distinct, time_since, ratio, value or source.
+	// Aggregate is count, sum, mean, std, cv, min, max, range, distinct, time_since, ratio, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -68,6 +68,11 @@ const (
 	aggCount aggregate = iota + 1
 	aggSum
 	aggMean
+	aggStd
+	aggCV
+	aggMin
+	aggMax
+	aggRange
 	aggDistinct
 	aggTimeSince
 	aggRatio
@@ -76,12 +81,26 @@ const (
 )
 
 func (a aggregate) String() string {
-	return [...]string{"", "count", "sum", "mean", "distinct", "time_since", "ratio", "value", "source"}[a]
+	return aggregateNames[a].name
 }
 
 // class is the row of DESIGN.md's class table.
-func (a aggregate) class() string {
-	return [...]string{"", "integer", "integer", "integer", "semilattice", "semilattice", "read_time", "value", "source"}[a]
+func (a aggregate) class() string { return aggregateNames[a].class }
+
+var aggregateNames = [...]struct{ name, class string }{
+	aggCount:     {"count", "integer"},
+	aggSum:       {"sum", "integer"},
+	aggMean:      {"mean", "integer"},
+	aggStd:       {"std", "integer"},
+	aggCV:        {"cv", "integer"},
+	aggMin:       {"min", "semilattice"},
+	aggMax:       {"max", "semilattice"},
+	aggRange:     {"range", "semilattice"},
+	aggDistinct:  {"distinct", "semilattice"},
+	aggTimeSince: {"time_since", "semilattice"},
+	aggRatio:     {"ratio", "read_time"},
+	aggValue:     {"value", "value"},
+	aggSource:    {"source", "source"},
 }
 
 // feature is the compiled form of one feature.
@@ -90,8 +109,8 @@ type feature struct {
 	agg     aggregate
 	group   int // into Set.groups
 	window  tiles.Window
-	column  int // sum or distinct column
-	present int // the column that a mean divides by
+	column  int // sum or distinct column, or value that is kept
+	present int // the column that says how many events have the value: a mean divides by it
 	scale   int64
 	exclude bool
 
@@ -135,7 +154,7 @@ func (s *Set) finish() {
 			g := s.groups[f.group]
 			info.Kind, info.Group = g.kind.Name, g.name
 			if f.agg != aggTimeSince {
-				info.Window, info.Contract = f.window.String(), f.window.Contract().String()
+				info.Window, info.Contract = f.window.String(), f.contract(g)
 			}
 			r := &s.reads[f.group]
 			if f.exclude {
@@ -155,6 +174,19 @@ func (s *Set) finish() {
 	}
 	s.sortRatios()
 	s.Hash = sha256.Sum256([]byte(s.content()))
+}
+
+// contract says what the window covers and what else bounds the value.
+func (f *feature) contract(g *group) string {
+	text := f.window.Contract().String()
+	switch f.agg {
+	case aggStd, aggCV:
+		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
+	case aggMin, aggMax, aggRange:
+		return text + fmt.Sprintf("; leaving an event out is exact among the newest %d", g.layout.Spec().Raw)
+	default:
+		return text
+	}
 }
 
 // sortRatios puts each ratio after those that it reads; the compiler has refused cycles.
@@ -199,8 +231,10 @@ func (s *Set) content() string {
 				fmt.Fprintf(&b, " window %s", f.window)
 			}
 			switch f.agg {
-			case aggSum, aggMean:
+			case aggSum, aggMean, aggStd, aggCV:
 				fmt.Fprintf(&b, " %q scale %d", g.sums[f.column].field, f.scale)
+			case aggMin, aggMax, aggRange:
+				fmt.Fprintf(&b, " %q scale %d", g.kept[f.column-len(g.sums)].field, f.scale)
 			case aggDistinct:
 				fmt.Fprintf(&b, " %q", g.distincts[f.column].name)
 			default: // a count or a time has no column

@@ -150,6 +150,12 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 		if n := r.Sum(f.window, f.present).Float64(); n > 0 {
 			value, status = r.Sum(f.window, f.column).Float64()/n/float64(f.scale), Present
 		}
+	case aggStd, aggCV:
+		value, status = f.spread(r)
+	case aggMin, aggMax, aggRange:
+		var more tiles.Flags
+		value, status, more = f.extreme(r)
+		flags |= more
 	case aggDistinct:
 		n, more := r.Distinct(f.window, f.column)
 		value, status, flags = float64(n), Present, flags|more
@@ -164,6 +170,46 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 		panic("BUG: " + f.agg.String() + " reads no group")
 	}
 	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, flags)
+}
+
+// spread gives the standard deviation of the population, or what it is of the mean's size. The variance is made of
+// integers: only its numerator n*sum(x*x) - sum(x)*sum(x) is rounded.
+func (f *feature) spread(r *tiles.Reading) (float64, Status) {
+	n, _ := r.Sum(f.window, f.present).Int64()
+	sum := r.Sum(f.window, f.column)
+	per := float64(float64(n) * float64(f.scale))
+	if f.agg == aggCV {
+		per = math.Abs(sum.Float64())
+	}
+	if n <= 0 || per == 0 {
+		return math.NaN(), Missing
+	}
+	return math.Sqrt(tiles.Dispersion(n, sum, r.Squares(f.window, f.column))) / per, Present
+}
+
+// extreme gives the smallest value, the largest, or how far they are apart.
+func (f *feature) extreme(r *tiles.Reading) (value float64, status Status, flags tiles.Flags) {
+	low, high := int64(0), int64(0)
+	if f.agg != aggMax {
+		low, flags = r.Low(f.window, f.column)
+	}
+	if f.agg != aggMin {
+		var more tiles.Flags
+		high, more = r.High(f.window, f.column)
+		flags |= more
+	}
+	if low == tiles.NoValue || high == tiles.NoValue {
+		return math.NaN(), Missing, flags
+	}
+	between := tiles.MakeInt128(high)
+	switch f.agg {
+	case aggMin:
+		between = tiles.MakeInt128(low)
+	case aggRange:
+		between = between.Add(tiles.MakeInt128(low).Neg())
+	default: // the largest is there already
+	}
+	return between.Float64() / float64(f.scale), Present, flags
 }
 
 // status gives the worst of what is to be said of a value.

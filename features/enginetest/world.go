@@ -42,6 +42,11 @@ features:
   - {name: mean_24h, group: bets, aggregate: mean, value: amount_base, window: 24h, current: exclude}
   - {name: mean_1h, group: bets, aggregate: mean, value: amount_base, window: 1h}
   - {name: odds_1h, group: bets, aggregate: mean, value: attr_odds, scale: 1000, window: 1h}
+  - {name: std_24h, group: bets, aggregate: std, value: amount_base, window: 24h}
+  - {name: cv_1h_before, group: bets, aggregate: cv, value: amount_base, window: 1h, current: exclude}
+  - {name: max_7d, group: bets, aggregate: max, value: amount_base, window: 7d}
+  - {name: min_5m, group: bets, aggregate: min, value: amount_base, window: 5m}
+  - {name: range_24h_before, group: bets, aggregate: range, value: attr_odds, scale: 1000, window: 24h, current: exclude}
   - {name: games_24h, group: bets, aggregate: distinct, value: game, window: 24h}
   - {name: modes_1h, group: bets, aggregate: distinct, value: input_mode, window: 1h, current: exclude}
   - {name: since_bet, group: bets, aggregate: time_since}
