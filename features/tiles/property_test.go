@@ -511,6 +511,21 @@ func TestDecodedRawIsAsSmall(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOfWidth takes back the one contribution that made the tiles wide: the bytes are those of an empty state.
+func TestNothingIsLeftOfWidth(t *testing.T) {
+	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.W1h), Sums: 1, Squares: 1})
+	const at = 1_767_225_600_000_000
+	var s, empty tiles.State
+	c := tiles.Contribution{At: at, Values: []int64{1 << 40}}
+	s.Add(l, &c, at-graceMicros)
+	s.Void(l, &c, at-graceMicros)
+	s.Compact(l, at-graceMicros)
+	empty.Compact(l, at-graceMicros)
+	if got, want := s.AppendBinary(l, nil), empty.AppendBinary(l, nil); !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
 // TestReadAllocatesNothing holds for every way to read but with plus and minus at once.
 func TestReadAllocatesNothing(t *testing.T) {
 	for name, spec := range specs() {

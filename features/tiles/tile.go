@@ -204,6 +204,7 @@ func (s *State) mergeTile(l *Layout, dst, src []uint64) bool {
 // one's level is never the finer.
 func (s *State) compactTiles(l *Layout) {
 	if len(s.tiles) == 0 {
+		s.wide = false
 		return
 	}
 	edges := l.levelEdges(int64(s.horizon))
