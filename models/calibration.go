@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"sort"
+
+	"pitboss/floats"
 )
 
 // CalibrationKind says how margins become calibrated probabilities.
@@ -180,10 +182,10 @@ func (c *Calibration) Apply(margin, score float64) (float64, error) {
 func (c *Calibration) beta(s float64) float64 {
 	z := c.c
 	if c.a != 0 {
-		z += float64(c.a * log(s))
+		z += float64(c.a * floats.Log(s))
 	}
 	if c.b != 0 {
-		z -= float64(c.b * log(1-s))
+		z -= float64(c.b * floats.Log(1-s))
 	}
 	return logistic(z)
 }

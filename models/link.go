@@ -1,5 +1,7 @@
 package models
 
+import "pitboss/floats"
+
 // linkKind is the function between margin and score.
 type linkKind uint8
 
@@ -43,9 +45,9 @@ func (l link) one(x float64) float64 {
 	case linkLogistic:
 		return logistic(float64(l.sigmoid * x))
 	case linkExp:
-		return exp(x)
+		return floats.Exp(x)
 	case linkLogExp:
-		return log1p(exp(x))
+		return floats.Log1p(floats.Exp(x))
 	case linkSignedSquare:
 		if x < 0 {
 			return float64(-x * x)
@@ -65,10 +67,15 @@ func (l link) softmax(margins, scores []float64) {
 	}
 	sum := 0.0
 	for i, x := range scores {
-		scores[i] = exp(x - top)
+		scores[i] = floats.Exp(x - top)
 		sum += scores[i]
 	}
 	for i := range scores {
 		scores[i] /= sum
 	}
+}
+
+// logistic returns 1/(1+e**-x), without overflow on either side.
+func logistic(x float64) float64 {
+	return 1 / (1 + floats.Exp(-x))
 }

@@ -33,3 +33,5 @@ func TestQuadratureIsExactForItsDegree(t *testing.T) {
 		t.Error("there is a rule for more blocks than maxBlocks")
 	}
 }
+
+func newBig(x float64) *big.Float { return new(big.Float).SetPrec(200).SetFloat64(x) }

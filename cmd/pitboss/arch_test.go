@@ -38,8 +38,9 @@ var rooms = []room{
 		"the journal knows bytes, not meaning: a frame that it must understand to store is a frame that it can lose",
 	},
 	{"journal/journaltest", []string{"journal"}, "a contract suite knows the contract and no implementation"},
+	{"floats", nil, "what several packages compute with must not know what any of them means"},
 	{
-		"models", nil,
+		"models", []string{"floats"},
 		"models are floats in, floats out: a model that knows events cannot be checked against the library that trained it",
 	},
 	{
@@ -47,10 +48,10 @@ var rooms = []room{
 		"drift sees names and floats only, so the same detectors serve features, scores and whatever comes later",
 	},
 	{
-		"features", []string{"features/tiles", "proto/*/*", "journal"},
+		"features", []string{"features/tiles", "floats", "proto/*/*", "journal"},
 		"a vector is a function of the frames applied and the evaluation time, and of nothing that is built on vectors",
 	},
-	{"features/tiles", nil, "windows are arithmetic on columns and times; which event goes into which is said above them"},
+	{"features/tiles", []string{"floats"}, "windows are arithmetic on columns and times; which event goes into which is said above them"},
 	{"features/states", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a store keeps states and reads none of their meaning"},
 	{"features/edge", []string{"features", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
 	{

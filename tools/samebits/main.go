@@ -27,7 +27,7 @@ import (
 func main() { unitchecker.Main(newAnalyzer()) }
 
 // recorded are the packages, under any module path, whose floats reach a record.
-const recorded = `(^|/)(features|models|rules|links|registry|decide)(/|$)`
+const recorded = `(^|/)(features|floats|models|rules|links|registry|decide)(/|$)`
 
 func newAnalyzer() *analysis.Analyzer {
 	return &analysis.Analyzer{

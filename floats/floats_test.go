@@ -1,10 +1,12 @@
-package models
+package floats_test
 
 import (
 	"math"
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"pitboss/floats"
 )
 
 // bigExp returns e**x to 200 bits: Taylor's series of x/2**12, squared 12 times.
@@ -61,12 +63,12 @@ func TestElementaryFunctionsAreWithinOneULP(t *testing.T) {
 	for i := range 3000 {
 		x := (rng.Float64() - 0.5) * []float64{2, 30, 1400}[i%3]
 		y := bigExpFloat((rng.Float64() - 0.5) * []float64{0.5, 60, 600}[i%3])
-		f("exp", x, exp(x), bigExp(x))
-		f("log", y, log(y), bigLog(newBig(y)))
+		f("exp", x, floats.Exp(x), bigExp(x))
+		f("log", y, floats.Log(y), bigLog(newBig(y)))
 		if y < 1e-30 { // 1+y needs more than the reference's 200 bits
 			y = 1e-30 / y
 		}
-		f("log1p", y, log1p(y), bigLog(new(big.Float).Add(newBig(1), newBig(y))))
+		f("log1p", y, floats.Log1p(y), bigLog(new(big.Float).Add(newBig(1), newBig(y))))
 	}
 }
 
@@ -83,39 +85,25 @@ func TestElementaryFunctionsAtTheirEdges(t *testing.T) {
 			t.Errorf("%s = %v, want %v", name, got, want)
 		}
 	}
-	f("exp(0)", exp(0), 1)
-	f("exp(-0)", exp(math.Copysign(0, -1)), 1)
-	f("exp(2^-29)", exp(0x1p-29), 1+0x1p-29)
-	f("exp(709.7)", exp(709.7), 1.6549840276802644e308) // math's assembly says +Inf from 709.44 on
-	f("exp(709.79)", exp(709.79), inf)
-	f("exp(-745.1)", exp(-745.1), math.SmallestNonzeroFloat64)
-	f("exp(-745.14)", exp(-745.14), 0)
-	f("exp(+Inf)", exp(inf), inf)
-	f("exp(-Inf)", exp(-inf), 0)
-	f("exp(NaN)", exp(nan), nan)
-	f("log(1)", log(1), 0)
-	f("log(0)", log(0), -inf)
-	f("log(-1)", log(-1), nan)
-	f("log(+Inf)", log(inf), inf)
-	f("log(NaN)", log(nan), nan)
-	f("log(5e-324)", log(math.SmallestNonzeroFloat64), -744.4400719213812) // math's assembly: -709.09
-	f("log1p(0)", log1p(0), 0)
-	f("log1p(2^-60)", log1p(0x1p-60), 0x1p-60)
-	f("log1p(1e300)", log1p(1e300), log(1e300))
-	f("log1p(+Inf)", log1p(inf), inf)
-	f("log1p(NaN)", log1p(nan), nan)
-}
-
-func TestLogisticStaysAProbability(t *testing.T) {
-	f := func(x, want float64) {
-		t.Helper()
-		if got := logistic(x); got != want {
-			t.Errorf("logistic(%v) = %v, want %v", x, got, want)
-		}
-	}
-	f(0, 0.5)
-	f(1e6, 1)
-	f(-1e6, 0)
-	f(math.MaxFloat64, 1)
-	f(-math.MaxFloat64, 0)
+	f("exp(0)", floats.Exp(0), 1)
+	f("exp(-0)", floats.Exp(math.Copysign(0, -1)), 1)
+	f("exp(2^-29)", floats.Exp(0x1p-29), 1+0x1p-29)
+	f("exp(709.7)", floats.Exp(709.7), 1.6549840276802644e308) // math's assembly says +Inf from 709.44 on
+	f("exp(709.79)", floats.Exp(709.79), inf)
+	f("exp(-745.1)", floats.Exp(-745.1), math.SmallestNonzeroFloat64)
+	f("exp(-745.14)", floats.Exp(-745.14), 0)
+	f("exp(+Inf)", floats.Exp(inf), inf)
+	f("exp(-Inf)", floats.Exp(-inf), 0)
+	f("exp(NaN)", floats.Exp(nan), nan)
+	f("log(1)", floats.Log(1), 0)
+	f("log(0)", floats.Log(0), -inf)
+	f("log(-1)", floats.Log(-1), nan)
+	f("log(+Inf)", floats.Log(inf), inf)
+	f("log(NaN)", floats.Log(nan), nan)
+	f("log(5e-324)", floats.Log(math.SmallestNonzeroFloat64), -744.4400719213812) // math's assembly: -709.09
+	f("log1p(0)", floats.Log1p(0), 0)
+	f("log1p(2^-60)", floats.Log1p(0x1p-60), 0x1p-60)
+	f("log1p(1e300)", floats.Log1p(1e300), floats.Log(1e300))
+	f("log1p(+Inf)", floats.Log1p(inf), inf)
+	f("log1p(NaN)", floats.Log1p(nan), nan)
 }

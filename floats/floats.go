@@ -1,4 +1,6 @@
-package models
+// Package floats has the elementary functions whose results reach a decision record: Exp, Log and Log1p, with the same
+// bits on every machine. It knows nothing else; whatever is computed from floats lives with what it means.
+package floats
 
 import "math"
 
@@ -17,8 +19,8 @@ const (
 	ln2Lo = 1.90821492927058770002e-10 // 0x3dea39ef35793c76
 )
 
-// exp returns e**x with an error below 1 ulp; 0 below the smallest and +Inf above the largest float64.
-func exp(x float64) float64 {
+// Exp returns e**x with an error below 1 ulp; 0 below the smallest and +Inf above the largest float64.
+func Exp(x float64) float64 {
 	const (
 		log2e     = 1.44269504088896338700e+00
 		overflow  = 7.09782712893383973096e+02
@@ -65,8 +67,8 @@ func expMulti(hi, lo float64, k int) float64 {
 	return math.Ldexp(y, k)
 }
 
-// log returns the natural logarithm of x with an error below 1 ulp; NaN below 0, -Inf at 0.
-func log(x float64) float64 {
+// Log returns the natural logarithm of x with an error below 1 ulp; NaN below 0, -Inf at 0.
+func Log(x float64) float64 {
 	switch {
 	case x != x || x > math.MaxFloat64:
 		return x
@@ -109,8 +111,8 @@ func logPoly(z float64) float64 {
 	return float64(z*odd) + float64(w*even)
 }
 
-// log1p returns log(1+x) with an error below 1 ulp also where x is tiny. It is only called with x >= 0.
-func log1p(x float64) float64 {
+// Log1p returns log(1+x) with an error below 1 ulp also where x is tiny. It is only called with x >= 0.
+func Log1p(x float64) float64 {
 	const (
 		sqrt2M1 = 4.142135623730950488017e-01
 		tiny    = 1.0 / (1 << 54)
@@ -150,9 +152,4 @@ func log1pNear(f float64, k int, c float64) float64 {
 	}
 	kf := float64(k)
 	return float64(kf*ln2Hi) - ((hfsq - (float64(s*(hfsq+r)) + (float64(kf*ln2Lo) + c))) - f)
-}
-
-// logistic returns 1/(1+e**-x), without overflow on either side.
-func logistic(x float64) float64 {
-	return 1 / (1 + exp(-x))
 }
