@@ -152,7 +152,10 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 	if !ok {
 		return
 	}
-	c.only(m, what, "entity", "match")
+	c.only(m, what, "entity", "match", "exact")
+	if n, ok := c.integer(m, "exact", what, 1, tiles.MaxRaw); ok {
+		g.exact = int(n)
+	}
 	entity, ok := c.text(m, "entity", what)
 	switch {
 	case ok && entity == "":
@@ -300,6 +303,9 @@ func (c *compiler) placeColumns() {
 		switch {
 		case g.windows == 0 && !g.last:
 			c.refusef(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
+			continue
+		case g.windows == 0 && g.exact > 0:
+			c.refusef(c.groupAt[i], "group %s is exact, which is said of windows, and no feature of it has one: remove exact", g.name)
 			continue
 		case len(g.sums) > tiles.MaxSums:
 			c.refusef(c.groupAt[i], "group %s sums %d values (a mean, std or cv needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)

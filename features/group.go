@@ -31,7 +31,9 @@ type group struct {
 	distincts []distinctColumn
 	last      bool
 	windows   tiles.WindowSet
-	layout    *tiles.Layout
+	// exact is how many of its newest events are kept as they came, for exact windows; 0 for none.
+	exact  int
+	layout *tiles.Layout
 }
 
 // condition holds where the event has the field and its value is one of these.
@@ -214,6 +216,7 @@ func (g *group) finish() error {
 func (g *group) spec() tiles.Spec {
 	spec := tiles.Spec{
 		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
+		Recent: g.exact, Exact: g.exact > 0,
 	}
 	for i := range g.sums {
 		if slices.Contains(g.squares, g.sums[i]) {
@@ -253,6 +256,9 @@ func (g *group) content() string {
 	}
 	for _, c := range g.kept {
 		fmt.Fprintf(&b, "kept %q %d low %v high %v\n", c.field, c.scale, c.low, c.high)
+	}
+	if g.exact > 0 {
+		fmt.Fprintf(&b, "exact %d\n", g.exact)
 	}
 	return b.String()
 }

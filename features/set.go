@@ -45,6 +45,9 @@ type FeatureInfo struct {
 	Class string
 	// ExcludesCurrent says that the event being decided is left out.
 	ExcludesCurrent bool
+	// Exact is how many of its group's events may be newer than t-W for the window to be exact: (t-W, t] to the microsecond.
+	// With more, the value is from_tiles. 0 is never.
+	Exact int
 	// Contract says in a sentence what the window covers, with its largest error; empty without a window.
 	Contract string
 }
@@ -154,7 +157,7 @@ func (s *Set) finish() {
 			g := s.groups[f.group]
 			info.Kind, info.Group = g.kind.Name, g.name
 			if f.agg != aggTimeSince {
-				info.Window, info.Contract = f.window.String(), f.contract(g)
+				info.Window, info.Contract, info.Exact = f.window.String(), f.contract(g), g.exact
 			}
 			r := &s.reads[f.group]
 			if f.exclude {
@@ -178,7 +181,9 @@ func (s *Set) finish() {
 
 // contract says what the window covers and what else bounds the value.
 func (f *feature) contract(g *group) string {
-	text := f.window.Contract().String()
+	window := f.window.Contract()
+	window.Recent = g.exact
+	text := window.String()
 	switch f.agg {
 	case aggStd, aggCV:
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)

@@ -23,11 +23,14 @@ const (
 	Capped
 	// CorrectionMissed still holds a contribution that was taken back.
 	CorrectionMissed
+	// FromTiles is of a group in exact mode that had more events in the window than it keeps as they came: the window's
+	// old edge is rounded by its hop, as without exact mode.
+	FromTiles
 )
 
 // String gives the status as answers and exports write it.
 func (s Status) String() string {
-	names := [...]string{"present", "missing", "default", "warming_up", "stale", "late", "capped", "correction_missed"}
+	names := [...]string{"present", "missing", "default", "warming_up", "stale", "late", "capped", "correction_missed", "from_tiles"}
 	if int(s) < len(names) {
 		return names[s]
 	}

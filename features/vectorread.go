@@ -140,7 +140,10 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 // take makes one feature's value out of what was read of its group.
 func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	value, status := math.NaN(), Missing
-	flags := r.Flags
+	exact, flags := false, tiles.Flags(0)
+	if f.agg != aggTimeSince {
+		exact, flags = r.Exact(f.window), r.WindowFlags(f.window)
+	}
 	switch f.agg {
 	case aggCount:
 		value, status = float64(r.Count(f.window)), Present
@@ -169,7 +172,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	default:
 		panic("BUG: " + f.agg.String() + " reads no group")
 	}
-	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, flags)
+	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, exact, flags)
 }
 
 // spread gives the standard deviation of the population, or what it is of the mean's size. The variance is made of
@@ -213,24 +216,29 @@ func (f *feature) extreme(r *tiles.Reading) (value float64, status Status, flags
 }
 
 // status gives the worst of what is to be said of a value.
-func (g *planGroup) status(f *feature, at int64, status Status, flags tiles.Flags) Status {
+func (g *planGroup) status(f *feature, at int64, status Status, exact bool, flags tiles.Flags) Status {
 	switch {
 	case flags&tiles.CorrectionMissed != 0 && status == Present:
 		return CorrectionMissed
 	case flags&tiles.Late != 0:
 		return Late
-	case g.since != 0 && g.warming(f, at, status):
+	case g.since != 0 && g.warming(f, at, status, exact):
 		return WarmingUp
 	case flags&tiles.Capped != 0 && status == Present:
 		return Capped
+	case g.exact > 0 && !exact && f.agg != aggTimeSince && status == Present:
+		return FromTiles
 	}
 	return status
 }
 
 // warming says whether the group may lack events that happened before it was there.
-func (g *planGroup) warming(f *feature, at int64, status Status) bool {
+func (g *planGroup) warming(f *feature, at int64, status Status, exact bool) bool {
 	if f.agg == aggTimeSince {
 		return status == Missing // an event it has seen is newer than any that it has not
+	}
+	if exact {
+		return at-f.window.Length().Microseconds() < g.since
 	}
 	return at-f.window.Length().Microseconds()-f.window.Hop().Microseconds() < g.since
 }
@@ -320,7 +328,7 @@ func (v *Vector) replaceMissing(i int, f *feature) {
 
 // worst gives the status that says more against a value.
 func worst(a, b Status) Status {
-	rank := [...]uint8{Present: 0, Default: 1, Capped: 2, Missing: 3, WarmingUp: 4, Stale: 5, Late: 6, CorrectionMissed: 7}
+	rank := [...]uint8{Present: 0, FromTiles: 1, Default: 2, Capped: 3, Missing: 4, WarmingUp: 5, Stale: 6, Late: 7, CorrectionMissed: 8}
 	if rank[a] >= rank[b] {
 		return a
 	}

@@ -32,6 +32,8 @@ groups:
   ip_bets:    {entity: ip, match: {type: bet.placed}}
   game_bets:  {entity: game, match: {type: bet.placed}}
   brand_bets: {entity: brand, match: {type: bet.placed}}
+  exact:      {entity: player, match: {type: bet.placed}, exact: 5}
+  exact_game: {entity: game, match: {type: bet.placed}, exact: 40}
 features:
   - {name: bets_1m, group: bets, aggregate: count, window: 1m}
   - {name: bets_5m, group: bets, aggregate: count, window: 5m, current: exclude}
@@ -60,6 +62,13 @@ features:
   - {name: ip_stake_30d, group: ip_bets, aggregate: sum, value: amount_base, window: 30d}
   - {name: game_players_24h, group: game_bets, aggregate: distinct, value: player, window: 24h, current: exclude}
   - {name: brand_5m, group: brand_bets, aggregate: count, window: 5m}
+  - {name: exact_1m, group: exact, aggregate: count, window: 1m}
+  - {name: exact_1h_before, group: exact, aggregate: sum, value: amount_base, window: 1h, current: exclude}
+  - {name: exact_24h, group: exact, aggregate: mean, value: amount_base, window: 24h}
+  - {name: exact_games_7d, group: exact, aggregate: distinct, value: game, window: 7d, current: exclude}
+  - {name: exact_cv_30d, group: exact, aggregate: cv, value: amount_base, window: 30d}
+  - {name: exact_max_24h, group: exact, aggregate: max, value: amount_base, window: 24h}
+  - {name: exact_game_1h, group: exact_game, aggregate: distinct, value: player, window: 1h}
   - {name: share, aggregate: ratio, numerator: stake_1h, denominator: stake_24h, default: 0}
   - {name: share_of_share, aggregate: ratio, numerator: share, denominator: bets_1m}
   - {name: amount, aggregate: value, value: amount_base}

@@ -53,6 +53,7 @@ func specs() map[string]tiles.Spec {
 		"sum":      {Windows: all, Sums: 1},
 		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
 		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
+		"exact":    {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
 		"1m_count": {Windows: tiles.Windows(tiles.W1m)},
 	}
 }

@@ -59,6 +59,7 @@ func goldenStates() []goldenState {
 		{"extremes", tiles.Spec{Windows: all, Values: 2, Sums: 1, Raw: 6, RawValues: 2, Squares: 1, Lows: 2, Highs: 2}, base, every(400, 3*time.Hour, 250, 5)},
 		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
+		{"exact", tiles.Spec{Windows: all, Sums: 2, Distincts: 1, Recent: 30, Exact: true}, base, every(120, 3*time.Second, 250, 5)},
 	}
 }
 
@@ -241,6 +242,9 @@ func TestLayoutRefuses(t *testing.T) {
 	f(tiles.Spec{Windows: hour, Sums: 1, RawValues: 1, Lows: 1}, "lows and highs 0x1 name a value that is summed, or that raw contributions do not keep")
 	f(tiles.Spec{Windows: hour, Values: 2, RawValues: 1, Highs: 2}, "lows and highs 0x2 name a value that is summed, or that raw contributions do not keep")
 	f(tiles.Spec{Last: true, Values: 1, RawValues: 1, Highs: 1}, "lows and highs need a window")
+	f(tiles.Spec{Windows: hour, Recent: 257}, "a group can promise its newest 256 contributions, not 257")
+	f(tiles.Spec{Windows: hour, Exact: true}, "exact windows need a window, and recent contributions to be read from")
+	f(tiles.Spec{Last: true, Recent: 2, Exact: true}, "exact windows need a window, and recent contributions to be read from")
 	f(tiles.Spec{}, "a group must keep something: a window, or its first and last times")
 	f(tiles.Spec{Windows: hour, Sums: 16, Distincts: 8, Raw: 256}, "<nil>")
 }

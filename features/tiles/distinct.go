@@ -138,6 +138,7 @@ type foldedColumn struct {
 	limit  mark
 	full   bool
 	row    []cell
+	known  *hashSet
 	taken  [DistinctCap / 64]uint64 // the categories of column that are counted already
 }
 
@@ -145,7 +146,7 @@ type foldedColumn struct {
 func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 	f := foldedColumn{
 		query: q, column: s.column(col), oldest: q.levels[len(l.levels)-1],
-		row: r.distinct[col*len(l.windows) : (col+1)*len(l.windows)],
+		row: r.distinct[col*len(l.windows) : (col+1)*len(l.windows)], known: &r.known,
 	}
 	fold := q.foldedCategory(col)
 	if len(f.column) >= DistinctCap-1 {
@@ -186,13 +187,14 @@ func (f *foldedColumn) countRaw(l *Layout, col int, fold uint64) (takenFold bool
 	if f.raw.plus && f.plusSec <= f.sec {
 		plus = f.plus.Categories[col]
 	}
+	f.known.reset(len(raw) / stride)
 	for i := len(raw) - stride; i >= 0; i -= stride {
 		hash := raw[i+2+col]
 		switch {
 		case hash == 0 || !f.takesPart(raw[i:]):
 		case hash == plus:
 			plusAt = max(plusAt, int64(raw[i]))
-		case !f.newerRaw(hash, raw[i+stride:], col, stride):
+		case f.known.add(hash):
 			f.countTaken(l, hash, floorSecond(int64(raw[i])))
 			takenFold = takenFold || hash == fold
 		}
@@ -202,16 +204,6 @@ func (f *foldedColumn) countRaw(l *Layout, col int, fold uint64) (takenFold bool
 		takenFold = takenFold || plus == fold
 	}
 	return takenFold
-}
-
-// newerRaw says whether one of the raw contributions has a category and takes part.
-func (f *foldedColumn) newerRaw(hash uint64, raw []uint64, col, stride int) bool {
-	for i := 0; i < len(raw); i += stride {
-		if raw[i+2+col] == hash && f.takesPart(raw[i:]) {
-			return true
-		}
-	}
-	return false
 }
 
 // countTaken counts a category of a raw contribution.

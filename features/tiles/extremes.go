@@ -94,6 +94,9 @@ func (r *Reading) High(w Window, value int) (int64, Flags) { return r.extreme(w,
 func (r *Reading) extreme(w Window, value int, low bool) (int64, Flags) {
 	for i, e := range r.layout.extremes {
 		if e.value == value && e.low == low {
+			if r.Exact(w) {
+				return e.unrank(r.topExact(r.layout, r.slot(w), e)), r.WindowFlags(w)
+			}
 			top, flags := r.state.top(r.layout, &r.query, r.slot(w), i)
 			return e.unrank(top), flags | r.WindowFlags(w)
 		}

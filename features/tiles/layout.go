@@ -40,6 +40,11 @@ type Spec struct {
 	// Lows and Highs say of which of RawValues the smallest and the largest are known per window. They are none of Sums:
 	// where such a value is absent it is NoValue.
 	Lows, Highs ValueSet
+	// Recent is how many of the newest contributions are promised as they came: as many are kept raw, and two more.
+	Recent int
+	// Exact says that a window that has no more than Recent contributions, nor later ones, is read from them: over
+	// (t-W, t] to the microsecond. RawValues then has every sum's value.
+	Exact bool
 }
 
 // ValueSet is a set of values of a contribution, one bit each by their place.
@@ -101,6 +106,10 @@ func NewLayout(spec Spec) (*Layout, error) {
 		return nil, fmt.Errorf("a group can keep at most %d raw contributions, not %d", MaxRaw, spec.Raw)
 	case spec.Values < spec.Sums || spec.Values > MaxValues:
 		return nil, fmt.Errorf("a contribution can have at most %d values, and those that are summed, not %d", MaxValues, spec.Values)
+	case spec.Recent < 0 || spec.Recent > MaxRaw:
+		return nil, fmt.Errorf("a group can promise its newest %d contributions, not %d", MaxRaw, spec.Recent)
+	case spec.Exact && (spec.Recent == 0 || spec.Windows == 0):
+		return nil, errors.New("exact windows need a window, and recent contributions to be read from")
 	case spec.RawValues>>spec.Values != 0:
 		return nil, fmt.Errorf("raw values %#x name one that no contribution has", uint32(spec.RawValues))
 	case spec.Windows == 0 && spec.Sums+spec.Distincts > 0:
@@ -119,6 +128,12 @@ func NewLayout(spec Spec) (*Layout, error) {
 	}
 	if !spec.Last && spec.Distincts == 0 && spec.RawValues == 0 {
 		spec.Raw = 0
+	}
+	if spec.Recent > 0 {
+		spec.Raw = max(spec.Raw, spec.Recent+spareRaw)
+	}
+	if spec.Exact {
+		spec.RawValues |= 1<<spec.Sums - 1
 	}
 	l := &Layout{spec: spec, squares: spec.Squares.list(), extremes: extremesOf(spec)}
 	l.linear = spec.Sums + len(l.squares)

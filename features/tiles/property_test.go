@@ -63,6 +63,9 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 		spec.Values = spec.Sums + rng.IntN(3)
 		spec.RawValues = tiles.ValueSet(rng.IntN(1 << spec.Values))
 	}
+	if spec.Windows != 0 && rng.IntN(3) == 0 {
+		spec.Exact, spec.Recent = true, []int{1, 2, 7, 50, 256}[rng.IntN(5)]
+	}
 	if spec.Windows == 0 {
 		spec.Sums, spec.Distincts, spec.Last = 0, 0, true
 	}
@@ -272,7 +275,7 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 		for _, at := range w.times(rng, horizon) {
 			plus, minus := w.currents(rng, at)
 			want := ref.contract(at, plus, minus)
-			met.note(want, minus, len(w.void) > 0)
+			met.note(w.spec, want, minus, len(w.void) > 0)
 			for i, s := range states {
 				where := fmt.Sprintf("seed %d round %d order %d at %d plus %v minus %v", seed, round, i, at, plus, minus)
 				w.check(t, where, ref, s, at, horizon, plus, minus, want)
@@ -280,22 +283,28 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 		}
 		w.checkBytes(t, fmt.Sprintf("seed %d round %d", seed, round), states, horizon)
 	}
-	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0 || met.void == 0) {
+	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0 || met.void == 0 ||
+		met.covered == 0 || met.uncovered == 0 || met.lateCovered == 0) {
 		t.Errorf("some case never came up: %+v", met)
 	}
 	t.Logf("readings: %+v", met)
 }
 
 // cases counts what kinds of readings were compared.
-type cases struct{ exact, late, capped, missed, left, void int }
+type cases struct{ exact, late, capped, missed, left, void, covered, uncovered, lateCovered int }
 
-func (c *cases) note(res result, minus *tiles.Contribution, void bool) {
+func (c *cases) note(spec tiles.Spec, res result, minus *tiles.Contribution, void bool) {
 	flags := res.flags()
+	covered, uncovered := false, false
+	for _, wr := range res.Windows {
+		covered, uncovered = covered || wr.Exact, uncovered || spec.Exact && !wr.Exact
+	}
 	for _, is := range []struct {
 		so bool
 		n  *int
 	}{
 		{res.Late, &c.late}, {flags&tiles.Capped != 0, &c.capped}, {flags&tiles.CorrectionMissed != 0, &c.missed},
+		{covered, &c.covered}, {uncovered, &c.uncovered}, {covered && res.Late, &c.lateCovered},
 		{!res.Late && flags == 0, &c.exact}, {!res.Late && flags == 0 && minus != nil, &c.left},
 		{!res.Late && flags == 0 && void, &c.void},
 	} {
@@ -355,6 +364,7 @@ func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State
 	}
 	// What carries no flag is the ideal itself.
 	ideal := ref.ideal(at, plus, minus)
+	ref.exact(&ideal, at, plus, minus)
 	for i := range got.Windows {
 		ideal.Windows[i].Missed = got.Windows[i].Missed
 		takeFlagged(ideal.Windows[i].Distinct, got.Windows[i].Distinct)

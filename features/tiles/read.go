@@ -2,6 +2,7 @@ package tiles
 
 // query is one evaluation: its second, the horizon's, and the events that take part or are left out.
 type query struct {
+	at      int64 // the time, in microseconds
 	sec     int64
 	end     int64 // where the second ends, in microseconds
 	horizon int64
@@ -31,7 +32,7 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		plus = nil
 	}
 	q := &r.query
-	*q = query{sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	*q = query{at: max(min(t, 1<<60), -1<<60), sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
 	q.end = (q.sec + 1) * 1e6
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
@@ -48,28 +49,51 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		q.edges[i] = edge(q.sec, l.windows[i].length, l.windows[i].hop)
 	}
 	q.levels = l.levelEdges(q.horizon)
+	if l.spec.Recent > 0 {
+		s.readRecent(l, q, &r.recent)
+	}
+	if l.spec.Exact {
+		_, r.nExact = r.exactEdges(l)
+	}
+	if r.nExact < len(l.windows) {
+		s.readWindows(l, q, r)
+	}
+	if l.spec.Raw > 0 {
+		s.readFolded(l, q, r)
+	}
+	if r.nExact > 0 {
+		r.readExact(l)
+	}
+	if s.missed != nil {
+		s.readLost(l, q, r)
+	}
+}
+
+// readWindows reads counts and sums from the tiles.
+func (s *State) readWindows(l *Layout, q *query, r *Reading) {
 	if s.wide || r.Flags != 0 {
 		s.readAnyTiles(l, q, r)
 	} else {
 		s.readTiles(l, q, r)
 	}
 	if q.plusSec != 0 {
-		r.add(l, q, q.plusSec, plus.Values, false)
+		r.add(l, q, q.plusSec, q.plus.Values, false)
 	}
 	if q.minusSec != 0 {
-		r.add(l, q, q.minusSec, minus.Values, true)
+		r.add(l, q, q.minusSec, q.minus.Values, true)
 	}
-	if l.spec.Raw > 0 {
-		s.prepareRaw(l, q)
-		for col := range l.spec.Distincts {
+}
+
+// readFolded reads what cannot be inverted, from the raw contributions and all older ones folded.
+func (s *State) readFolded(l *Layout, q *query, r *Reading) {
+	s.prepareRaw(l, q)
+	for col := range l.spec.Distincts {
+		if r.nExact < len(l.windows) {
 			s.readDistinct(l, q, col, r)
 		}
-		if l.spec.Last {
-			s.readTimes(l, q, r)
-		}
 	}
-	if s.missed != nil {
-		s.readLost(l, q, r)
+	if l.spec.Last {
+		s.readTimes(l, q, r)
 	}
 }
 

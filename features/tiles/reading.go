@@ -6,7 +6,7 @@ import "slices"
 // for a window or a column that the layout does not have, it panics. What is not needed by every feature is worked out when
 // it is asked for: until then the state and the contributions that took part must stay as they were.
 type Reading struct {
-	// Flags hold for everything that was read: Late or nothing.
+	// Flags hold for everything that was read but exact windows: Late or nothing.
 	Flags Flags
 
 	slots    [windowCount]int8 // the place of each window in the rows below, -1 without
@@ -24,6 +24,10 @@ type Reading struct {
 	query  query
 	state  *State
 	layout *Layout
+	// nExact is how many windows were read exactly, the shortest ones.
+	nExact int
+	recent recent
+	known  hashSet
 }
 
 // cell is one distinct count.
@@ -41,14 +45,6 @@ type moment struct {
 // Count is how many contributions the window has.
 func (r *Reading) Count(w Window) int64 { return r.counts[r.slot(w)] }
 
-// WindowFlags says what the counts and sums of a window are worth: Late, or CorrectionMissed where a correction was lost.
-func (r *Reading) WindowFlags(w Window) Flags {
-	if r.slot(w) >= r.lostFrom {
-		return r.Flags | CorrectionMissed
-	}
-	return r.Flags
-}
-
 // Sum is the exact sum of a column of values.
 func (r *Reading) Sum(w Window, column int) Int128 {
 	if column >= r.layout.spec.Sums {
@@ -65,6 +61,22 @@ func (r *Reading) Squares(w Window, column int) Int128 {
 		panic("BUG: tiles: the layout keeps no squares of this column")
 	}
 	return r.sums[r.slot(w)*r.nSums+r.layout.spec.Sums+at]
+}
+
+// Exact says that a window was read over (t-W, t] to the microsecond, from the group's newest contributions.
+func (r *Reading) Exact(w Window) bool { return r.slot(w) < r.nExact }
+
+// WindowFlags says what the counts and sums of a window are worth: Late unless it is exact, CorrectionMissed where a
+// correction was lost.
+func (r *Reading) WindowFlags(w Window) (flags Flags) {
+	slot := r.slot(w)
+	if slot >= r.nExact {
+		flags = r.Flags
+	}
+	if slot >= r.lostFrom {
+		flags |= CorrectionMissed
+	}
+	return flags
 }
 
 // Distinct is how many categories of a column the window has, and what the number is worth.
@@ -94,7 +106,7 @@ func (r *Reading) slot(w Window) int {
 
 // reset empties the reading for a layout.
 func (r *Reading) reset(l *Layout) {
-	r.Flags = 0
+	r.Flags, r.nExact = 0, 0
 	r.nWindows, r.nSums, r.nCats = len(l.windows), l.linear, l.spec.Distincts
 	for w := range r.slots {
 		r.slots[w] = -1

@@ -18,6 +18,7 @@ type result struct {
 
 type windowResult struct {
 	Window   string
+	Exact    bool
 	Count    int64
 	Missed   bool
 	Sums     []string
@@ -50,7 +51,9 @@ func (res *result) flags() tiles.Flags {
 func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 	res := result{Late: r.Flags&tiles.Late != 0}
 	for _, w := range spec.Windows.List() {
-		wr := windowResult{Window: w.String(), Count: r.Count(w), Missed: r.WindowFlags(w)&tiles.CorrectionMissed != 0}
+		wr := windowResult{
+			Window: w.String(), Exact: r.Exact(w), Count: r.Count(w), Missed: r.WindowFlags(w)&tiles.CorrectionMissed != 0,
+		}
 		for i := range spec.Sums {
 			wr.Sums = append(wr.Sums, bigOf(r.Sum(w, i)).String())
 		}
@@ -233,6 +236,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 			res.Windows[i] = m.count(w, in)
 		}
 	}
+	m.exact(&res, t, plus, minus)
 	raw, folded, known := m.split(plus, minus)
 	for col := range m.spec.Distincts {
 		m.distinct(&res, col, t, raw, folded, minus, known)
@@ -279,7 +283,7 @@ func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 		edge := max(edgeOf(sec(t), w.String()), oldest)
 		res.Windows[i].Missed = lost != 0 && lost >= edge
 		for col := range res.Windows[i].Distinct {
-			if newest != 0 && newest >= edge || res.Windows[i].Missed {
+			if newest != 0 && newest >= edge && !res.Windows[i].Exact || res.Windows[i].Missed {
 				res.Windows[i].Distinct[col].Flags |= tiles.CorrectionMissed
 			}
 		}
@@ -294,6 +298,23 @@ func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 	}
 	if lost != 0 && res.First.At != tiles.NoTime {
 		res.First.Flags |= tiles.CorrectionMissed
+	}
+}
+
+// exact replaces the windows that the newest contributions cover: no more than promised, void ones counted, are newer
+// than t-W.
+func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution) {
+	if !m.spec.Exact {
+		return
+	}
+	for i, w := range m.spec.Windows.List() {
+		newer := slices.DeleteFunc(m.with(plus, minus), func(c tiles.Contribution) bool { return c.At <= t-w.Length().Microseconds() })
+		if len(newer) > m.spec.Recent {
+			continue
+		}
+		in := slices.DeleteFunc(newer, func(c tiles.Contribution) bool { return c.At > t || m.void[keyOf(&c)] })
+		res.Windows[i] = m.count(w, in)
+		res.Windows[i].Exact = true
 	}
 }
 
@@ -379,6 +400,9 @@ func (m *reference) extremes(res *result, t int64, raw, folded []tiles.Contribut
 			}
 		}
 		for col, e := range extremesOf(m.spec) {
+			if res.Windows[i].Exact {
+				break
+			}
 			cell := countResult{N: e.of(inFolded)}
 			best := e.of(inRaw)
 			switch missed := minus != nil && !known && counts(*minus) && minus.Values[e.value] == cell.N; {
@@ -438,6 +462,9 @@ func (m *reference) distinct(res *result, col int, t int64, raw, folded []tiles.
 		}
 	}
 	for i, w := range windows {
+		if res.Windows[i].Exact {
+			continue
+		}
 		edge := edgeOf(sec(t), w.String())
 		cell := countResult{}
 		for hash, at := range newest {

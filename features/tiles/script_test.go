@@ -24,7 +24,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 //
 //	spec windows=1m,24h sums=stake squares=stake lows=stake highs=stake distincts=game last raw=2
 //	                        what the group keeps: windows, names of values that are summed, of sums whose squares are, of
-//	                        values whose smallest or largest is known, and of counted categories
+//	                        values whose smallest or largest is known, and of counted categories; exact=3 for exact windows
+//	                        of up to three events
 //	add b1 02T12:00:00.5 stake=100 game=slots
 //	                        an event of the group by a name, on the second of January 2026
 //	void b1                 it is taken back
@@ -168,6 +169,9 @@ func (s *script) spec(args []string) error {
 			spec.Last = true
 		case "raw":
 			spec.Raw, _ = strconv.Atoi(value)
+		case "exact":
+			spec.Exact = true
+			spec.Recent, _ = strconv.Atoi(value)
 		default:
 			return fmt.Errorf("unknown %q", key)
 		}
@@ -318,6 +322,9 @@ func (s *script) lines() []string {
 	}
 	for _, w := range spec.Windows.List() {
 		line := fmt.Sprintf("%-3s count %d", w, r.Count(w))
+		if r.Exact(w) {
+			line = fmt.Sprintf("%-3s exact: count %d", w, r.Count(w))
+		}
 		for i, name := range s.sums {
 			line += fmt.Sprintf(", %s %s", name, bigOf(r.Sum(w, i)))
 		}

@@ -122,6 +122,9 @@ type Contract struct {
 	EdgeError time.Duration
 	// HeadError bounds how much newer than t an event can be and still count: it is in t's second.
 	HeadError time.Duration
+	// Recent is how many events newer than t-Length a group in exact mode may have for the window to be (t-Length, t] to
+	// the microsecond, without either error. 0 where it is not in exact mode.
+	Recent int
 }
 
 // Contract gives what w covers.
@@ -135,7 +138,11 @@ func (w Window) Contract() Contract {
 
 // String gives the contract as one sentence.
 func (c Contract) String() string {
-	return fmt.Sprintf("%s: from t-%s, rounded down to a multiple of %s, to the end of t's second; spans %s to %s",
+	exact := ""
+	if c.Recent > 0 {
+		exact = fmt.Sprintf("%s: (t-%s, t] while no more than %d events are newer than t-%s, with more ", c.Window, c.Window, c.Recent, c.Window)
+	}
+	return exact + fmt.Sprintf("%s: from t-%s, rounded down to a multiple of %s, to the end of t's second; spans %s to %s",
 		c.Window, c.Window, short(c.Hop), short(c.SpanMin), short(c.SpanMax))
 }
 

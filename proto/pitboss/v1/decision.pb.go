@@ -382,7 +382,7 @@ type Reason struct {
 	Feature string `protobuf:"bytes,5,opt,name=feature,proto3" json:"feature,omitempty"`
 	// The feature's value; absent where it is missing.
 	Value *float64 `protobuf:"fixed64,6,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// Status of the value: present, default, warming_up, stale, late, capped, correction_missed, missing.
+	// Status of the value: present, default, warming_up, stale, late, capped, correction_missed, from_tiles, missing.
 	ValueStatus string `protobuf:"bytes,7,opt,name=value_status,json=valueStatus,proto3" json:"value_status,omitempty"`
 	// What it added to the margin (log-odds).
 	Contribution *float64 `protobuf:"fixed64,8,opt,name=contribution,proto3,oneof" json:"contribution,omitempty"`

@@ -1,0 +1,175 @@
+package tiles
+
+// The newest Spec.Recent contributions are promised as they came. The state keeps two more: one shows that there are
+// more than promised, and one stands in for a contribution that is left out. So what is promised is a function of the
+// contributions that count, whether one of them is inside already or takes part on the fly.
+
+// spareRaw is how many more raw contributions are kept than promised.
+const spareRaw = 2
+
+// recent are the newest contributions that count in a query, oldest first, in the words of raw.go: those promised, and
+// before them one more where there is one. A void one takes its place and is left out.
+type recent struct {
+	words  []uint64
+	stride int
+	// more says that there are more than promised, and beyond is the time of the first of them: whatever is not in words
+	// is not newer.
+	more   bool
+	beyond int64
+}
+
+// len is how many contributions there are.
+func (r *recent) len() int { return len(r.words) / r.stride }
+
+// at gives the words of one, 0 the oldest.
+func (r *recent) at(i int) []uint64 { return r.words[i*r.stride : (i+1)*r.stride] }
+
+// cover says whether all contributions after a time are among the recent: that no more than Spec.Recent are newer.
+func (r *recent) cover(from int64) bool { return !r.more || r.beyond <= from }
+
+// after gives where among words those after a time begin.
+func (r *recent) after(at int64) int {
+	low, high := 0, r.len()
+	for low < high {
+		if mid := int(uint(low+high) / 2); int64(r.at(mid)[0]) <= at {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low * r.stride
+}
+
+// readRecent copies the newest contributions that count.
+func (s *State) readRecent(l *Layout, q *query, r *recent) {
+	r.stride = l.rawStride()
+	most := (l.spec.Recent + 1) * r.stride
+	if cap(r.words) < most {
+		r.words = make([]uint64, most)
+	}
+	words := r.words[:most]
+	var plusWords rawWords
+	var plus []uint64
+	if q.plusSec != 0 {
+		plus = l.record(q.plus, &plusWords)
+	}
+	to, from := most, len(s.raw)
+	minus := q.minus != nil
+	for to > 0 && (from > 0 || plus != nil) {
+		switch {
+		case plus != nil && (from == 0 || compareRaw(plus, s.raw[from-r.stride:from]) >= 0):
+			to -= copy(words[to-r.stride:], plus)
+			plus = nil
+		case plus == nil && (!minus || int64(s.raw[from-r.stride]) < q.minus.At):
+			n := min(to, from)
+			copy(words[to-n:to], s.raw[from-n:from])
+			to, from = to-n, from-n
+		default:
+			from -= r.stride
+			if rec := s.raw[from : from+r.stride]; !q.isMinus(rec) {
+				to -= copy(words[to-r.stride:to], rec)
+			}
+		}
+	}
+	r.words, r.more = words[to:], to == 0
+	if r.more {
+		r.beyond = int64(words[0])
+	}
+	r.dropVoid()
+}
+
+// dropVoid takes the void contributions out.
+func (r *recent) dropVoid() {
+	out := 0
+	for i := 0; i < len(r.words); i += r.stride {
+		if r.words[i+1]&voidMark != 0 {
+			continue
+		}
+		if out < i {
+			copy(r.words[out:], r.words[i:i+r.stride])
+		}
+		out += r.stride
+	}
+	r.words = r.words[:out]
+}
+
+// exactEdges gives the times after which the windows that the recent contributions cover begin: the n shortest windows.
+func (r *Reading) exactEdges(l *Layout) (from [windowCount]int64, n int) {
+	for n < len(l.windows) {
+		from[n] = r.query.at - l.windows[n].length*1e6
+		if !r.recent.cover(from[n]) {
+			break
+		}
+		n++
+	}
+	return from, n
+}
+
+// readExact reads the windows that the recent contributions cover over (t-W, t], each from the shorter one and the
+// contributions down to its own edge.
+func (r *Reading) readExact(l *Layout) {
+	edges, n := r.exactEdges(l)
+	end := r.recent.after(r.query.at)
+	to := end
+	for w := range n {
+		r.counts[w] = 0
+		row := r.sums[w*r.nSums : (w+1)*r.nSums]
+		clear(row)
+		if w > 0 {
+			r.counts[w] = r.counts[w-1]
+			copy(row, r.sums[(w-1)*r.nSums:])
+		}
+		from := r.recent.after(edges[w])
+		r.addRecords(l, w, r.recent.words[from:to])
+		to = from
+	}
+	for col := range r.nCats {
+		r.countExact(l, col, edges[:n], r.recent.words[to:end])
+	}
+}
+
+// addRecords counts contributions in the partials of a window.
+func (r *Reading) addRecords(l *Layout, w int, words []uint64) {
+	stride := l.rawStride()
+	r.counts[w] += int64(len(words) / stride)
+	row := r.sums[w*r.nSums : (w+1)*r.nSums]
+	values := 2 + r.nCats // in exact mode every sum's value is there, and before all others
+	for column := range l.spec.Sums {
+		row[column] = row[column].Add(sumColumn(words, values+column, stride))
+	}
+	for i, column := range l.squares {
+		sum := &row[l.spec.Sums+i]
+		for at := values + column; at < len(words); at += stride {
+			*sum = sum.Add(square128(int64(words[at])))
+		}
+	}
+}
+
+// topExact gives the largest word of a smallest or largest value in an exact window.
+func (r *Reading) topExact(l *Layout, w int, e extreme) (top uint64) {
+	from, to := r.recent.after(r.query.at-l.windows[w].length*1e6), r.recent.after(r.query.at)
+	for at := from + e.word; at < to; at += r.recent.stride {
+		top = max(top, e.rank(int64(r.recent.words[at])))
+	}
+	return top
+}
+
+// countExact counts the categories of a column by the shortest window that has them.
+func (r *Reading) countExact(l *Layout, col int, edges []int64, words []uint64) {
+	row := r.distinct[col*len(l.windows):][:len(edges)]
+	clear(row)
+	stride := l.rawStride()
+	r.known.reset(len(words) / stride)
+	w := 0
+	for i := len(words) - stride; i >= 0; i -= stride {
+		for int64(words[i]) <= edges[w] {
+			w++
+		}
+		if hash := words[i+2+col]; hash != 0 && r.known.add(hash) {
+			row[w].n++
+		}
+	}
+	for w := 1; w < len(row); w++ {
+		row[w].n += row[w-1].n
+	}
+}
