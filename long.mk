@@ -5,7 +5,7 @@
 #   PITBOSS_ROUNDS  how many rounds it runs; each test has a small default for go test ./...
 # A job without its rules here makes long and long-slice fail: nothing passes by being left out.
 # By name: TestCrash... kills (a process, a disk, a broker) and compares; TestProperty... holds a law on random input.
-JOBS := crash property demo-replay
+JOBS := crash property demo-replay skew
 
 ##@ Long jobs
 
@@ -44,3 +44,9 @@ slice-demo-replay: ## 20,000 events of the demo, live, and every decision made a
 	scripts/demo-replay.sh demo 20000
 long-demo-replay: ## A million events through batch (EVENTS=1000000), and every decision made again.
 	scripts/demo-replay.sh batch $(EVENTS)
+
+.PHONY: slice-skew long-skew
+slice-skew: ## 50,000 simulated events: vectors served, exported and evaluated again are the same bytes.
+	scripts/skew.sh 50000
+long-skew: ## A million (EVENTS=1000000).
+	scripts/skew.sh $(EVENTS)

@@ -159,9 +159,7 @@ func (a *app) checkAliasKeys() error {
 // openRegistry opens the registry, loads the bundle if there is one, and gives the feature sets to keep.
 func (a *app) openRegistry() ([]*features.Set, error) {
 	var err error
-	a.registry, err = registry.Open(registry.Config{
-		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge),
-	})
+	a.registry, err = registry.Open(a.registryConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +180,12 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 	}
 	a.log.Warn("no bundle: every decision is the default outcome, marked degraded")
 	return nil, nil
+}
+
+func (a *app) registryConfig() registry.Config {
+	return registry.Config{
+		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge),
+	}
 }
 
 func (a *app) openEngine(ctx context.Context, sets []*features.Set) error {

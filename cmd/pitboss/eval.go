@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
+	"os"
+	"path/filepath"
+	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -24,9 +25,14 @@ import (
 type evalFlags struct {
 	config, set, source, mapFor, out string
 	kinds                            []string
-	currency                         string
-	status, inOrder                  bool
+	currency, from, before           string
+	status, inOrder, arrived, final  bool
+	decided, onDisk                  bool
+	shuffle                          int64
+	ramEntities                      int
 }
+
+const noShuffle = -1
 
 func newFeaturesCmd() *cobra.Command {
 	cmd := &cobra.Command{
@@ -34,45 +40,85 @@ func newFeaturesCmd() *cobra.Command {
 		Short: "Work with feature sets",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newEvalCmd())
+	cmd.AddCommand(newEvalCmd(), newExportCmd())
 	return cmd
 }
 
 func newEvalCmd() *cobra.Command {
 	var f evalFlags
 	cmd := &cobra.Command{
-		Use:   "eval --set SET.yaml --source events.jsonl|.csv|.parquet [--map MAP.yaml] --out vectors.parquet|.csv|.jsonl",
+		Use:   "eval --set SET.yaml (--source events.jsonl|.csv|.parquet [--map MAP.yaml] | --config C) --out vectors.parquet|.csv|.jsonl",
 		Short: "Compute the vectors that a feature set would have served",
-		Long: `Runs events from a file, in event time, through the very engine that serves, and writes one row per event: event_id,
-t (evaluation time), each feature by its name (nothing where it is missing), and the columns that the map keeps. Label
-events change windows and give no row. No value is ever from the future.
+		Long: `Runs events, in event time, through the very engine that serves, and writes one row per event, in the source's order:
+event_id, t (evaluation time), each feature by its name (nothing where it is missing), and the columns that the map keeps.
+Label events change windows and give no row. No value is ever from the future.
 
-CSV and Parquet need a map (docs/mapping.md), which also says whether the file is in order of time; events in JSON lines
-are put in order. Without --config, every tenant is accepted, and the entity kinds that the
-set or the map name are declared by themselves.`,
-		Example: "  pitboss features eval --set features.yaml --source payments.parquet --map map.yaml --out vectors.parquet",
-		Args:    cobra.NoArgs,
+From a file (--source), events are applied by (occurred_at, event_id), labels first at a moment, in whatever order the file
+has them; --as-arrived keeps the file's order instead. CSV and Parquet need a map (docs/mapping.md), which also says whether
+the file is in order of time; JSON lines are put in order. Without --config, every tenant is accepted, and the entity kinds
+that the set or the map name are declared by themselves.
+
+Without --source, the journal of the configuration's data directory is read again, in the order in which its events came
+in: what a set that was never served would have served. No server may be running on it. Decisions that were made side by
+side saw one another's events or not; here each sees what is before it in the journal.
+
+--final prints each entity's features at the last event's time instead of a row per event; it is the same, byte for byte,
+whatever --shuffle, --on-disk and --ram-entities say.`,
+		Example: `  pitboss features eval --set features.yaml --source payments.parquet --map map.yaml --out vectors.parquet
+  pitboss features eval --set new.yaml --config pitboss.yaml --out vectors.parquet
+  pitboss features eval --set features.yaml --source events.jsonl --shuffle 7 --final`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.set == "" || f.source == "" || f.out == "" {
-				return &codedError{exitUsage, errors.New("--set, --source and --out are needed")}
+			if err := f.check(); err != nil {
+				return &codedError{exitUsage, err}
 			}
-			return runEval(cmd.Context(), cmd.ErrOrStderr(), f)
+			return runEval(cmd.Context(), cmd.ErrOrStderr(), cmd.OutOrStdout(), f)
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.set, "set", "", "feature set")
-	fl.StringVar(&f.source, "source", "", "file of events")
+	fl.StringVar(&f.source, "source", "", "file of events; without it, the journal of --config")
 	fl.StringVar(&f.mapFor, "map", "", "which column is which field")
-	fl.StringVar(&f.out, "out", "", "file of vectors")
+	fl.StringVar(&f.out, "out", "", "file of vectors; - is CSV to standard output, which --final does without it")
 	fl.StringVarP(&f.config, "config", "c", "", "configuration, for its tenants, kinds, rates and lists")
 	fl.StringArrayVar(&f.kinds, "kind", nil, "declare an entity kind; may be given again")
 	fl.StringVar(&f.currency, "base-currency", edge.DefaultBaseCurrency, "base currency of every tenant, without --config")
 	fl.BoolVar(&f.inOrder, "in-order", false, "the JSON lines are in order of time: do not sort them first")
+	fl.BoolVar(&f.arrived, "as-arrived", false, "apply events in the file's order, whatever their times")
+	fl.Int64Var(&f.shuffle, "shuffle", noShuffle, "permute the rows first, by this seed: changes nothing but the order of the rows")
+	fl.BoolVar(&f.final, "final", false, "one row per entity, at the last event's time, by tenant, kind and alias")
 	fl.BoolVar(&f.status, "status", false, "add a status column for each feature")
+	fl.BoolVar(&f.decided, "decided", false, "from the journal: a row for each decision, and none for events without one")
+	fl.StringVar(&f.from, "from", "", "rows of events at or after this time (RFC 3339); earlier ones are applied all the same")
+	fl.StringVar(&f.before, "before", "", "rows of events before this time; later ones are not read")
+	fl.BoolVar(&f.onDisk, "on-disk", false, "keep the state of entities that are not in memory in a temporary directory, not in memory")
+	fl.IntVar(&f.ramEntities, "ram-entities", features.DefaultEngineConfig().MaxEntities, "entities kept in memory, at least 64")
 	return cmd
 }
 
-func runEval(ctx context.Context, stderr io.Writer, f evalFlags) (err error) {
+// check says what is wrong with the words.
+func (f *evalFlags) check() error {
+	switch {
+	case f.set == "" || f.out == "" && !f.final:
+		return errors.New("--set and --out are needed, and --source or --config")
+	case f.source == "" && f.config == "":
+		return errors.New("say what to read: --source FILE, or --config C for the journal of its data directory")
+	case f.source == "" && (f.shuffle != noShuffle || f.arrived || f.inOrder || f.mapFor != ""):
+		return errors.New("--shuffle, --as-arrived, --in-order and --map are about a file: give --source")
+	case f.source != "" && f.decided:
+		return errors.New("--decided is about the journal: leave --source out")
+	case f.arrived && f.inOrder:
+		return errors.New("--as-arrived and --in-order say different things of the same file")
+	case f.shuffle < noShuffle:
+		return errors.New("--shuffle takes a seed of 0 or more")
+	}
+	if f.out == "" {
+		f.out = "-"
+	}
+	return nil
+}
+
+func runEval(ctx context.Context, stderr, stdout io.Writer, f evalFlags) (err error) {
 	accept, kinds, sources, err := f.edge()
 	if err != nil {
 		return err
@@ -81,32 +127,56 @@ func runEval(ctx context.Context, stderr io.Writer, f evalFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	rest, drop, err := f.states()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drop()) }()
 	cfg := features.DefaultEngineConfig()
-	cfg.Kinds, cfg.Log = kinds, slog.New(slog.DiscardHandler)
-	engine, err := features.OpenEngine(ctx, cfg, journal.NewMemory(journal.MemoryConfig{Forget: true}), states.NewMemory(), set)
+	cfg.Kinds, cfg.Log, cfg.MaxEntities = kinds, slog.New(slog.DiscardHandler), f.ramEntities
+	engine, err := features.OpenEngine(ctx, cfg, journal.NewMemory(journal.MemoryConfig{Forget: true}), rest, set)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-
-	e := evaluation{engine: engine, set: set, frame: &pb.EventFrame{}, open: func(kept []files.Column) (*files.VectorWriter, error) {
-		return files.NewVectorWriter(f.out, set, files.VectorOptions{Status: f.status, Kept: kept})
-	}}
-	p := pass{what: "evaluating", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, edge: accept, stderr: stderr, each: e.each, opened: e.opened}
+	e := &evaluation{engine: engine, set: set, kinds: kinds, frame: &pb.EventFrame{}, flags: &f, stdout: stdout}
+	err = e.bounds()
+	if err != nil {
+		return err
+	}
 	inner, stop := context.WithCancel(ctx)
 	var group errgroup.Group
 	group.Go(func() error { return engine.Run(inner) }) // its checkpoints keep memory bounded
-	res, err := p.run(ctx)
+	rejected, err := e.read(ctx, accept, stderr)
 	stop()
 	err = errors.Join(err, group.Wait())
-	if err != nil {
-		return errors.Join(err, e.discard())
+	if err == nil && f.final {
+		err = e.writeFinal(ctx)
 	}
-	if err := e.out.Close(); err != nil {
+	if err != nil {
+		return errors.Join(err, e.rows.discard())
+	}
+	if err := e.rows.close(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "wrote %d vectors of %d features to %s\n", e.out.Rows(), len(set.Features), f.out)
-	return res.err()
+	fmt.Fprintf(stderr, "wrote %d vectors of %d features to %s\n", e.rows.out.Rows(), len(set.Features), f.out)
+	return rejected
+}
+
+// states gives where entities rest that are not in memory.
+func (f *evalFlags) states() (rest features.States, drop func() error, err error) {
+	if !f.onDisk {
+		return states.NewMemory(), func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp("", "pitboss-eval-*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot keep state on disk: %w", err)
+	}
+	b, err := states.OpenBadger(states.BadgerConfig{Dir: filepath.Join(dir, "state")})
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("cannot keep state on disk: %w", err), os.RemoveAll(dir))
+	}
+	return b, func() error { return errors.Join(b.Close(), os.RemoveAll(dir)) }, nil
 }
 
 // edge gives what accepts events, and what the set may refer to.
@@ -134,22 +204,74 @@ func (f *evalFlags) edge() (acceptor, *features.Kinds, []features.Source, error)
 type evaluation struct {
 	engine *features.Engine
 	set    *features.Set
+	kinds  *features.Kinds
+	flags  *evalFlags
+	stdout io.Writer
 	vec    features.Vector
+	ev     features.Event // of a frame
 	frame  *pb.EventFrame
-	open   func([]files.Column) (*files.VectorWriter, error)
-	out    *files.VectorWriter
+	rows   vectorRows
+	final  finalEntities
+	// from and until bound the rows.
+	from, until time.Time
 }
 
-func (e *evaluation) opened(events *files.Events) (err error) {
-	e.out, err = e.open(events.Columns())
+func (e *evaluation) bounds() (err error) {
+	var p pass
+	err = p.between(e.flags.from, e.flags.before)
+	e.from, e.until = p.from, p.until
 	return err
 }
 
-func (e *evaluation) discard() error {
-	if e.out == nil {
-		return nil
+// read runs all events through the engine. rejected says that some of them were refused.
+func (e *evaluation) read(ctx context.Context, accept acceptor, stderr io.Writer) (rejected, err error) {
+	if e.flags.source == "" {
+		return nil, e.readJournal(ctx, stderr)
 	}
-	return e.out.Discard()
+	f := e.flags
+	p := pass{
+		what: "evaluating", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, arrived: f.arrived, edge: accept,
+		stderr: stderr, each: e.each, opened: e.opened, until: e.until,
+	}
+	if f.shuffle != noShuffle {
+		seed := uint64(f.shuffle)
+		p.shuffle = &seed
+	}
+	res, err := p.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return res.err(), nil
+}
+
+func (e *evaluation) opened(events *files.Events) error {
+	mode := rowsAtOnce
+	switch {
+	case e.flags.arrived:
+	case events.Reordered():
+		mode = rowsAtEnd
+	default:
+		mode = rowsByTime
+	}
+	return e.open(events.Columns(), mode)
+}
+
+// open makes the file of vectors.
+func (e *evaluation) open(kept []files.Column, mode rowOrder) error {
+	opt := files.VectorOptions{Status: e.flags.status, Kept: kept, To: e.stdout}
+	if e.flags.final {
+		opt.Kept, opt.Lead, mode = nil, []string{"tenant", "kind", "entity"}, rowsAtOnce
+		e.final.start(e.set)
+	}
+	out, err := files.NewVectorWriter(e.flags.out, e.set, opt)
+	if err != nil {
+		return err
+	}
+	e.rows = vectorRows{out: out, order: mode}
+	if mode != rowsAtOnce {
+		e.rows.placed = files.NewPlacedVectors(out, "")
+	}
+	return nil
 }
 
 func (e *evaluation) each(ctx context.Context, row *files.Row, ev *features.Event) error {
@@ -158,22 +280,34 @@ func (e *evaluation) each(ctx context.Context, row *files.Row, ev *features.Even
 		return rowErrorOf(err)
 	}
 	defer slot.Release()
-	_, known := slot.Known()
-	if !row.Label && ev.Type != "label.assigned" {
-		err = e.engine.Vector(ctx, slot, e.set, &e.vec)
-		if err != nil {
-			return err
-		}
-		err = e.out.Write(ev.ID, &e.vec, row.Kept)
-		if err != nil {
+	if !row.Label {
+		if err := e.vector(ctx, slot, row.Place, ev, row.Kept); err != nil {
 			return err
 		}
 	}
-	if known {
+	return e.apply(ctx, slot, ev)
+}
+
+// vector writes the event's row, before the event is applied.
+func (e *evaluation) vector(ctx context.Context, slot *features.Slot, place int64, ev *features.Event, kept []files.Cell) error {
+	if ev.Type == "label.assigned" || e.flags.final || !e.from.IsZero() && ev.OccurredAt < e.from.UnixMicro() {
 		return nil
 	}
-	e.frame.Event, e.frame.ContentHash = ev.Msg, ev.Content[:]
-	_, err = e.engine.Append(ctx, slot, e.frame)
+	if err := e.engine.Vector(ctx, slot, e.set, &e.vec); err != nil {
+		return err
+	}
+	return e.rows.write(place, ev.ID, &e.vec, kept)
+}
+
+func (e *evaluation) apply(ctx context.Context, slot *features.Slot, ev *features.Event) error {
+	if e.flags.final {
+		e.final.note(ev)
+	}
+	if _, known := slot.Known(); known {
+		return nil
+	}
+	e.frame.Event, e.frame.ContentHash, e.frame.AppliedAt = ev.Msg, ev.Content[:], nil
+	_, err := e.engine.Append(ctx, slot, e.frame)
 	return err
 }
 
@@ -186,52 +320,4 @@ func rowErrorOf(err error) error {
 		return &rowError{"DUPLICATE_TRANSACTION", err}
 	}
 	return err
-}
-
-// looseKinds declares every kind that the set and the map name, so that a set can be tried without a configuration.
-func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error) {
-	builtin, err := features.NewKinds(nil)
-	if err != nil {
-		return nil, err
-	}
-	var declared []features.KindConfig
-	declare := func(name string) {
-		_, have := builtin.Get(name)
-		twice := slices.ContainsFunc(declared, func(k features.KindConfig) bool { return k.Name == name })
-		if name != "" && !have && !twice {
-			declared = append(declared, features.KindConfig{Name: name})
-		}
-	}
-	for _, name := range extra {
-		declare(name)
-	}
-	// Both files are read for their kinds only: what else is wrong with them is found, and said, when they are compiled.
-	var set struct {
-		Groups map[string]struct {
-			Entity string `yaml:"entity"`
-		} `yaml:"groups"`
-	}
-	if data, err := readBounded(setFile); err == nil && yaml.Unmarshal(data, &set) == nil {
-		names := make([]string, 0, len(set.Groups))
-		for _, g := range set.Groups {
-			names = append(names, g.Entity)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			declare(name)
-		}
-	}
-	var mapping struct {
-		Event struct {
-			Entities []struct {
-				Kind string `yaml:"kind"`
-			} `yaml:"entities"`
-		} `yaml:"event"`
-	}
-	if data, err := readBounded(mapFile); mapFile != "" && err == nil && yaml.Unmarshal(data, &mapping) == nil {
-		for _, entity := range mapping.Event.Entities {
-			declare(entity.Kind)
-		}
-	}
-	return features.NewKinds(declared)
 }

@@ -28,8 +28,12 @@ type pass struct {
 	source string
 	mapFor string
 	sort   bool
-	edge   acceptor
-	stderr io.Writer
+	// arrived keeps the file's order, whatever the times; an event then comes in at the newest time so far.
+	arrived bool
+	// shuffle permutes the rows first, unless nil.
+	shuffle *uint64
+	edge    acceptor
+	stderr  io.Writer
 	// each is called with every accepted event; the row is good until it returns. An error ends the pass.
 	each func(ctx context.Context, row *files.Row, ev *features.Event) error
 	// opened is called when the file is open; nil for nothing.
@@ -97,7 +101,7 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 		}
 	}
 	events, err := files.OpenEvents(p.source, p.mapFor, files.Options{
-		Sort:     p.sort,
+		Sort: p.sort, AsArrived: p.arrived, Shuffle: p.shuffle,
 		OnReject: func(r files.Reject) { reject(r.Column, r.Reason, r.String()) },
 	})
 	if err != nil {
@@ -110,11 +114,12 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 		}
 	}
 	total := int64(parts)
-	if p.sort {
+	if p.sort && !p.arrived || p.shuffle != nil {
 		total = 0 // the file is read to its end before the first event comes: how far that is says nothing
 	}
 	bar := newProgress(p.stderr, p.what, total, unitRows)
 	var ev features.Event
+	var newest time.Time
 	for ctx.Err() == nil {
 		row, err := events.Next()
 		if errors.Is(err, io.EOF) {
@@ -127,8 +132,14 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 			continue
 		}
 		receivedAt := row.ReceivedAt()
-		if p.live {
+		switch {
+		case p.live:
 			receivedAt = time.Now()
+		case p.arrived:
+			if newest.Before(receivedAt) {
+				newest = receivedAt
+			}
+			receivedAt = newest
 		}
 		if done, err := p.one(ctx, row, receivedAt, &ev, reject); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ type progressUnit int
 const (
 	unitBytes progressUnit = iota
 	unitRows
+	unitFrames
 	unitSimTime // milliseconds of simulated time
 )
 
@@ -52,13 +53,22 @@ func isTerminal(f *os.File) bool {
 // set says how far the job is and how many events that were.
 func (p *progress) set(done int64, events uint64) {
 	p.done, p.events = done, events
-	if events%256 != 0 {
-		return
+	if events%256 == 0 {
+		p.show()
 	}
+}
+
+// step is set for a job that reports seldom enough by itself.
+func (p *progress) step(done int64, events uint64) {
+	p.done, p.events = done, events
+	p.show()
+}
+
+func (p *progress) show() {
 	now := time.Now()
 	if p.bar != nil {
-		p.bar.Describe(fmt.Sprintf("%s: %d events, %.0f/s", p.what, events, p.rate(now)))
-		_ = p.bar.Set64(min(done, p.total)) // a bar that cannot be drawn is no reason to stop
+		p.bar.Describe(fmt.Sprintf("%s: %d events, %.0f/s", p.what, p.events, p.rate(now)))
+		_ = p.bar.Set64(min(p.done, p.total)) // a bar that cannot be drawn is no reason to stop
 		return
 	}
 	if now.Sub(p.shown) >= progressEvery {

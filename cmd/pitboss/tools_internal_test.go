@@ -211,8 +211,9 @@ func TestFeaturesEval(t *testing.T) {
 	write(t, jsonl, event("c", "2026-01-01T00:10:00Z", "alice", "2025")+"{not json}\n"+event("a", "2026-01-01T00:00:00Z", "alice", "1000"))
 	refused(t, exitRejected, []string{"rejected: ", "1 of ", "wrote 2 vectors"}, "features", "eval", "--set", set, "--source", jsonl, "--out", out)
 	table = readCSV(t, out)
-	f(0, "event_id", "a")
-	f(1, "deposited_1h", "3025")
+	f(0, "event_id", "c") // rows are in the order of the file, whatever the order of time
+	f(0, "deposited_1h", "3025")
+	f(1, "deposited_1h", "1000")
 
 	refused(t, exitFailed, []string{"map"}, "features", "eval", "--set", set, "--source", rows, "--out", out)
 	refused(t, exitFailed, []string{"nowhere.csv"}, "features", "eval", "--set", set, "--source", filepath.Join(dir, "nowhere.csv"), "--map", mapping, "--out", out)

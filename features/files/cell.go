@@ -64,9 +64,22 @@ func (c Cell) String() string {
 	return ""
 }
 
-func textCell(s string) Cell { return Cell{typ: ColumnText, text: s} }
+// TextCell is a cell of text.
+func TextCell(s string) Cell { return Cell{typ: ColumnText, text: s} }
 
-func numberCell(f float64) Cell {
+// IntCell is a cell of an integer.
+func IntCell(v int64) Cell { return Cell{typ: ColumnInt, int: v} }
+
+// BoolCell is a cell of true or false.
+func BoolCell(v bool) Cell {
+	if v {
+		return Cell{typ: ColumnBool, int: 1}
+	}
+	return Cell{typ: ColumnBool}
+}
+
+// NumberCell is a cell of a number; NaN is none.
+func NumberCell(f float64) Cell {
 	if math.IsNaN(f) {
 		return Cell{}
 	}

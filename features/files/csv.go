@@ -152,7 +152,7 @@ func (s *csvSource) next(cells []Cell) error {
 		case len(record[i]) > maxTextBytes:
 			return rejected(s.rows, s.header[i].Name, "too_long", "the value has %d bytes, at most %d", len(record[i]), maxTextBytes)
 		default:
-			cells[i] = textCell(strings.Clone(record[i]))
+			cells[i] = TextCell(strings.Clone(record[i]))
 		}
 	}
 	return nil

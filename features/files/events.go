@@ -8,12 +8,14 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// Events are the events of a file, in order of time. It is used by one goroutine.
+// Events are the events of a file, in order of time and, at one time, of event_id. It is used by one goroutine.
 type Events struct {
 	path   string
 	opt    Options
 	source eventSource
 	order  orderer
+	// shuffled is between source and order, nil without Options.Shuffle.
+	shuffled *shuffler
 
 	kept     []Column
 	rejected int64
@@ -94,18 +96,29 @@ func newEvents(path string, opt Options) *Events {
 
 func (e *Events) start(src eventSource) *Events {
 	e.source = src
-	if e.opt.Sort {
-		e.order = newSorter(e.read, e.opt)
-	} else {
-		e.order = &merger{read: e.read}
+	read := e.read
+	if e.opt.Shuffle != nil {
+		e.shuffled = newShuffler(read, e.opt)
+		read = e.shuffled.read
+	}
+	switch {
+	case e.opt.AsArrived:
+		e.order = &arrival{read: read, labels: rowHeap{compare: inTime}}
+	case e.opt.Sort || e.opt.Shuffle != nil:
+		e.order = newSorter(read, inTime, e.opt)
+	default:
+		e.order = &merger{read: read, waiting: rowHeap{compare: inTime}}
 	}
 	return e
 }
 
+// Reordered says that rows come in another order than their places, not only at one moment.
+func (e *Events) Reordered() bool { return !e.opt.AsArrived && (e.opt.Sort || e.opt.Shuffle != nil) }
+
 // Columns are the kept columns, in the order of Row.Kept.
 func (e *Events) Columns() []Column { return e.kept }
 
-// Next gives the next event in order of time, and io.EOF after the last. Rows that cannot be read are passed over,
+// Next gives the next event in order, and io.EOF after the last. Rows that cannot be read are passed over,
 // counted and told to OnReject; any other error ends the file.
 func (e *Events) Next() (*Row, error) {
 	row, err := e.order.next()
@@ -161,13 +174,17 @@ func (e *Events) Rejects() map[RejectKey]int64 { return e.counts }
 func (e *Events) Progress() Progress {
 	p := e.source.progress()
 	p.Events, p.Rejected = e.given, e.rejected
-	p.Sorting = e.opt.Sort && e.given == 0
+	p.Sorting = (e.Reordered() || e.opt.Shuffle != nil) && e.given == 0
 	return p
 }
 
 // Close lets the file go, and what sorting it left.
 func (e *Events) Close() error {
-	return errors.Join(e.order.close(), e.source.close())
+	err := errors.Join(e.order.close(), e.source.close())
+	if e.shuffled != nil {
+		err = errors.Join(err, e.shuffled.close())
+	}
+	return err
 }
 
 // plainEvents are the events of JSON lines.

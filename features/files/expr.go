@@ -57,7 +57,7 @@ func (r *mapReader) expr(n node, what, sort string) *expr {
 		if sort == "money" {
 			r.refusef(n.at, "%s needs a currency: write {value: %s, currency: EUR}", what, s)
 		}
-		e.constant = textCell(s)
+		e.constant = TextCell(s)
 		return e
 	}
 	keys := r.only(r.mapping(n, what), what, exprKeys(sort)...)
@@ -72,7 +72,7 @@ func (r *mapReader) expr(n node, what, sort string) *expr {
 			r.refusef(column.at, "%s: the column has no name", what)
 		}
 	} else {
-		e.constant = textCell(r.text(value.value, what+".value"))
+		e.constant = TextCell(r.text(value.value, what+".value"))
 	}
 	r.options(e, keys)
 	if sort == "money" && e.currency == nil {
@@ -90,7 +90,7 @@ func (r *mapReader) options(e *expr, keys map[string]entry) {
 		return ""
 	}
 	if k, ok := keys["default"]; ok {
-		e.fallback = textCell(r.text(k.value, e.what+".default"))
+		e.fallback = TextCell(r.text(k.value, e.what+".default"))
 	}
 	if k, ok := keys["map"]; ok {
 		e.values = map[string]string{}
@@ -166,7 +166,7 @@ func (e *expr) cell(row []Cell) (Cell, *fault) {
 		if !ok {
 			return Cell{}, &fault{e.column, "unmapped_value", fmt.Sprintf("%s: the map has no %q", e.what, clip(c.String()))}
 		}
-		c = textCell(v)
+		c = TextCell(v)
 	}
 	if c.IsNull() {
 		c = e.fallback

@@ -57,7 +57,7 @@ func (s *jsonlSource) next() (*Row, error) {
 		if err := ev.GetOccurredAt().CheckValid(); err != nil {
 			return nil, rejected(s.lines, "occurredAt", "bad_value", "%s", clipLong(err.Error()))
 		}
-		return &Row{Event: ev, Number: s.lines}, nil
+		return &Row{Event: ev, Number: s.lines, Place: s.lines}, nil
 	}
 }
 

@@ -255,7 +255,7 @@ func (r *mapBuilder) entities(keys map[string]entry) {
 		case isColumn:
 			e.column = r.text(column.value, e.what+".column")
 		default:
-			e.constant = textCell(r.text(value.value, e.what+".value"))
+			e.constant = TextCell(r.text(value.value, e.what+".value"))
 		}
 		r.options(e.expr, fields)
 		if slices.ContainsFunc(r.m.event.entities, func(o entityMap) bool { return o.kind == e.kind }) {

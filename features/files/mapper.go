@@ -94,7 +94,7 @@ func (b *mapper) next(labels []*Row, reject func(Reject)) (*Row, []*Row, error) 
 	if f != nil {
 		return nil, labels, rejected(number, f.column, f.reason, "%s", f.message)
 	}
-	row := &Row{Event: ev, Number: number}
+	row := &Row{Event: ev, Number: number, Place: number}
 	if len(b.keepIndex) > 0 {
 		row.Kept = make([]Cell, len(b.keepIndex))
 		for i, c := range b.keepIndex {
@@ -108,7 +108,7 @@ func (b *mapper) next(labels []*Row, reject func(Reject)) (*Row, []*Row, error) 
 			continue
 		}
 		if label != nil {
-			labels = append(labels, &Row{Event: label, Number: number, Label: true})
+			labels = append(labels, &Row{Event: label, Number: number, Place: number, Label: true})
 		}
 	}
 	return row, labels, nil

@@ -14,6 +14,12 @@ type Options struct {
 	// Sort takes events in any order and gives them in order of time, by way of temporary files. Default false: a file
 	// whose times go backwards is refused. A map's `order: unsorted` sets it too.
 	Sort bool
+	// AsArrived gives events as the file has them, whatever their times: as they arrived. It takes the place of Sort. Labels
+	// that a map makes of rows come when the newest time so far has reached theirs.
+	AsArrived bool
+	// Shuffle, unless nil, permutes the rows first, by this seed. What is sorted after that comes out the same but for
+	// Row.Place. It implies Sort, unless AsArrived says otherwise.
+	Shuffle *uint64
 	// TempDir is where sorting puts its files; the system's own where empty.
 	TempDir string
 	// SortRows is how many rows sorting holds in memory at once; 0 for 200,000, about 300 MB. Lower it where memory is short.
@@ -30,6 +36,8 @@ type Row struct {
 	Event *pb.Event
 	// Number is the row, the first below the header being 1; of JSON lines, the line.
 	Number int64
+	// Place says where the row stands among the others: its Number, or where shuffling put it.
+	Place int64
 	// Label says that the event is a label that the map made of the row, not the row's own event.
 	Label bool
 	// Kept are the columns that the map passes through, as Columns names them; nil for labels.

@@ -229,9 +229,9 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 		case *format.TimestampType:
 			return timestamps(l.Unit)
 		case *format.DateType:
-			return ColumnTime, func(v parquet.Value) Cell { return timeCell(int64(v.Int32()) * 86_400_000_000) }, ""
+			return ColumnTime, func(v parquet.Value) Cell { return TimeCell(int64(v.Int32()) * 86_400_000_000) }, ""
 		case *format.UUIDType:
-			return ColumnText, func(v parquet.Value) Cell { return textCell(hex.EncodeToString(v.ByteArray())) }, ""
+			return ColumnText, func(v parquet.Value) Cell { return TextCell(hex.EncodeToString(v.ByteArray())) }, ""
 		case *format.DecimalType, *format.Float16Type, *format.TimeType:
 			return 0, nil, fmt.Sprintf("type %s is not read", t)
 		}
@@ -256,9 +256,9 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 		}
 		return ColumnInt, func(v parquet.Value) Cell { return Cell{typ: ColumnInt, int: v.Int64()} }, ""
 	case parquet.Float:
-		return ColumnNumber, func(v parquet.Value) Cell { return numberCell(float64(v.Float())) }, ""
+		return ColumnNumber, func(v parquet.Value) Cell { return NumberCell(float64(v.Float())) }, ""
 	case parquet.Double:
-		return ColumnNumber, func(v parquet.Value) Cell { return numberCell(v.Double()) }, ""
+		return ColumnNumber, func(v parquet.Value) Cell { return NumberCell(v.Double()) }, ""
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return ColumnText, bytesCell, ""
 	default: // Int96, which nobody should write any more
@@ -277,28 +277,29 @@ func unsigned(logical *format.LogicalType) bool {
 func timestamps(unit format.TimeUnit) (ColumnType, func(parquet.Value) Cell, string) {
 	switch unit.Value.(type) {
 	case *format.NanoSeconds:
-		return ColumnTime, func(v parquet.Value) Cell { return timeCell(floorDiv(v.Int64(), 1000)) }, ""
+		return ColumnTime, func(v parquet.Value) Cell { return TimeCell(floorDiv(v.Int64(), 1000)) }, ""
 	case *format.MicroSeconds:
-		return ColumnTime, func(v parquet.Value) Cell { return timeCell(v.Int64()) }, ""
+		return ColumnTime, func(v parquet.Value) Cell { return TimeCell(v.Int64()) }, ""
 	case *format.MilliSeconds:
 		return ColumnTime, func(v parquet.Value) Cell {
 			if ms := v.Int64(); ms < math.MaxInt64/1000 && ms > math.MinInt64/1000 {
-				return timeCell(ms * 1000)
+				return TimeCell(ms * 1000)
 			}
-			return timeCell(math.MaxInt64)
+			return TimeCell(math.MaxInt64)
 		}, ""
 	}
 	return 0, nil, "a timestamp of an unknown unit is not read"
 }
 
-func timeCell(us int64) Cell { return Cell{typ: ColumnTime, int: us} }
+// TimeCell is a cell of a time, in microseconds since the Unix epoch.
+func TimeCell(us int64) Cell { return Cell{typ: ColumnTime, int: us} }
 
 func bytesCell(v parquet.Value) Cell {
 	b := v.ByteArray()
 	if !utf8.Valid(b) {
-		return textCell(strings.ToValidUTF8(string(b), "\ufffd"))
+		return TextCell(strings.ToValidUTF8(string(b), "\ufffd"))
 	}
-	return textCell(string(b))
+	return TextCell(string(b))
 }
 
 func floorDiv(a, b int64) int64 {

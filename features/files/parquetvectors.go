@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/parquet-go/parquet-go"
+
+	"pitboss/features"
 )
 
 const (
@@ -18,8 +20,10 @@ const (
 type parquetVectors struct {
 	w      *parquet.GenericWriter[any]
 	layout vectorLayout
-	rows   []parquet.Row
-	used   int
+	// columns are the values of a batch, used rows of them; group is how many rows the file's row group has.
+	columns     [][]parquet.Value
+	used, group int
+	statuses    []parquet.Value
 }
 
 // orderedGroup is a group whose fields keep their order; parquet.Group sorts them by name.
@@ -42,7 +46,9 @@ func (g orderedGroup) Fields() []parquet.Field {
 
 func newParquetVectors(w io.Writer, layout vectorLayout) (*parquetVectors, error) {
 	g := orderedGroup{Group: parquet.Group{}, names: layout.names()}
-	g.Group["event_id"] = parquet.String()
+	for _, l := range layout.lead {
+		g.Group[l] = parquet.String()
+	}
 	g.Group["t"] = parquet.Timestamp(parquet.Microsecond)
 	for _, f := range layout.features {
 		g.Group[f] = parquet.Optional(parquet.Leaf(parquet.DoubleType))
@@ -53,10 +59,13 @@ func newParquetVectors(w io.Writer, layout vectorLayout) (*parquetVectors, error
 	for _, c := range layout.kept {
 		g.Group[c.Name] = parquet.Optional(keptNode(c.Type))
 	}
-	p := &parquetVectors{layout: layout, rows: make([]parquet.Row, vectorBatchRows)}
+	p := &parquetVectors{layout: layout, columns: make([][]parquet.Value, len(layout.names()))}
+	for i := range p.columns {
+		p.columns[i] = make([]parquet.Value, vectorBatchRows)
+	}
 	err := guarded(func() error {
 		p.w = parquet.NewGenericWriter[any](w, parquet.NewSchema("vectors", g), parquet.Compression(&parquet.Zstd),
-			parquet.CreatedBy("pitboss", "1", ""), parquet.MaxRowsPerRowGroup(vectorGroupRows))
+			parquet.CreatedBy("pitboss", "1", ""))
 		return nil
 	})
 	return p, err
@@ -78,58 +87,74 @@ func keptNode(t ColumnType) parquet.Node {
 }
 
 func (p *parquetVectors) write(row *vectorRow) error {
-	r := p.rows[p.used][:0]
-	add := func(v parquet.Value, optional bool) {
-		level := 0
-		if optional && !v.IsNull() {
-			level = 1
-		}
-		r = append(r, v.Level(0, level, len(r)))
+	columns := p.columns
+	next := func(v parquet.Value) {
+		columns[0][p.used] = v
+		columns = columns[1:]
 	}
-	add(parquet.ByteArrayValue([]byte(row.eventID)), false)
-	add(parquet.Int64Value(row.vector.At), false)
+	for _, l := range row.lead {
+		next(parquet.ByteArrayValue([]byte(l)))
+	}
+	next(parquet.Int64Value(row.vector.At))
 	for _, v := range row.vector.Values {
 		if math.IsNaN(v) {
-			add(parquet.NullValue(), true)
+			next(parquet.NullValue())
 			continue
 		}
-		add(parquet.DoubleValue(v), true)
+		next(parquet.DoubleValue(v).Level(0, 1, 0))
 	}
 	if p.layout.status {
 		for _, s := range row.vector.Status {
-			add(parquet.ByteArrayValue([]byte(s.String())), false)
+			next(p.status(s))
 		}
 	}
 	for _, c := range row.kept {
-		add(keptValue(c), true)
+		next(keptValue(c))
 	}
-	p.rows[p.used] = r
 	if p.used++; p.used == vectorBatchRows {
 		return p.flush()
 	}
 	return nil
 }
 
-func keptValue(c Cell) parquet.Value {
-	switch c.typ {
-	case ColumnInt, ColumnTime:
-		return parquet.Int64Value(c.int)
-	case ColumnNumber:
-		return parquet.DoubleValue(c.number)
-	case ColumnBool:
-		return parquet.BooleanValue(c.int != 0)
-	case ColumnText:
-		return parquet.ByteArrayValue([]byte(c.text))
+// status gives a status as a value; each is made once.
+func (p *parquetVectors) status(s features.Status) parquet.Value {
+	for len(p.statuses) <= int(s) {
+		p.statuses = append(p.statuses, parquet.ByteArrayValue([]byte(features.Status(len(p.statuses)).String())))
 	}
-	return parquet.NullValue()
+	return p.statuses[s]
 }
 
+func keptValue(c Cell) parquet.Value {
+	var v parquet.Value
+	switch c.typ {
+	case ColumnInt, ColumnTime:
+		v = parquet.Int64Value(c.int)
+	case ColumnNumber:
+		v = parquet.DoubleValue(c.number)
+	case ColumnBool:
+		v = parquet.BooleanValue(c.int != 0)
+	case ColumnText:
+		v = parquet.ByteArrayValue([]byte(c.text))
+	default:
+		return parquet.NullValue()
+	}
+	return v.Level(0, 1, 0)
+}
+
+// flush gives the columns of a batch to the file, each on its own: as rows they would only be taken apart again.
 func (p *parquetVectors) flush() error {
 	err := guarded(func() error {
-		if _, err := p.w.WriteRows(p.rows[:p.used]); err != nil {
-			return fmt.Errorf("cannot write rows: %w", err)
+		for i, c := range p.w.ColumnWriters() {
+			if _, err := c.WriteRowValues(p.columns[i][:p.used]); err != nil {
+				return fmt.Errorf("cannot write rows: %w", err)
+			}
 		}
-		return nil
+		if p.group += p.used; p.group < vectorGroupRows {
+			return nil
+		}
+		p.group = 0
+		return p.w.Flush()
 	})
 	p.used = 0
 	return err

@@ -2,7 +2,6 @@ package files
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,10 +13,12 @@ import (
 )
 
 // sorter puts the events of a file in any order, and their labels, in order of time: it sorts runs in memory, writes
-// them to temporary files, and merges those. A file that fits one run never touches the disk. At a moment labels go
-// first, as merger has it, and then the order of the file.
+// them to temporary files, and merges those. A file that fits one run never touches the disk.
 type sorter struct {
-	read func() (*Row, []*Row, error)
+	read    func() (*Row, []*Row, error)
+	compare func(a, b timedRow) int
+	// key is what rows are sorted by first: their time.
+	key  func(*Row) int64
 	dir  string
 	rows int
 
@@ -30,12 +31,15 @@ type sorter struct {
 	from     map[*Row]*sortRun
 }
 
-func newSorter(read func() (*Row, []*Row, error), opt Options) *sorter {
+func newSorter(read func() (*Row, []*Row, error), compare func(a, b timedRow) int, opt Options) *sorter {
 	rows := opt.SortRows
 	if rows <= 0 {
 		rows = sortRunRows
 	}
-	return &sorter{read: read, dir: opt.TempDir, rows: rows, from: map[*Row]*sortRun{}}
+	return &sorter{
+		read: read, compare: compare, key: func(r *Row) int64 { return micros(r.Event) }, dir: opt.TempDir, rows: rows,
+		heads: rowHeap{compare: compare}, from: map[*Row]*sortRun{},
+	}
 }
 
 func (s *sorter) next() (*Row, error) {
@@ -45,10 +49,10 @@ func (s *sorter) next() (*Row, error) {
 		}
 		s.started = true
 	}
-	if len(s.heads) == 0 {
+	if len(s.heads.rows) == 0 {
 		return nil, io.EOF
 	}
-	row := s.heads.pop()
+	row := s.heads.pop().Row
 	run := s.from[row]
 	delete(s.from, row)
 	return row, s.take(run)
@@ -87,18 +91,12 @@ func (s *sorter) sort() error {
 
 func (s *sorter) add(row *Row) {
 	s.order++
-	order := s.order
-	if row.Label {
-		order -= 1 << 62
-	}
-	s.run = append(s.run, timedRow{row, micros(row.Event), order})
+	s.run = append(s.run, timedRow{row, s.key(row), s.order})
 	s.runBytes += proto.Size(row.Event) + 64*len(row.Kept)
 }
 
 func (s *sorter) sortRun() {
-	slices.SortFunc(s.run, func(a, b timedRow) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
-	})
+	slices.SortFunc(s.run, s.compare)
 }
 
 // take puts a run's next row among the heads.
@@ -157,7 +155,7 @@ func (s *sorter) close() (err error) {
 			err = errors.Join(err, r.file.Close(), os.Remove(r.file.Name()))
 		}
 	}
-	s.runs, s.heads, s.from = nil, nil, nil
+	s.runs, s.heads.rows, s.from = nil, nil, nil
 	return err
 }
 

@@ -22,17 +22,21 @@ type VectorOptions struct {
 	Status bool
 	// Kept are columns that go through from the events' file, as Events.Columns names them.
 	Kept []Column
+	// Lead are the columns of text before t that say whose vector it is. Default event_id.
+	Lead []string
+	// To is written to, as CSV, where the path is "-".
+	To io.Writer
 }
 
-// VectorWriter writes vectors to a file: event_id, t, the features by their names in the set's order, their statuses,
+// VectorWriter writes vectors to a file: event_id (or what VectorOptions.Lead says), t, the features by their names in the set's order, their statuses,
 // and what is kept. A value that is missing is a null, or nothing between two commas; never zero. The file appears
 // under its name only when Close has succeeded.
 type VectorWriter struct {
 	path, temporary string
 	file            *os.File
 	enc             vectorEncoder
-	features        int
-	kept            int
+	layout          vectorLayout
+	lead            [1]string // of Write
 	rows            int64
 }
 
@@ -44,37 +48,47 @@ type vectorEncoder interface {
 
 // vectorRow is one vector with what belongs to it.
 type vectorRow struct {
-	eventID string
-	vector  *features.Vector
-	kept    []Cell
+	lead   []string
+	vector *features.Vector
+	kept   []Cell
 }
 
 // vectorLayout are the columns of a file of vectors.
 type vectorLayout struct {
+	lead     []string
 	features []string
 	status   bool
 	kept     []Column
 }
 
-// NewVectorWriter makes a writer of vectors of a set. The format is told by the name's end: .parquet, .csv or .jsonl.
+// NewVectorWriter makes a writer of vectors of a set. The format is told by the name's end: .parquet, .csv or .jsonl; - is
+// CSV to VectorOptions.To.
 func NewVectorWriter(path string, set *features.Set, opt VectorOptions) (_ *VectorWriter, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("cannot write vectors to %q: %w", path, err)
 		}
 	}()
-	format, err := FormatOf(path)
-	if err != nil {
-		return nil, err
+	layout := vectorLayout{lead: opt.Lead, status: opt.Status, kept: opt.Kept}
+	if layout.lead == nil {
+		layout.lead = []string{"event_id"}
 	}
-	layout := vectorLayout{status: opt.Status, kept: opt.Kept}
 	for _, f := range set.Features {
 		layout.features = append(layout.features, f.Name)
 	}
 	if clash := layout.check(); clash != nil {
 		return nil, clash
 	}
-	w := &VectorWriter{path: path, temporary: path + ".partial", features: len(layout.features), kept: len(opt.Kept)}
+	w := &VectorWriter{path: path, layout: layout}
+	if path == "-" && opt.To != nil {
+		w.enc, err = newCSVVectors(opt.To, layout)
+		return w, err
+	}
+	format, err := FormatOf(path)
+	if err != nil {
+		return nil, err
+	}
+	w.temporary = path + ".partial"
 	if w.file, err = os.Create(w.temporary); err != nil {
 		return nil, err //nolint:wrapcheck // the deferred function does
 	}
@@ -94,7 +108,7 @@ func NewVectorWriter(path string, set *features.Set, opt VectorOptions) (_ *Vect
 
 // names are all columns in order.
 func (l vectorLayout) names() []string {
-	names := append([]string{"event_id", "t"}, l.features...)
+	names := append(append(slices.Clone(l.lead), "t"), l.features...)
 	if l.status {
 		for _, f := range l.features {
 			names = append(names, f+"__status")
@@ -119,13 +133,19 @@ func (l vectorLayout) check() error {
 
 // Write writes one vector; kept are the event's kept cells, as many as VectorOptions.Kept.
 func (w *VectorWriter) Write(eventID string, v *features.Vector, kept []Cell) error {
-	if len(v.Values) != w.features || len(v.Status) != w.features {
-		return fmt.Errorf("cannot write vector of %q: it has %d values, the set %d", eventID, len(v.Values), w.features)
+	w.lead[0] = eventID
+	return w.WriteLed(w.lead[:], v, kept)
+}
+
+// WriteLed is Write with as many lead columns as VectorOptions.Lead.
+func (w *VectorWriter) WriteLed(lead []string, v *features.Vector, kept []Cell) error {
+	if n := len(w.layout.features); len(v.Values) != n || len(v.Status) != n {
+		return fmt.Errorf("cannot write vector of %q: it has %d values, the set %d", lead, len(v.Values), n)
 	}
-	if len(kept) != w.kept {
-		return fmt.Errorf("cannot write vector of %q: %d cells are kept, not %d", eventID, len(kept), w.kept)
+	if len(kept) != len(w.layout.kept) || len(lead) != len(w.layout.lead) {
+		return fmt.Errorf("cannot write vector of %q: %d cells are kept, not %d", lead, len(kept), len(w.layout.kept))
 	}
-	if err := w.enc.write(&vectorRow{eventID, v, kept}); err != nil {
+	if err := w.enc.write(&vectorRow{lead, v, kept}); err != nil {
 		return fmt.Errorf("cannot write vectors to %q: %w", w.path, err)
 	}
 	w.rows++
@@ -138,6 +158,9 @@ func (w *VectorWriter) Rows() int64 { return w.rows }
 // Close finishes the file and gives it its name.
 func (w *VectorWriter) Close() error {
 	err := w.enc.close()
+	if w.file == nil { // somebody else's
+		return err
+	}
 	if err == nil {
 		err = w.file.Sync()
 	}
@@ -157,6 +180,9 @@ func (w *VectorWriter) Close() error {
 func (w *VectorWriter) Discard() error { return w.discard() }
 
 func (w *VectorWriter) discard() error {
+	if w.file == nil {
+		return nil
+	}
 	return errors.Join(w.file.Close(), os.Remove(w.temporary))
 }
 
@@ -181,7 +207,7 @@ func newCSVVectors(w io.Writer, layout vectorLayout) (*csvVectors, error) {
 
 func (c *csvVectors) write(row *vectorRow) error {
 	r := c.record[:0]
-	r = append(r, row.eventID, timeText(row.vector.At))
+	r = append(append(r, row.lead...), timeText(row.vector.At))
 	for _, v := range row.vector.Values {
 		if math.IsNaN(v) {
 			r = append(r, "")
@@ -248,8 +274,10 @@ func (j *jsonVectors) write(row *vectorRow) error {
 		}
 		b = strconv.AppendFloat(b, v, 'g', -1, 64)
 	}
-	key()
-	text(row.eventID)
+	for _, l := range row.lead {
+		key()
+		text(l)
+	}
 	key()
 	text(timeText(row.vector.At))
 	for _, v := range row.vector.Values {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"google.golang.org/protobuf/proto"
+
+	"pitboss/features"
+	"pitboss/journal"
+	pb "pitboss/proto/pitboss/v1"
+)
+
+// readJournal runs the events of a data directory's journal through the engine again, in the order of their frames.
+func (e *evaluation) readJournal(ctx context.Context, stderr io.Writer) (err error) {
+	cfg, err := LoadConfig(e.flags.config)
+	if err != nil {
+		return err
+	}
+	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
+	defer func() { err = errors.Join(err, a.close()) }()
+	err = a.openJournal()
+	if err != nil {
+		return err
+	}
+	err = e.open(nil, rowsAtOnce)
+	if err != nil {
+		return err
+	}
+	read := journalRead{what: "evaluating", journal: a.journal, stderr: stderr}
+	err = read.each(ctx, func(f *journal.Frame) error { return e.replayFrame(ctx, f) })
+	if err != nil {
+		return err
+	}
+	if read.erased > 0 {
+		fmt.Fprintf(stderr, "%d frames of erased subjects were left out\n", read.erased)
+	}
+	return nil
+}
+
+// replayFrame does again what a frame did.
+func (e *evaluation) replayFrame(ctx context.Context, f *journal.Frame) error {
+	switch f.Kind {
+	case features.FrameEvent:
+		return e.replayEvent(ctx, f)
+	case features.FrameErasure:
+		var erased pb.ErasureFrame
+		if err := proto.Unmarshal(f.Payload, &erased); err != nil {
+			return fmt.Errorf("cannot decode an erasure: %w", err)
+		}
+		return e.engine.Erase(ctx, erased.GetTenant(), erased.GetSubject())
+	default: // changes no window
+		return nil
+	}
+}
+
+func (e *evaluation) replayEvent(ctx context.Context, f *journal.Frame) error {
+	var frame pb.EventFrame
+	if err := proto.Unmarshal(f.Payload, &frame); err != nil {
+		return fmt.Errorf("cannot decode an event: %w", err)
+	}
+	ev := &e.ev
+	if err := features.Decode(e.kinds, frame.GetEvent(), ev); err != nil {
+		return err
+	}
+	if !e.until.IsZero() && ev.OccurredAt >= e.until.UnixMicro() {
+		return nil
+	}
+	slot, err := e.engine.Admit(ctx, ev)
+	if err != nil {
+		return err
+	}
+	defer slot.Release()
+	decided, again := frame.GetDecision() != nil, frame.GetAppliedAt() != nil
+	if decided && e.flags.decided || !e.flags.decided && !again {
+		if err := e.vector(ctx, slot, 0, ev, nil); err != nil {
+			return err
+		}
+	}
+	return e.apply(ctx, slot, ev)
+}
+
+// journalRead is one way through all frames of a journal, as far as it went when the reading began.
+type journalRead struct {
+	what    string
+	journal journal.Journal
+	stderr  io.Writer
+	// erased counts the frames that nobody can read any more.
+	erased uint64
+	frames uint64
+}
+
+// each calls do with every frame that can be read.
+func (r *journalRead) each(ctx context.Context, do func(*journal.Frame) error) (err error) {
+	head, tail := r.journal.Head(), r.journal.Tail()
+	cursor, err := r.journal.Read(journal.Pos{})
+	if err != nil {
+		return fmt.Errorf("cannot read the journal: %w", err)
+	}
+	defer func() { err = errors.Join(err, cursor.Close()) }()
+	bar := newProgress(r.stderr, r.what, int64(head.Offset-tail.Offset)+1, unitFrames)
+	for {
+		f, err := cursor.Next(ctx)
+		if errors.Is(err, io.EOF) || err == nil && head.Less(f.Pos) {
+			bar.finish()
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the journal: %w", err)
+		}
+		r.frames++
+		if f.Erased {
+			r.erased++
+		} else if err := do(&f); err != nil {
+			return fmt.Errorf("frame %v: %w", f.Pos, err)
+		}
+		bar.set(int64(r.frames), r.frames)
+	}
+}
