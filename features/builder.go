@@ -80,7 +80,7 @@ func (b *BuilderPart) Add(ev *Event) {
 			b.entities[key] = e
 		}
 		pe.e = e
-		b.p.applyTo(b.cache, pe, b.builder.pos)
+		b.p.applyTo(b.cache, pe, b.builder.pos, 0)
 		pe.e = nil
 	}
 	b.p.ev = nil

@@ -241,11 +241,23 @@ func (c *cache) remove(s *cacheShard, e *entity) {
 	e.kind, e.entityState, e.saved, e.bytes, e.unsure = nil, entityState{}, journal.Pos{}, 0, false
 }
 
-// add applies a contribution; the caller holds the entity's lock.
-func (c *cache) add(e *entity, slot int, contribution *tiles.Contribution) {
+// add applies a contribution, of an event that may be void; the caller holds the entity's lock.
+func (c *cache) add(e *entity, slot int, contribution *tiles.Contribution, void Void) {
+	group := e.kind.groups[slot]
+	c.change(e, slot, func(s *tiles.State) {
+		if group.voids(void) {
+			s.AddVoid(group.layout, contribution, horizon(e.newest))
+			return
+		}
+		s.Add(group.layout, contribution, horizon(e.newest))
+	})
+}
+
+// change changes one group of an entity, whose lock the caller holds.
+func (c *cache) change(e *entity, slot int, f func(*tiles.State)) {
 	g := &e.groups[slot]
 	before := g.MemBytes()
-	g.Add(e.kind.groups[slot].layout, contribution, horizon(e.newest))
+	f(g)
 	if n := g.MemBytes() - before; n != 0 {
 		e.bytes += n
 		c.bytes.Add(int64(n))

@@ -64,6 +64,7 @@ func (e *Engine) append(ctx context.Context, s *Slot, frame *pb.EventFrame) (Tic
 		return Ticket{}, err
 	}
 	frame.Event, frame.ContentHash = p.ev.Msg, p.ev.Content[:]
+	s.correctByDecision(frame)
 	if !s.known.Event.IsZero() {
 		frame.AppliedAt = &pb.Position{Partition: s.known.Event.Partition, Offset: s.known.Event.Offset}
 	}
@@ -95,6 +96,7 @@ func (e *Engine) sealAndSequence(ctx context.Context, p *prepared, frame *pb.Eve
 		if err != nil {
 			return journal.Pos{}, err
 		}
+		frame.Corrections = p.record()
 		sealed, err := e.seal(p, frame, key)
 		if errors.Is(err, journal.ErrErased) {
 			p.forgetKey(key)
@@ -104,7 +106,7 @@ func (e *Engine) sealAndSequence(ctx context.Context, p *prepared, frame *pb.Eve
 			return journal.Pos{}, err
 		}
 		pos, err := e.sequence(ctx, &sealed,
-			func() bool { return p.hasKey(key) },
+			func() bool { return p.hasKey(key) && !e.loseErased(p) },
 			func(pos journal.Pos) { e.apply(p, pos, key, frame, applied) })
 		sealed.Release()
 		if !errors.Is(err, errKeyChanged) {
@@ -166,19 +168,22 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 		e.sequencer.offsets.set(kafka)
 	}
 	e.sequencer.received = max(e.sequencer.received, p.ev.ReceivedAt)
-	e.note(p.ev, known(pos, applied, frame))
+	e.note(p.ev, known(pos, applied, frame), Void(frame.GetVoid()))
+	e.noteCorrections(p)
 	if !applied.IsZero() {
 		e.touchSubject(p, pos, key)
+		e.correctFrom(p, 0, pos)
 		return // an earlier frame applied the event
 	}
 	e.sequencer.newest = max(e.sequencer.newest, p.ev.OccurredAt)
 	c := e.cache.Load()
 	late := false
-	for i := range p.entities {
+	for i := range p.entities[:p.own] {
 		entity := p.entities[i].e
 		entity.mu.Lock()
 		if entity.pos.Less(pos) { // at a replay, States may have the entity after this frame already
-			late = p.applyTo(c, &p.entities[i], pos) || late
+			p.correctEntity(c, i) // while its position still says what was inside before
+			late = p.applyTo(c, &p.entities[i], pos, Void(frame.GetVoid())) || late
 			if i == p.subject {
 				entity.subject = key
 			}
@@ -186,7 +191,9 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 		entity.mu.Unlock()
 		e.list(entity)
 	}
+	e.correctFrom(p, p.own, pos)
 	e.stats.applied.Add(1)
+	e.countVoid(frame)
 	if late {
 		e.stats.late.Add(1)
 	}
@@ -222,7 +229,7 @@ func (e *Engine) list(entity *entity) {
 
 // applyTo applies the event to one entity, whose lock the caller holds. It says whether the event came late to it: what
 // was read at its time meanwhile did not know of it.
-func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) bool {
+func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos, void Void) bool {
 	s := &pe.e.entityState
 	at := p.ev.OccurredAt
 	if s.pos.IsZero() {
@@ -233,7 +240,7 @@ func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos) bool {
 	}
 	s.pos, s.newest, s.first = pos, max(s.newest, at), min(s.first, at)
 	for i := pe.from; i < pe.to; i++ {
-		c.add(pe.e, p.groups[i].slot, &p.groups[i].c)
+		c.add(pe.e, p.groups[i].slot, &p.groups[i].c, void)
 	}
 	return at < horizon(s.newest)
 }
@@ -245,10 +252,10 @@ func (e *Engine) advance(pos journal.Pos) {
 }
 
 // note enters the event into dedupe; the caller holds seq.
-func (e *Engine) note(ev *Event, k Known) {
+func (e *Engine) note(ev *Event, k Known, void Void) {
 	d := e.dedupe.Load()
-	hour := uint32(floorDiv(ev.OccurredAt, microsPerHour))
-	d.put(ev.Key, Seen{Event: k.Event, Decision: k.Decision, Content: [16]byte(ev.Content[:16]), Hour: hour})
+	hour := hourOf(ev.OccurredAt)
+	d.put(ev.Key, Seen{Event: k.Event, Decision: k.Decision, Content: [16]byte(ev.Content[:16]), Hour: hour, Void: void})
 	if !ev.Transaction.IsZero() {
 		d.put(ev.Transaction, Seen{Event: k.Event, Content: ev.Key, Hour: hour})
 	}

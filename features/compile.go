@@ -152,10 +152,11 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 	if !ok {
 		return
 	}
-	c.only(m, what, "entity", "match", "exact")
+	c.only(m, what, "entity", "match", "exact", "count")
 	if n, ok := c.integer(m, "exact", what, 1, tiles.MaxRaw); ok {
 		g.exact = int(n)
 	}
+	c.compileCount(m, what, g)
 	entity, ok := c.text(m, "entity", what)
 	switch {
 	case ok && entity == "":
@@ -181,6 +182,18 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 				c.compileCondition(what, entry, g)
 			}
 		}
+	}
+}
+
+// compileCount reads whether events count that were taken back or blocked.
+func (c *compiler) compileCount(m yamlMap, what string, g *group) {
+	count, ok := c.text(m, "count", what)
+	switch {
+	case !ok || count == "" || count == "placed":
+	case count == "attempted":
+		g.attempted = true
+	default:
+		c.refusef(m.keyAt("count"), "%s: count is placed (without what was rolled back, cancelled or blocked) or attempted (with it), not %q", what, count)
 	}
 }
 

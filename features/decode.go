@@ -231,6 +231,12 @@ func decode(kinds *Kinds, msg *pb.Event, dst *Event, content [32]byte) error {
 	if id := msg.GetTransactionId(); id != "" {
 		dst.Transaction = MakeTransactionKey(dst.Tenant, id, dst.Type)
 	}
+	if original, ok := takenBackBy(dst.Type); ok && msg.GetReferenceTransactionId() != "" {
+		dst.TakesBack = MakeTransactionKey(dst.Tenant, msg.GetReferenceTransactionId(), original)
+	}
+	if id := msg.GetSupersedesEventId(); id != "" && id != dst.ID {
+		dst.Replaces = MakeEventKey(dst.Tenant, id)
+	}
 	if err := decodeEntities(kinds, msg, dst); err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package features
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,6 +147,9 @@ type Slot struct {
 	prepared *prepared
 	known    Known
 	epoch    uint64
+	// keys are what the slot holds, sorted.
+	keys  []EventKey
+	space [4]EventKey
 }
 
 // Admit opens the event's slot, waiting for whoever holds it. Release must follow. ev must not change until then.
@@ -174,41 +179,90 @@ func (k Known) newest() journal.Pos {
 }
 
 func (e *Engine) admit(ctx context.Context, ev *Event) (*Slot, error) {
-	// The event's slot is always taken before its transaction's, and nobody holds a transaction's while waiting for an
-	// event's: there is no circle. Waiting happens outside the gate: the holder may need it to finish.
-	if err := e.slots.acquire(ctx, ev.Key); err != nil {
-		return nil, fmt.Errorf("cannot admit event %q: %w", ev.ID, err)
-	}
-	if !ev.Transaction.IsZero() {
-		if err := e.slots.acquire(ctx, ev.Transaction); err != nil {
-			e.slots.release(ev.Key)
-			return nil, fmt.Errorf("cannot admit event %q: %w", ev.ID, err)
-		}
-	}
 	s := &Slot{engine: e}
+	s.want(ev.Key, ev.Transaction, ev.TakesBack, ev.Replaces)
 	s.prepared, _ = e.prepareds.Get().(*prepared)
 	s.prepared.prepare(e.plan, ev)
-	if err := s.lookUp(); err != nil {
-		s.Release()
-		return nil, err
+	for {
+		if err := s.acquire(ctx); err != nil {
+			s.keys = nil
+			s.Release()
+			return nil, fmt.Errorf("cannot admit event %q: %w", ev.ID, err)
+		}
+		more, err := s.lookUp(ctx)
+		if err != nil {
+			s.Release()
+			return nil, err
+		}
+		if len(more) == 0 {
+			return s, nil
+		}
+		// The original's event is known by its transaction now. To wait for it, what is held must be given back first.
+		s.free()
+		s.prepared.forgetCorrections()
+		s.want(append(more, s.keys...)...)
 	}
-	return s, nil
 }
 
-// lookUp finds what is known of the event.
-func (s *Slot) lookUp() error {
-	e, ev := s.engine, s.prepared.ev
+// want sets the keys that the slot holds once acquire has taken them.
+func (s *Slot) want(keys ...EventKey) {
+	s.keys = s.space[:0]
+	for _, key := range keys {
+		if !key.IsZero() && !slices.Contains(s.keys, key) {
+			s.keys = append(s.keys, key)
+		}
+	}
+	slices.SortFunc(s.keys, func(a, b EventKey) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// acquire takes all keys or none. Everybody takes them in their order and waits for none that comes before one that is
+// held: there is no circle. Waiting happens outside the gate: the holder may need it to finish.
+func (s *Slot) acquire(ctx context.Context) error {
+	for i, key := range s.keys {
+		if err := s.engine.slots.acquire(ctx, key); err != nil {
+			s.keys = s.keys[:i]
+			s.free()
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Slot) free() {
+	for _, key := range s.keys {
+		s.engine.slots.release(key)
+	}
+}
+
+// lookUp finds what is known of the event, and of what it corrects. It says which further slots must be held for that.
+func (s *Slot) lookUp(ctx context.Context) (more []EventKey, err error) {
+	e := s.engine
 	if err := e.gate.enter(); err != nil {
-		return err
+		return nil, err
 	}
 	defer e.gate.leave()
 	s.epoch = e.epoch.Load()
+	if err := s.lookUpEvent(); err != nil {
+		return nil, err
+	}
+	if !s.known.Event.IsZero() {
+		return nil, nil // what it corrects is corrected
+	}
+	return s.correctionsOf(ctx)
+}
+
+// lookUpEvent finds what is known of the event.
+func (s *Slot) lookUpEvent() error {
+	e, ev := s.engine, s.prepared.ev
 	d := e.dedupe.Load()
 	seen, ok, err := d.find(ev.Key)
 	if err != nil {
 		return fmt.Errorf("cannot look event %q up: %w", ev.ID, err)
 	}
-	if ok && !seen.expired(ev) {
+	if ok && seen.holds(ev) {
+		s.prepared.void = seen.Void
+	}
+	if ok && !seen.expired(ev) && !seen.Event.IsZero() {
 		if seen.Content != [16]byte(ev.Content[:16]) {
 			e.stats.conflicts.Add(1)
 			return fmt.Errorf("event %q: %w", ev.ID, ErrConflict)
@@ -222,6 +276,12 @@ func (s *Slot) lookUp() error {
 	seen, ok, err = d.find(ev.Transaction)
 	if err != nil {
 		return fmt.Errorf("cannot look the transaction of event %q up: %w", ev.ID, err)
+	}
+	if ok && seen.Event.IsZero() {
+		if seen.holds(ev) {
+			s.prepared.void |= seen.Void
+		}
+		return nil
 	}
 	if ok && !seen.expired(ev) {
 		e.stats.transactions.Add(1)
@@ -238,6 +298,17 @@ func (s *Seen) expired(ev *Event) bool {
 	return floorDiv(ev.ReceivedAt, microsPerHour) > int64(s.Hour)+SeenForHours
 }
 
+// holds says whether the entry's corrections hold for the event: those of an event that has come, and those that came no
+// later than the event is remembered, so that it does not matter which of the two was first.
+func (s *Seen) holds(ev *Event) bool {
+	if s.Event.IsZero() {
+		return int64(s.Hour) <= floorDiv(ev.OccurredAt, microsPerHour)+SeenForHours
+	}
+	return !s.expired(ev)
+}
+
+func hourOf(at int64) uint32 { return uint32(floorDiv(at, microsPerHour)) }
+
 // Known says what is recorded of the event already; false where nothing is.
 func (s *Slot) Known() (Known, bool) { return s.known, !s.known.Event.IsZero() }
 
@@ -247,14 +318,10 @@ func (s *Slot) Release() {
 	if p == nil {
 		return
 	}
-	ev := p.ev
 	s.prepared = nil
 	p.unpin()
 	s.engine.prepareds.Put(p)
-	if !ev.Transaction.IsZero() {
-		s.engine.slots.release(ev.Transaction)
-	}
-	s.engine.slots.release(ev.Key)
+	s.free()
 }
 
 // Record reads a decision by its id, which is Event.Key in hex. Errors: ErrNoRecord, ErrRecordErased, what the journal

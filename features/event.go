@@ -27,6 +27,8 @@ type Event struct {
 	Content [32]byte
 	// Transaction is H(tenant, transaction_id, type); the zero key where the event is no wallet transaction.
 	Transaction EventKey
+	// TakesBack is the transaction that the event takes back, Replaces the event that it corrects; the zero key without.
+	TakesBack, Replaces EventKey
 	// Type is the event's type: bet.placed.
 	Type string
 	// OccurredAt is the producer's time and the evaluation time of a vector.

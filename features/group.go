@@ -23,6 +23,8 @@ type group struct {
 	kind Kind
 	// match has the conditions that an event must meet, by field.
 	match []condition
+	// attempted says that events count that were taken back or blocked.
+	attempted bool
 	// sums are the integer columns, squares those of them whose squares are summed too, kept the integers that are not
 	// summed, distincts the category columns.
 	sums      []sumColumn
@@ -259,6 +261,9 @@ func (g *group) content() string {
 	}
 	if g.exact > 0 {
 		fmt.Fprintf(&b, "exact %d\n", g.exact)
+	}
+	if g.attempted {
+		b.WriteString("count attempted\n")
 	}
 	return b.String()
 }

@@ -3,9 +3,11 @@ package features
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"pitboss/features/tiles"
+	"pitboss/journal"
 )
 
 // plan is what an Engine keeps for its feature sets: the union of their groups, by entity kind. It is immutable.
@@ -17,6 +19,8 @@ type plan struct {
 	// bindings say how each set reads, by its hash.
 	bindings map[[32]byte]*binding
 	table    planTable
+	// changed says that settle changed the table.
+	changed bool
 }
 
 // kindPlan is what is kept of one kind's entities.
@@ -37,6 +41,8 @@ type planGroup struct {
 	// since is the newest event time when the group was added to state that had seen events already: it has seen
 	// everything that happened after, and not all before. 0 says that it has seen everything.
 	since int64
+	// from is the last frame of which the group may lack the event, zero where it has seen everything.
+	from journal.Pos
 }
 
 // candidates are the groups of the kind that an event of this type can be in.
@@ -79,9 +85,14 @@ type planTableGroup struct {
 	id    uint32
 	hash  [32]byte
 	since int64
+	from  journal.Pos
 }
 
-const planFormat = 1
+// planFormat 2 has each group's from, which 1 had not.
+const planFormat = 2
+
+// unknownPos stands for a group's from until it is known.
+func unknownPos() journal.Pos { return journal.Pos{Offset: math.MaxUint64} }
 
 func (t *planTable) encode() []byte {
 	b := []byte{planFormat}
@@ -91,6 +102,8 @@ func (t *planTable) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(g.id))
 		b = append(b, g.hash[:]...)
 		b = binary.AppendVarint(b, g.since)
+		b = binary.AppendUvarint(b, uint64(g.from.Partition))
+		b = binary.AppendUvarint(b, g.from.Offset)
 	}
 	b = binary.AppendUvarint(b, uint64(len(t.kinds)))
 	for _, k := range t.kinds {
@@ -104,12 +117,23 @@ func (t *planTable) encode() []byte {
 func decodePlanTable(data []byte) (planTable, error) {
 	t := planTable{}
 	r := blobReader{rest: data}
-	r.format(planFormat)
+	old := len(data) > 0 && data[0] == 1
+	if !old {
+		r.format(planFormat)
+	} else {
+		r.format(1)
+	}
 	t.next = uint32(r.uvarint())
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		g := planTableGroup{id: uint32(r.uvarint())}
 		copy(g.hash[:], r.take(32))
 		g.since = r.varint()
+		switch {
+		case !old:
+			g.from = r.pos()
+		case g.since != 0:
+			g.from = unknownPos()
+		}
 		t.groups = append(t.groups, g)
 	}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
@@ -206,9 +230,12 @@ func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
 	if !ok {
 		p.table.next++
 		entry = planTableGroup{id: p.table.next, hash: g.hash, since: since}
+		if since != 0 {
+			entry.from = unknownPos()
+		}
 	}
 	p.table.groups = append(p.table.groups, entry)
-	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since})
+	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since, from: entry.from})
 }
 
 // maxStateBytes bounds an entity's blob, below what every implementation of States takes.
@@ -280,4 +307,20 @@ func (p *plan) bind(set *Set) {
 // newState gives an empty entity of the kind.
 func (k *kindPlan) newState() entityState {
 	return entityState{groups: make([]tiles.State, len(k.groups))}
+}
+
+// settle notes for groups that are new what they may lack: the events of frames that States may have already.
+func (p *plan) settle(high journal.Pos) {
+	for i := range p.table.groups {
+		if g := &p.table.groups[i]; g.from == unknownPos() {
+			g.from, p.changed = high, true
+		}
+	}
+	for _, k := range p.kinds {
+		for _, g := range k.groups {
+			if g.from == unknownPos() {
+				g.from = high
+			}
+		}
+	}
 }

@@ -13,6 +13,13 @@ type prepared struct {
 	ev       *Event
 	entities []preparedEntity
 	groups   []preparedGroup
+	// own is how many of entities the event names, ownGroups how many of groups it contributes to. The others belong to the
+	// originals of corrections.
+	own, ownGroups int
+	// void says why the event itself does not count: before it is applied, what waits for it.
+	void Void
+	// corrections are what the event takes back.
+	corrections []correction
 	// subject is the entity whose key seals the event's frame: its place in entities.
 	subject int
 
@@ -24,11 +31,12 @@ type prepared struct {
 }
 
 type preparedEntity struct {
-	// index is the entity's place in Event.Entities.
+	// index is the entity's place in Event.Entities, noEvent where the event does not name it.
 	index int
+	key   EntityKey
 	kind  *kindPlan
 	e     *entity
-	// groups[from:to] are its contributions, by slot.
+	// groups[from:to] are the event's contributions, by slot.
 	from, to int
 }
 
@@ -42,6 +50,7 @@ func (p *prepared) prepare(plan *plan, ev *Event) {
 	p.ev, p.subject = ev, -1
 	p.entities, p.groups = p.entities[:0], p.groups[:0]
 	p.values, p.categories = p.values[:0], p.categories[:0]
+	p.void, p.corrections = 0, p.corrections[:0]
 	tenant := -1
 	for i := range ev.Entities {
 		kind, ok := plan.kinds[ev.Entities[i].Key.Kind]
@@ -54,13 +63,27 @@ func (p *prepared) prepare(plan *plan, ev *Event) {
 		case plan.tenant:
 			tenant = len(p.entities)
 		}
-		p.entities = append(p.entities, preparedEntity{index: i, kind: kind})
-		p.contribute(&p.entities[len(p.entities)-1])
+		from := len(p.groups)
+		p.contribute(kind, ev)
+		p.entities = append(p.entities, preparedEntity{index: i, key: ev.Entities[i].Key, kind: kind, from: from, to: len(p.groups)})
 	}
 	if p.subject < 0 {
 		p.subject = tenant
 	}
 	p.forgetTenant(plan, tenant)
+	p.own, p.ownGroups = len(p.entities), len(p.groups)
+}
+
+// forgetCorrections takes away what addCorrection added.
+func (p *prepared) forgetCorrections() {
+	for i := range p.entities[p.own:] {
+		if e := p.entities[p.own+i].e; e != nil {
+			e.unpin()
+		}
+	}
+	clear(p.corrections)
+	p.corrections = p.corrections[:0]
+	p.entities, p.groups = p.entities[:p.own], p.groups[:p.ownGroups]
 }
 
 // forgetTenant leaves the tenant out where it would only be touched: it has no windows, and its key is not needed. Else
@@ -75,11 +98,11 @@ func (p *prepared) forgetTenant(plan *plan, tenant int) {
 	}
 }
 
-func (p *prepared) contribute(pe *preparedEntity) {
-	pe.from = len(p.groups)
-	for _, slot := range pe.kind.candidates(p.ev.Type) {
-		g := pe.kind.groups[slot]
-		if !g.matches(p.ev) {
+// contribute appends what an event adds to the groups of one entity.
+func (p *prepared) contribute(kind *kindPlan, ev *Event) {
+	for _, slot := range kind.candidates(ev.Type) {
+		g := kind.groups[slot]
+		if !g.matches(ev) {
 			continue
 		}
 		p.groups = append(p.groups, preparedGroup{slot: slot})
@@ -88,9 +111,8 @@ func (p *prepared) contribute(pe *preparedEntity) {
 		p.values = slices.Grow(p.values, g.values())[:v+g.values()]
 		p.categories = slices.Grow(p.categories, len(g.distincts))[:k+len(g.distincts)]
 		c.Values, c.Categories = p.values[v:v:v+g.values()], p.categories[k:k:k+len(g.distincts)]
-		g.fill(p.ev, c)
+		g.fill(ev, c)
 	}
-	pe.to = len(p.groups)
 }
 
 // contribution gives what the event adds to a group of an entity, nil for nothing.
@@ -110,7 +132,7 @@ func (p *prepared) pin(ctx context.Context, c *cache) error {
 		if pe.e != nil {
 			continue
 		}
-		e, err := c.get(ctx, p.ev.Entities[pe.index].Key, pe.kind)
+		e, err := c.get(ctx, pe.key, pe.kind)
 		if err != nil {
 			return err
 		}
@@ -127,6 +149,8 @@ func (p *prepared) unpin() {
 		}
 	}
 	p.ev = nil
+	clear(p.corrections)
+	p.corrections = p.corrections[:0]
 	if cap(p.payload) > 64<<10 {
 		p.payload = nil // one large event must not stay in the pool
 	}

@@ -84,7 +84,7 @@ func (e *Engine) putPlan() error {
 
 // startGroups notes since when new groups have seen everything: the newest event that there was before them.
 func (e *Engine) startGroups() error {
-	started := false
+	started := e.plan.changed
 	for i := range e.plan.table.groups {
 		if g := &e.plan.table.groups[i]; g.since == pendingSince {
 			g.since = e.sequencer.newest
@@ -120,6 +120,7 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	}
 	c.at = time.Now()
 	e.checkpoint = c
+	e.plan.settle(e.high)
 	e.seq.Lock()
 	e.cache.Store(newCache(e.states, e.plan, e.cfg.MaxEntities, e.cfg.MaxBytes))
 	e.dedupe.Store(newDedupe(e.states))
@@ -166,18 +167,24 @@ func (e *Engine) fits(c checkpoint, high journal.Pos) error {
 
 // readEvent reads one event frame.
 func (e *Engine) readEvent(pos journal.Pos) (*pb.EventFrame, error) {
+	frame, _, err := e.readFrame(pos)
+	return frame, err
+}
+
+// readFrame reads one event frame and says which key seals it.
+func (e *Engine) readFrame(pos journal.Pos) (*pb.EventFrame, journal.KeyID, error) {
 	f, err := e.journal.Get(pos)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read frame %v: %w", pos, err)
+		return nil, 0, fmt.Errorf("cannot read frame %v: %w", pos, err)
 	}
 	if f.Erased {
-		return nil, ErrRecordErased
+		return nil, f.KeyID, ErrRecordErased
 	}
 	frame := &pb.EventFrame{}
 	if err := proto.Unmarshal(f.Payload, frame); err != nil {
-		return nil, fmt.Errorf("cannot decode frame %v: %w", pos, err)
+		return nil, f.KeyID, fmt.Errorf("cannot decode frame %v: %w", pos, err)
 	}
-	return frame, nil
+	return frame, f.KeyID, nil
 }
 
 // startRecovery shuts the gate and leaves the rest to Run.

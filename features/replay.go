@@ -207,12 +207,12 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, item *replayItem)
 func (e *Engine) replayEvent(ctx context.Context, p *prepared, item *replayItem) error {
 	p.prepare(e.plan, &item.ev)
 	defer p.unpin()
-	if err := p.pin(ctx, e.cache.Load()); err != nil {
+	applied := positionOf(item.event.GetAppliedAt())
+	if err := e.replayCorrections(p, item.event, applied); err != nil {
 		return err
 	}
-	applied := journal.Pos{}
-	if at := item.event.GetAppliedAt(); at != nil {
-		applied = journal.Pos{Partition: at.GetPartition(), Offset: at.GetOffset()}
+	if err := p.pin(ctx, e.cache.Load()); err != nil {
+		return err
 	}
 	e.seq.Lock()
 	defer e.seq.Unlock()

@@ -165,6 +165,8 @@ func TestSetHash(t *testing.T) {
 	f("window: 1m", "window: 5m", false)
 	f("type: auth.login", "type: auth.failed", false)
 	f("entity: ip24", "entity: ip", false)
+	f("entity: ip24", "count: placed, entity: ip24", true)
+	f("entity: ip24", "count: attempted, entity: ip24", false)
 	f("current: exclude", "current: include", false)
 	f("default: 0", "default: 1", false)
 	f("scale: 100", "scale: 1000", false)

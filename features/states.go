@@ -63,6 +63,9 @@ type Seen struct {
 	Content [16]byte
 	// Hour is the hour of occurred_at, since the Unix epoch.
 	Hour uint32
+	// Void says why the event does not count. Where Event is zero nothing has come yet but a correction, which waits for it;
+	// Hour is then that of the correction's receipt.
+	Void Void
 }
 
 // Noted is one entry of the dedupe index to be written.

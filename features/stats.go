@@ -7,6 +7,8 @@ type engineCounters struct {
 	applied, late, duplicates, conflicts, transactions atomic.Uint64
 	vectors, replayed, erased, recoveries, throttled   atomic.Uint64
 	checkpoints, checkpointErrors, erasures            atomic.Uint64
+	corrections, correctionsWaiting, correctionsMet    atomic.Uint64
+	correctionsLost, blocked                           atomic.Uint64
 	checkpointOffset                                   atomic.Uint64
 	checkpointAt                                       atomic.Int64
 }
@@ -19,6 +21,11 @@ type EngineStats struct {
 	// Duplicates counts ingested events that were there before; Conflicts events refused because another one has their
 	// event_id; Transactions those refused because another event has their transaction.
 	Duplicates, Conflicts, Transactions uint64
+	// Corrections counts originals that were made void by a later event; CorrectionsWaiting corrections that came before
+	// their original, and CorrectionsMet originals that found one waiting: the difference waits still. CorrectionsLost
+	// counts corrections whose original nobody can read any more: it still counts. Blocked counts events that pitboss
+	// blocked. All are of new frames and of recovery.
+	Corrections, CorrectionsWaiting, CorrectionsMet, CorrectionsLost, Blocked uint64
 	// Replayed counts frames read at recovery; Erased those of them that nobody can read any more.
 	Replayed, Erased uint64
 	// Erasures counts subjects erased, at recovery again.
@@ -50,6 +57,8 @@ func (e *Engine) Stats() EngineStats {
 	return EngineStats{
 		Applied: s.applied.Load(), Late: s.late.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
 		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(), Erasures: s.erasures.Load(),
+		Corrections: s.corrections.Load(), CorrectionsWaiting: s.correctionsWaiting.Load(), CorrectionsMet: s.correctionsMet.Load(),
+		CorrectionsLost: s.correctionsLost.Load(), Blocked: s.blocked.Load(),
 		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
 		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
 		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: c.dirty.Load(),

@@ -82,7 +82,7 @@ func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set
 const noEvent = -1
 
 func (p *prepared) entityOf(kind *kindPlan) *preparedEntity {
-	for i := range p.entities {
+	for i := range p.entities[:p.own] {
 		if p.entities[i].kind == kind {
 			return &p.entities[i]
 		}
@@ -118,22 +118,18 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 	}
 	for i := range kb.groups {
 		gb := &kb.groups[i]
-		c := p.contribution(pe, gb.slot)
-		plus, minus := c, (*tiles.Contribution)(nil)
-		if inside {
-			plus, minus = nil, c
-		}
-		read := func(features []int, plus, minus *tiles.Contribution) {
+		view := p.view(pe, gb, horizon(newest), inside)
+		read := func(features []int, s *tiles.State, plus, minus *tiles.Contribution) {
 			if len(features) == 0 {
 				return
 			}
-			e.groups[gb.slot].Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
+			s.Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
 			for _, f := range features {
 				v.take(f, &set.plans[f], gb.group, &p.read)
 			}
 		}
-		read(gb.reads.include, plus, nil)
-		read(gb.reads.exclude, nil, minus)
+		read(gb.reads.include, view.with, view.plus, nil)
+		read(gb.reads.exclude, view.without, nil, view.minus)
 	}
 }
 

@@ -24,6 +24,7 @@ func testOrderFree(t *testing.T, subject Subject) {
 			c := newCasino(seed(t, round))
 			events := w.events(c, 300)
 			probes := w.probes(c, events, 60)
+			w.block(c, events)
 
 			inOrder := slices.Clone(events)
 			slices.SortStableFunc(inOrder, func(a, b *features.Event) int { return int(a.OccurredAt - b.OccurredAt) })
@@ -33,6 +34,14 @@ func testOrderFree(t *testing.T, subject Subject) {
 				t.Fatalf("cannot ingest: %v", err)
 			}
 			w.applyAnyhow(c, events)
+			for _, ev := range events {
+				if w.blocked[ev.ID] {
+					w.decideIfNew(ev)
+					other := *w
+					other.e = reference
+					other.decideIfNew(ev)
+				}
+			}
 
 			for _, ev := range probes {
 				wantSame(t, w.set, "probe "+ev.ID, vectorOf(t, reference, w.set, ev), w.vector(ev))
@@ -47,6 +56,16 @@ func testOrderFree(t *testing.T, subject Subject) {
 			}
 			w.wantLikeJournal(probes)
 		})
+	}
+}
+
+// block has some of the events blocked that can still be decided on when all have come.
+func (w *world) block(c *casino, events []*features.Event) {
+	w.blocked = map[string]bool{}
+	for _, ev := range c.remembered(events) {
+		if c.rng.IntN(12) == 0 {
+			w.blocked[ev.ID] = true
+		}
 	}
 }
 
@@ -138,7 +157,7 @@ func (w *world) decideIfNew(ev *features.Event) {
 	if err := w.e.Vector(context.Background(), s, w.set, v); err != nil {
 		w.t.Fatalf("cannot read the vector of %q: %v", ev.ID, err)
 	}
-	if _, err := w.e.Commit(context.Background(), s, &pb.EventFrame{Decision: decision(ev, v)}); err != nil {
+	if _, err := w.e.Commit(context.Background(), s, &pb.EventFrame{Decision: w.decision(ev, v)}); err != nil {
 		w.t.Fatalf("cannot commit %q: %v", ev.ID, err)
 	}
 }

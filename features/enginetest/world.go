@@ -25,6 +25,9 @@ name: everything
 version: "1"
 groups:
   bets:       {entity: player, match: {type: bet.placed}}
+  attempts:   {entity: player, match: {type: bet.placed}, count: attempted}
+  back:       {entity: player, match: {type: [bet.rolled_back, payment.withdrawal_cancelled]}}
+  payouts:    {entity: player, match: {type: payment.withdrawal_requested}}
   manual:     {entity: player, match: {type: bet.placed, input_mode: [manual, bought]}}
   logins:     {entity: player, match: {type: [auth.login, auth.failed], trust: server}}
   things:     {entity: player, match: {attr_flag: true}}
@@ -49,6 +52,12 @@ features:
   - {name: max_7d, group: bets, aggregate: max, value: amount_base, window: 7d}
   - {name: min_5m, group: bets, aggregate: min, value: amount_base, window: 5m}
   - {name: range_24h_before, group: bets, aggregate: range, value: attr_odds, scale: 1000, window: 24h, current: exclude}
+  - {name: attempts_24h, group: attempts, aggregate: count, window: 24h}
+  - {name: attempted_30d, group: attempts, aggregate: sum, value: amount_base, window: 30d, current: exclude}
+  - {name: attempted_games_7d, group: attempts, aggregate: distinct, value: game, window: 7d}
+  - {name: since_attempt, group: attempts, aggregate: time_since}
+  - {name: back_7d, group: back, aggregate: count, window: 7d}
+  - {name: payouts_30d, group: payouts, aggregate: sum, value: amount_base, window: 30d, current: exclude}
   - {name: games_24h, group: bets, aggregate: distinct, value: game, window: 24h}
   - {name: modes_1h, group: bets, aggregate: distinct, value: input_mode, window: 1h, current: exclude}
   - {name: since_bet, group: bets, aggregate: time_since}
@@ -102,6 +111,8 @@ type world struct {
 	kinds   *features.Kinds
 	set     *features.Set
 	sets    []*features.Set
+	// blocked are the ids of events that decisions block.
+	blocked map[string]bool
 	cfg     features.EngineConfig
 
 	j journal.Journal
@@ -263,9 +274,18 @@ func (w *world) tryCommit(ev *features.Event, v *features.Vector) (journal.Pos, 
 		if err := w.e.Vector(ctx, s, w.set, v); err != nil {
 			return journal.Pos{}, err
 		}
-		frame.Decision = decision(ev, v)
+		frame.Decision = w.decision(ev, v)
 	}
 	return w.e.Commit(ctx, s, frame)
+}
+
+// decision makes a decision about an event.
+func (w *world) decision(ev *features.Event, v *features.Vector) *pb.DecisionRecord {
+	d := decision(ev, v)
+	if w.blocked[ev.ID] {
+		d.Outputs = &pb.Outputs{Outcome: pb.Outcome_OUTCOME_BLOCK}
+	}
+	return d
 }
 
 func decision(ev *features.Event, v *features.Vector) *pb.DecisionRecord {
@@ -385,6 +405,8 @@ type casino struct {
 	players int
 	made    int
 	now     int64 // microseconds
+	// bets are events that may be taken back, sent some time ago or only to be sent.
+	bets []*pb.Event
 }
 
 func newCasino(seed uint64) *casino {
@@ -409,7 +431,38 @@ func (c *casino) message() *pb.Event {
 	case n < 26:
 		at -= c.rng.Int64N(30 * 86400 * 1_000_000) // older ones are refused at the edge
 	}
-	return c.at(fmt.Sprint("e", c.made), at)
+	if msg := c.correction(at); msg != nil {
+		return msg
+	}
+	msg := c.at(fmt.Sprint("e", c.made), at)
+	if msg.Type == "bet.placed" || msg.Type == "payment.withdrawal_requested" {
+		msg.TransactionId = "t" + msg.EventId
+		c.bets = append(c.bets, msg)
+	}
+	return msg
+}
+
+// correction makes, now and then, an event that takes an earlier one back, or replaces it.
+func (c *casino) correction(at int64) *pb.Event {
+	if len(c.bets) == 0 || c.rng.IntN(7) > 0 {
+		return nil
+	}
+	bet := c.bets[len(c.bets)-1-c.rng.IntN(min(len(c.bets), 30))]
+	id := fmt.Sprint("e", c.made)
+	if c.rng.IntN(4) == 0 { // another amount, and at times of another player
+		msg := c.at(id, at)
+		msg.SupersedesEventId = bet.EventId
+		return msg
+	}
+	msg := &pb.Event{
+		EventId: id, Type: "bet.rolled_back", Tenant: "acme", OccurredAt: timestamp(at), ReceivedAt: timestamp(max(at, c.now)),
+		TransactionId: "back" + id, ReferenceTransactionId: bet.TransactionId, Entities: bet.Entities[:1+c.rng.IntN(len(bet.Entities))],
+		Payload: &pb.Event_BetRolledBack{BetRolledBack: &pb.BetRolledBack{}},
+	}
+	if bet.Type == "payment.withdrawal_requested" {
+		msg.Type, msg.Payload = "payment.withdrawal_cancelled", &pb.Event_PaymentWithdrawalCancelled{PaymentWithdrawalCancelled: &pb.PaymentWithdrawalCancelled{}}
+	}
+	return msg
 }
 
 // at makes an event with an id at a time.
@@ -441,6 +494,12 @@ func (c *casino) payload(msg *pb.Event) {
 		msg.Payload = &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: amount, InputMode: []string{"", "manual", "autoplay", "bought"}[c.rng.IntN(4)]}}
 	case n < 7:
 		msg.Type, msg.Payload = "auth.login", &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{RttMs: c.rng.Int64N(200)}}
+	case n < 8 && c.rng.IntN(2) == 0:
+		base := c.rng.Int64N(5000)
+		msg.Type = "payment.withdrawal_requested"
+		msg.Payload = &pb.Event_PaymentWithdrawalRequested{PaymentWithdrawalRequested: &pb.PaymentWithdrawalRequested{
+			Amount: &pb.Money{AmountMinor: base, Currency: "EUR", BaseMinor: &base},
+		}}
 	case n < 8:
 		msg.Type, msg.Payload = "auth.failed", &pb.Event_AuthFailed{AuthFailed: &pb.AuthFailed{Reason: "password"}}
 	default:

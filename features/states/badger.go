@@ -335,12 +335,20 @@ func (b *Badger) Seen(key features.EventKey) (features.Seen, bool, error) {
 	return seen, ok, err
 }
 
-// seenFormat is the first byte of an entry of the dedupe index.
-const seenFormat = 1
+// The first byte of an entry of the dedupe index: of an event that counts, and of one that does not.
+const (
+	seenFormat = 1
+	seenVoid   = 2
+)
 
-// appendSeen encodes: format 1 byte | partition, event, decision-event+1 or 0 uvarint | hour uvarint | content 16 bytes.
+// appendSeen encodes: format 1 byte | partition, event, decision-event+1 or 0 uvarint | hour uvarint | content 16 bytes,
+// and for seenVoid a byte for why.
 func appendSeen(b []byte, s features.Seen) []byte {
-	b = binary.AppendUvarint(append(b, seenFormat), uint64(s.Event.Partition))
+	format := byte(seenFormat)
+	if s.Void != 0 {
+		format = seenVoid
+	}
+	b = binary.AppendUvarint(append(b, format), uint64(s.Event.Partition))
 	b = binary.AppendUvarint(b, s.Event.Offset)
 	decision := uint64(0)
 	if !s.Decision.IsZero() {
@@ -348,16 +356,24 @@ func appendSeen(b []byte, s features.Seen) []byte {
 	}
 	b = binary.AppendUvarint(b, decision)
 	b = binary.AppendUvarint(b, uint64(s.Hour))
-	return append(b, s.Content[:]...)
+	b = append(b, s.Content[:]...)
+	if s.Void != 0 {
+		b = append(b, byte(s.Void))
+	}
+	return b
 }
 
 func parseSeen(b []byte) (features.Seen, error) {
 	var s features.Seen
-	if len(b) == 0 || b[0] != seenFormat {
+	if len(b) == 0 || b[0] != seenFormat && b[0] != seenVoid {
 		return s, fmt.Errorf("%w: an entry of the dedupe index of unknown format", features.ErrStateFormat)
 	}
 	var fields [4]uint64
-	b = b[1:]
+	if b[0] == seenVoid {
+		s.Void = features.Void(b[len(b)-1])
+		b = b[:len(b)-1]
+	}
+	b = b[min(1, len(b)):]
 	for i := range fields {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {

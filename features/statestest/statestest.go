@@ -223,6 +223,13 @@ func testSeen(t *testing.T, subject Subject) {
 	note(t, s, features.Noted{Key: eventKey(1), Seen: decided})
 	wantSeen(t, s, 1, &decided)
 
+	// What does not count, and what only waits for its event.
+	void, waits := decided, features.Seen{Hour: 480_000, Void: features.TakenBack | features.Replaced}
+	void.Void = features.TakenBack
+	note(t, s, features.Noted{Key: eventKey(6), Seen: void}, features.Noted{Key: eventKey(7), Seen: waits})
+	wantSeen(t, s, 6, &void)
+	wantSeen(t, s, 7, &waits)
+
 	// Within one batch the last word counts.
 	note(t, s, features.Noted{Key: eventKey(4), Seen: first}, features.Noted{Key: eventKey(4), Seen: decided})
 	wantSeen(t, s, 4, &decided)
