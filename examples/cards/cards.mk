@@ -4,8 +4,8 @@ CARDS_DATA ?= $(or $(PITBOSS_SHARED),$(root)/../shared/data)/cards/2018-04_to_07
 cards := examples/cards
 cards_python := $(cache)/venv/bin/python
 
-.PHONY: cards cards-bundle cards-compare cards-figures cards-clean
-cards: cards-compare cards-figures ## The card payments: vectors, comparison, bundle, decisions, figures (about 10 minutes).
+.PHONY: cards cards-bundle cards-compare cards-exact cards-figures cards-clean
+cards: cards-compare cards-exact cards-figures ## The card payments: vectors, comparison, bundle, decisions, figures (about 10 minutes).
 
 $(CARDS_DATA):
 	@echo "the data set $(CARDS_DATA) is absent: set CARDS_DATA=FILE (examples/cards/README.md)"; exit 1
@@ -32,6 +32,14 @@ $(cards)/out/decisions.jsonl: $(cards)/bundle/bundle.yaml $(cards)/config.yaml $
 
 cards-compare: $(cards)/out/vectors.parquet | venv ## Each published column against ours: the share of equal rows, and why the rest differ.
 	$(cards_python) $(cards)/compare.py --vectors $< --source $(CARDS_DATA)
+
+# The same windows in exact mode, with the status of each value.
+$(cards)/out/exact.parquet: $(CARDS_DATA) $(cards)/exact.yaml $(cards)/map.yaml | build
+	mkdir -p $(cards)/out
+	./pitboss features eval --kind terminal --set $(cards)/exact.yaml --source $(CARDS_DATA) --map $(cards)/map.yaml --status --out $@
+
+cards-exact: $(cards)/out/exact.parquet | venv ## Each published column against ours in exact mode: all rows equal but 17, whose published order is arbitrary.
+	$(cards_python) $(cards)/exact.py --vectors $< --source $(CARDS_DATA)
 
 cards-figures: $(cards)/out/vectors.parquet $(cards)/out/decisions.jsonl | venv ## AP, AUC and CP@100 of July's decisions, beside LightGBM on the published columns.
 	$(cards_python) $(cards)/protocol.py --vectors $< --decisions $(cards)/out/decisions.jsonl --bundle $(cards)/bundle --source $(CARDS_DATA)

@@ -61,3 +61,27 @@ func TestExampleSetsAndReasons(t *testing.T) {
 	f("cards", 30)
 	f("casino", 30)
 }
+
+// The cards' exact set has every window in exact mode.
+func TestExactCards(t *testing.T) {
+	kinds, err := features.NewKinds([]features.KindConfig{{Name: "terminal"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("../../examples/cards/exact.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := features.CompileSet(source, "exact.yaml", features.CompileOptions{Kinds: kinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Features) != 15 {
+		t.Errorf("%d features, want the twelve published and three that they are made of", len(set.Features))
+	}
+	for _, f := range set.Features {
+		if f.Window != "" && f.Exact != 256 {
+			t.Errorf("%s is exact with %d events, want 256", f.Name, f.Exact)
+		}
+	}
+}
