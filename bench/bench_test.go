@@ -84,7 +84,7 @@ func BenchmarkRecovery(b *testing.B) {
 func BenchmarkVectors(b *testing.B) {
 	kinds, set, players := fixture(b)
 	dir := b.TempDir()
-	if _, err := players.BuildStore(context.Background(), dir, set, 300, 1, func(int, int) {}); err != nil {
+	if _, err := players.BuildStore(context.Background(), dir, set, bench.Plan{Players: 300, Workers: 1, Progress: func(int, int) {}}); err != nil {
 		b.Fatal(err)
 	}
 	s, err := bench.OpenStore(context.Background(), dir, kinds, set, nil)

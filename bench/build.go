@@ -24,8 +24,8 @@ func engineConfig(kinds *features.Kinds) features.EngineConfig {
 	return cfg
 }
 
-// BuildTenant builds the state of a tenant's first players, and says how many events that was.
-func (p *Players) BuildTenant(ctx context.Context, b *features.Builder, tenant, players int) (int, error) {
+// BuildTenant builds the state of a tenant's first players, with copies for others, and says how many events that was.
+func (p *Players) BuildTenant(ctx context.Context, b *features.Builder, tenant, players int, copies ...string) (int, error) {
 	part := b.Part()
 	events := 0
 	for n := range players {
@@ -38,7 +38,7 @@ func (p *Players) BuildTenant(ctx context.Context, b *features.Builder, tenant, 
 			return events, errors.Join(err, ctx.Err())
 		}
 	}
-	return events, part.Put(ctx)
+	return events, part.Put(ctx, copies...)
 }
 
 // CheckBuilder compares what is built with what ingest makes of the same players' messages, entity by entity and byte
@@ -62,7 +62,7 @@ func (p *Players) CheckBuilder(ctx context.Context, set *features.Set, players i
 	if err != nil {
 		return 0, err
 	}
-	err = built.Each(ctx, func(key features.EntityKey, blob []byte) error {
+	err = built.Each(ctx, features.EntityKey{}, func(key features.EntityKey, blob []byte) error {
 		entities++
 		other, ok := want[key]
 		if same, err := features.SameEvents(blob, other); !ok || err != nil || !same {
@@ -96,7 +96,7 @@ func (p *Players) ingest(ctx context.Context, cfg features.EngineConfig, s featu
 // contents reads all of a small state.
 func contents(ctx context.Context, s features.States) (map[features.EntityKey][]byte, error) {
 	all := map[features.EntityKey][]byte{}
-	err := s.Each(ctx, func(key features.EntityKey, blob []byte) error {
+	err := s.Each(ctx, features.EntityKey{}, func(key features.EntityKey, blob []byte) error {
 		all[key] = append([]byte(nil), blob...)
 		return nil
 	})
@@ -106,9 +106,26 @@ func contents(ctx context.Context, s features.States) (map[features.EntityKey][]
 	return all, nil
 }
 
-// BuildStore makes a store of players who did all of the fixture's things, by some workers at once, with the one frame in
-// its journal that the state is of. progress is told after each tenant, from any worker; it gives how many events it was.
-func (p *Players) BuildStore(ctx context.Context, dir string, set *features.Set, players, workers int, progress func(players, events int)) (events int, err error) {
+// Plan says what BuildStore makes.
+type Plan struct {
+	// Players is how many there are, Distinct how many of them do things of their own, in whole tenants; the tenants of the
+	// others are copies.
+	Players, Distinct int
+	// Workers build side by side.
+	Workers int
+	// Progress is told after each tenant, from any worker: the players that are done, with copies, and the events.
+	Progress func(players, events int)
+}
+
+// tenants gives how many there are, and how many of them are no copies.
+func (p Plan) tenants() (all, distinct int) {
+	all = (p.Players + TenantPlayers - 1) / TenantPlayers
+	return all, min(all, (max(p.Distinct, 1)+TenantPlayers-1)/TenantPlayers)
+}
+
+// BuildStore makes a store of players who did all of the fixture's things, with the one frame in its journal that the
+// state is of, and says how many events that was, copies left out.
+func (p *Players) BuildStore(ctx context.Context, dir string, set *features.Set, plan Plan) (events int, err error) {
 	empty, err := OpenStore(ctx, dir, p.kinds, set, NoCheckpoints)
 	if err != nil {
 		return 0, err
@@ -129,15 +146,21 @@ func (p *Players) BuildStore(ctx context.Context, dir string, set *features.Set,
 	if err != nil {
 		return 0, fmt.Errorf("cannot build the fixture: %w", err)
 	}
+	b.LeaveOutIdle(p.now)
 	var group errgroup.Group
-	group.SetLimit(workers)
+	group.SetLimit(plan.Workers)
 	var total atomic.Int64
-	for tenant := 0; tenant*TenantPlayers < players; tenant++ {
+	all, distinct := plan.tenants()
+	for tenant := range distinct {
 		group.Go(func() error {
-			n := min(players-tenant*TenantPlayers, TenantPlayers)
-			made, err := p.BuildTenant(ctx, b, tenant, n)
+			n := min(plan.Players-tenant*TenantPlayers, TenantPlayers)
+			var copies []string
+			for c := tenant + distinct; c < all; c += distinct {
+				copies = append(copies, Tenant(c*TenantPlayers))
+			}
+			made, err := p.BuildTenant(ctx, b, tenant, n, copies...)
 			total.Add(int64(made))
-			progress(n, made)
+			plan.Progress(n*(1+len(copies)), made)
 			return err
 		})
 	}
@@ -169,7 +192,7 @@ func (s Sizes) Sum() (sum int) {
 // StateSizes gives the sizes of all entities, by kind.
 func StateSizes(ctx context.Context, kinds *features.Kinds, s features.States) (map[string]Sizes, error) {
 	sizes := map[features.KindID]Sizes{}
-	err := s.Each(ctx, func(key features.EntityKey, blob []byte) error {
+	err := s.Each(ctx, features.EntityKey{}, func(key features.EntityKey, blob []byte) error {
 		sizes[key.Kind] = append(sizes[key.Kind], len(blob))
 		return nil
 	})

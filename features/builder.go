@@ -22,6 +22,8 @@ type Builder struct {
 	states States
 	pos    journal.Pos
 	newest atomic.Int64
+	// now, if it is not 0, is when what a sweep would take out is left out.
+	now int64
 }
 
 // NewBuilder gives a builder into empty States. Everything it makes is of the frame pos, which the journal that the
@@ -43,6 +45,9 @@ func NewBuilder(cfg EngineConfig, states States, pos journal.Pos, sets ...*Set) 
 	}
 	return &Builder{plan: p, states: states, pos: pos}, nil
 }
+
+// LeaveOutIdle leaves out the entities that a sweep at a time (microseconds) would have taken out.
+func (b *Builder) LeaveOutIdle(now int64) { b.now = now }
 
 // Part gives a part of the building. No entity may be in two parts. A part belongs to one goroutine.
 func (b *Builder) Part() *BuilderPart {
@@ -86,13 +91,35 @@ func (b *BuilderPart) Add(ev *Event) {
 	b.p.ev = nil
 }
 
-// Put writes the part's entities and forgets them. An entity that was put must not come again.
-func (b *BuilderPart) Put(ctx context.Context) error {
+// Put writes the part's entities and forgets them. An entity that was put must not come again. Under the names of further
+// tenants it writes the same once more: copies, which are as large and as many as theirs would be.
+func (b *BuilderPart) Put(ctx context.Context, copies ...string) error {
 	list := make([]*entity, 0, len(b.entities))
 	for _, e := range b.entities {
-		list = append(list, e)
+		if b.builder.now == 0 || !e.kind.idle(e.newest, b.builder.now) || slices.ContainsFunc(e.kind.groups, func(g *planGroup) bool { return g.outlives() }) {
+			list = append(list, e)
+		}
 	}
 	slices.SortFunc(list, func(x, y *entity) int { return compareEntityKeys(x.key, y.key) })
+	if err := b.put(ctx, list); err != nil {
+		return err
+	}
+	for _, tenant := range copies {
+		for _, e := range list {
+			e.key.Tenant = tenantPart(tenant)
+		}
+		if err := b.put(ctx, list); err != nil {
+			return err
+		}
+	}
+	clear(b.entities)
+	for have := b.builder.newest.Load(); have < b.newest && !b.builder.newest.CompareAndSwap(have, b.newest); {
+		have = b.builder.newest.Load()
+	}
+	return nil
+}
+
+func (b *BuilderPart) put(ctx context.Context, list []*entity) error {
 	for len(list) > 0 {
 		batch := putBatch{cache: b.cache}
 		for len(list) > 0 && len(batch.puts) < putEntities && len(batch.arena) < putBytes {
@@ -103,10 +130,6 @@ func (b *BuilderPart) Put(ctx context.Context) error {
 		if err := b.builder.states.Put(ctx, batch.puts); err != nil {
 			return fmt.Errorf("cannot write built state: %w", err)
 		}
-	}
-	clear(b.entities)
-	for have := b.builder.newest.Load(); have < b.newest && !b.builder.newest.CompareAndSwap(have, b.newest); {
-		have = b.builder.newest.Load()
 	}
 	return nil
 }

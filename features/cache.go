@@ -164,6 +164,35 @@ func (c *cache) read(key EntityKey, kind *kindPlan) (entityState, error) {
 	return state, nil
 }
 
+// alone calls f while nobody has the entity in memory, nor can get it there: who wants to waits. Where it is in use, or
+// waits for a checkpoint, f is not called.
+func (c *cache) alone(key EntityKey, f func() error) error {
+	s := c.shard(key)
+	s.mu.Lock()
+	if i, ok := s.at[key]; ok {
+		e := s.entity(i)
+		if e.pins.Load() != 0 || e.listed.Load() {
+			s.mu.Unlock()
+			return nil
+		}
+		c.remove(s, e)
+	}
+	if _, ok := s.loading[key]; ok {
+		s.mu.Unlock()
+		return nil
+	}
+	l := &loading{done: make(chan struct{})}
+	s.loading[key] = l
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.loading, key)
+		s.mu.Unlock()
+		close(l.done) // who waits looks again
+	}()
+	return f()
+}
+
 func (e *entity) unpin() { e.pins.Add(-1) }
 
 func (s *entityState) memBytes() int {

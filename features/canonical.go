@@ -135,13 +135,15 @@ func (f *canonicalField) appendOne(b []byte, num protowire.Number, desc protoref
 }
 
 // prependLength puts the length of b[start:] before it.
-func prependLength(b []byte, start int) []byte {
-	n := len(b) - start
-	size := protowire.SizeVarint(uint64(n))
+func prependLength(b []byte, start int) []byte { return prepend(b, start, uint64(len(b)-start)) }
+
+// prepend puts a number before b[start:].
+func prepend(b []byte, start int, v uint64) []byte {
+	n, size := len(b)-start, protowire.SizeVarint(v)
 	for range size {
 		b = append(b, 0)
 	}
 	copy(b[start+size:], b[start:start+n])
-	protowire.AppendVarint(b[:start], uint64(n))
+	protowire.AppendVarint(b[:start], v)
 	return b
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -152,11 +153,12 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 	if !ok {
 		return
 	}
-	c.only(m, what, "entity", "match", "exact", "count")
+	c.only(m, what, "entity", "match", "exact", "count", "ttl")
 	if n, ok := c.integer(m, "exact", what, 1, tiles.MaxRaw); ok {
 		g.exact = int(n)
 	}
 	c.compileCount(m, what, g)
+	c.compileTTL(m, what, g)
 	entity, ok := c.text(m, "entity", what)
 	switch {
 	case ok && entity == "":
@@ -195,6 +197,22 @@ func (c *compiler) compileCount(m yamlMap, what string, g *group) {
 	default:
 		c.refusef(m.keyAt("count"), "%s: count is placed (without what was rolled back, cancelled or blocked) or attempted (with it), not %q", what, count)
 	}
+}
+
+// minTTL and maxTTL bound how long an entity may be said to live: beyond the longest window there is nothing to bound.
+const minTTL, maxTTL = time.Minute, 30 * 24 * time.Hour
+
+func (c *compiler) compileTTL(m yamlMap, what string, g *group) {
+	text, ok := c.text(m, "ttl", what)
+	if !ok || text == "" {
+		return
+	}
+	ttl, err := time.ParseDuration(text)
+	if err != nil || ttl < minTTL || ttl > maxTTL || ttl%time.Second != 0 {
+		c.refusef(m.keyAt("ttl"), "%s: ttl %q must be a time from 1m to 720h in whole seconds, such as 24h: how long an entity lives after its newest event", what, text)
+		return
+	}
+	g.ttl = ttl
 }
 
 func (c *compiler) kindNames() []string {

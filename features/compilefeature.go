@@ -232,6 +232,10 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		c.refusef(m.keyAt("window"), "%s: %v", what, err)
 		return
 	}
+	if g.ttl > 0 && w.Length() > g.ttl {
+		c.refusef(m.keyAt("window"), "%s: window %s is longer than the entities of group %s live (ttl %v): take a shorter window or a longer ttl", what, w, groupName, g.ttl)
+		return
+	}
 	f.window = w
 	g.windows |= tiles.Windows(w)
 	switch f.agg {

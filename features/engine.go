@@ -30,6 +30,9 @@ type EngineConfig struct {
 	CheckpointFrames int `yaml:"checkpoint_frames"`
 	// CheckpointEvery is the longest time between checkpoints while frames come in. Default 30s.
 	CheckpointEvery time.Duration `yaml:"checkpoint_every"`
+	// SweepEvery is the pause between two rounds through the entities on disk, which take out what no reading needs any
+	// more. Default 1h. A round reads all of them, some 4,000 a second.
+	SweepEvery time.Duration `yaml:"sweep_every"`
 	// RetryEvery is the pause between attempts to recover from a failed write, doubled up to 30 times its length. Default
 	// 100ms.
 	RetryEvery time.Duration `yaml:"retry_every"`
@@ -50,7 +53,7 @@ type EngineConfig struct {
 func DefaultEngineConfig() EngineConfig {
 	return EngineConfig{
 		SubjectKind: "player", MaxEntities: 1_000_000, MaxBytes: 2 << 30, CheckpointFrames: 300_000,
-		CheckpointEvery: 30 * time.Second, RetryEvery: 100 * time.Millisecond,
+		CheckpointEvery: 30 * time.Second, SweepEvery: time.Hour, RetryEvery: 100 * time.Millisecond,
 	}
 }
 
@@ -67,6 +70,8 @@ func (c EngineConfig) Validate() error {
 		return fmt.Errorf("checkpoint_frames: %d is less than 1", c.CheckpointFrames)
 	case c.CheckpointEvery <= 0:
 		return fmt.Errorf("checkpoint_every: %v must be more than 0", c.CheckpointEvery)
+	case c.SweepEvery <= 0:
+		return fmt.Errorf("sweep_every: %v must be more than 0", c.SweepEvery)
 	case c.RetryEvery <= 0:
 		return fmt.Errorf("retry_every: %v must be more than 0", c.RetryEvery)
 	}
@@ -99,8 +104,9 @@ type Engine struct {
 	seq       sync.Mutex // guards sequencer
 	sequencer sequencer
 
-	checkpoints sync.Mutex // guards checkpoint and high; held through the making of one and through a recovery
+	checkpoints sync.Mutex // guards checkpoint, high and sweeper; held through the making of one, a step of a sweep and a recovery
 	checkpoint  checkpoint
+	sweeper     sweeper
 	// high is the highest position that any entity in States may have.
 	high journal.Pos
 

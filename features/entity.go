@@ -19,6 +19,29 @@ type EntityKey struct {
 	ID [16]byte
 }
 
+// entityKeyBytes is the length of a stored key.
+const entityKeyBytes = 8 + 1 + 16
+
+// append appends the key's stored form.
+func (k EntityKey) append(b []byte) []byte {
+	b = append(append(b, k.Tenant[:]...), byte(k.Kind))
+	return append(b, k.ID[:]...)
+}
+
+// parseEntityKey reads what append wrote; the zero key is read out of nothing.
+func parseEntityKey(b []byte) (k EntityKey, ok bool) {
+	if len(b) == 0 {
+		return k, true
+	}
+	if len(b) != entityKeyBytes {
+		return k, false
+	}
+	copy(k.Tenant[:], b)
+	k.Kind = KindID(b[8])
+	copy(k.ID[:], b[9:])
+	return k, true
+}
+
 // MakeEntityKey gives the key of an entity by its tenant, kind and alias.
 func MakeEntityKey(tenant string, kind Kind, alias string) EntityKey {
 	return entityKey(tenantPart(tenant), kind, alias)

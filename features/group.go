@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -34,7 +35,10 @@ type group struct {
 	last      bool
 	windows   tiles.WindowSet
 	// exact is how many of its newest events are kept as they came, for exact windows; 0 for none.
-	exact  int
+	exact int
+	// ttl is how long an entity lives after its newest event, 0 for as long as there are windows: an event that comes later
+	// than that after it happened is not in the group, and times since are no older.
+	ttl    time.Duration
 	layout *tiles.Layout
 }
 
@@ -81,12 +85,21 @@ func (g *group) types() []string {
 
 // matches says whether an event is in the group.
 func (g *group) matches(ev *Event) bool {
+	if g.expired(ev) {
+		return false
+	}
 	for i := range g.match {
 		if !g.match[i].holds(ev) {
 			return false
 		}
 	}
 	return true
+}
+
+// expired says whether an event came in so late that the entities of the group are no more: whether they are still
+// stored must not matter. It is a function of the event.
+func (g *group) expired(ev *Event) bool {
+	return g.ttl > 0 && ev.ReceivedAt-ev.OccurredAt > g.ttl.Microseconds()
 }
 
 func (c *condition) holds(ev *Event) bool {
@@ -264,6 +277,9 @@ func (g *group) content() string {
 	}
 	if g.attempted {
 		b.WriteString("count attempted\n")
+	}
+	if g.ttl > 0 {
+		fmt.Fprintf(&b, "ttl %d\n", g.ttl.Microseconds())
 	}
 	return b.String()
 }

@@ -38,6 +38,9 @@ func OpenEngine(ctx context.Context, cfg EngineConfig, j journal.Journal, states
 	}
 	e.checkpoints.Lock()
 	defer e.checkpoints.Unlock()
+	if err := e.startSweeper(); err != nil {
+		return nil, fmt.Errorf("cannot open the engine: %w", err)
+	}
 	if err := e.rebuild(ctx); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", err)
 	}

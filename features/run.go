@@ -9,7 +9,7 @@ import (
 // lookEvery is how often Run looks whether something is due.
 const lookEvery = 250 * time.Millisecond
 
-// Run makes checkpoints, and recovers after a failed write, until ctx ends; then it returns nil. What fails is tried
+// Run makes checkpoints, sweeps idle entities, and recovers after a failed write, until ctx ends; then it returns nil. What fails is tried
 // again and counted: the engine refuses or waits meanwhile, and loses nothing.
 func (e *Engine) Run(ctx context.Context) error {
 	look := time.NewTicker(min(lookEvery, e.cfg.CheckpointEvery))
@@ -43,10 +43,14 @@ func (e *Engine) step(ctx context.Context) error {
 		}
 		e.log.Info("the journal is usable again and memory was rebuilt", "epoch", e.epoch.Load())
 	}
-	if !e.checkpointDue() {
+	if e.checkpointDue() {
+		return e.Checkpoint(ctx)
+	}
+	if !e.sweepDue() {
 		return nil
 	}
-	return e.Checkpoint(ctx)
+	_, err := e.sweepStep(ctx)
+	return err
 }
 
 func (e *Engine) checkpointDue() bool {

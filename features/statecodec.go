@@ -34,36 +34,34 @@ func horizon(newest int64) int64 { return newest - tiles.Grace.Microseconds() }
 //	format 1 byte | partition, offset, offset-born uvarint | newest, newest-first varint | subject uvarint
 //	groups uvarint, then each: id uvarint, length uvarint, bytes
 //
-// Empty groups are left out. It compacts the windows, which makes the blob smaller and changes no reading.
+// Groups without anything in them are left out. It compacts the windows, which makes the blob smaller and changes no reading.
 func (k *kindPlan) appendState(dst []byte, s *entityState) []byte {
 	dst = AppendStatePos(dst, s.pos)
 	dst = binary.AppendUvarint(dst, s.pos.Offset-s.born.Offset)
 	dst = binary.AppendVarint(dst, s.newest)
 	dst = binary.AppendVarint(dst, s.newest-s.first)
 	dst = binary.AppendUvarint(dst, uint64(s.subject))
-	dst = binary.AppendUvarint(dst, uint64(len(k.groups)))
+	first, full := len(dst), uint64(0)
 	for i, g := range k.groups {
+		begin := len(dst)
 		dst = binary.AppendUvarint(dst, uint64(g.id))
-		s.groups[i].Compact(g.layout, horizon(s.newest))
 		start := len(dst)
+		s.groups[i].Compact(g.layout, horizon(s.newest))
 		dst = s.groups[i].AppendBinary(g.layout, dst)
+		if g.layout.IsEmpty(dst[start:]) {
+			dst = dst[:begin]
+			continue
+		}
 		dst = prependLength(dst, start)
+		full++
 	}
-	return dst
+	return prepend(dst, first, full)
 }
 
 // decodeState reads what appendState wrote. Groups that the plan does not have are left out: nobody will read them.
 func (k *kindPlan) decodeState(blob []byte, s *entityState) error {
 	r := blobReader{rest: blob}
-	r.format(stateFormat)
-	s.pos = r.pos()
-	s.born = journal.Pos{Partition: s.pos.Partition, Offset: s.pos.Offset - r.uvarint()}
-	if s.born.Offset > s.pos.Offset {
-		r.fail("born after its position")
-	}
-	s.newest = r.varint()
-	s.first = s.newest - r.varint()
-	s.subject = journal.KeyID(r.uvarint())
+	*s = r.head()
 	s.groups = make([]tiles.State, len(k.groups))
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		id := r.uvarint()
@@ -79,7 +77,21 @@ func (k *kindPlan) decodeState(blob []byte, s *entityState) error {
 	return r.end()
 }
 
-// AppendStatePos appends the head of every entity's blob: format and position.
+// head reads what comes before an entity's groups.
+func (r *blobReader) head() (s entityState) {
+	r.format(stateFormat)
+	s.pos = r.pos()
+	s.born = journal.Pos{Partition: s.pos.Partition, Offset: s.pos.Offset - r.uvarint()}
+	if s.born.Offset > s.pos.Offset {
+		r.fail("born after its position")
+	}
+	s.newest = r.varint()
+	s.first = s.newest - r.varint()
+	s.subject = journal.KeyID(r.uvarint())
+	return s
+}
+
+// AppendStatePos appends the beginning of every entity's blob: format and position.
 func AppendStatePos(dst []byte, pos journal.Pos) []byte {
 	dst = append(dst, stateFormat)
 	dst = binary.AppendUvarint(dst, uint64(pos.Partition))

@@ -19,8 +19,9 @@ type States interface {
 	Put(ctx context.Context, batch []StatePut) error
 	// Erase removes an entity. Erasing what is not there does nothing.
 	Erase(key EntityKey) error
-	// Each calls f with every entity in the order of keys, until it fails. The blob is valid during the call alone.
-	Each(ctx context.Context, f func(key EntityKey, blob []byte) error) error
+	// Each calls f with every entity after a key, in the order of keys, until it fails; the zero key is before all. The blob
+	// is valid during the call alone. What is written meanwhile may be seen or not.
+	Each(ctx context.Context, after EntityKey, f func(key EntityKey, blob []byte) error) error
 
 	// Seen reads one entry of the dedupe index.
 	Seen(key EventKey) (seen Seen, ok bool, err error)

@@ -9,6 +9,7 @@ type engineCounters struct {
 	checkpoints, checkpointErrors, erasures            atomic.Uint64
 	corrections, correctionsWaiting, correctionsMet    atomic.Uint64
 	correctionsLost, blocked                           atomic.Uint64
+	sweeps, swept, shrunk                              atomic.Uint64
 	checkpointOffset                                   atomic.Uint64
 	checkpointAt                                       atomic.Int64
 }
@@ -36,6 +37,8 @@ type EngineStats struct {
 	Recovering bool
 	// Checkpoints counts those made, CheckpointErrors those that failed and are tried again.
 	Checkpoints, CheckpointErrors uint64
+	// Sweeps counts rounds through the entities on disk; Swept entities taken out, Shrunk those made smaller.
+	Sweeps, Swept, Shrunk uint64
 	// CheckpointOffset is the last one's position and CheckpointAt when it began, microseconds since the Unix epoch; 0
 	// before the first.
 	CheckpointOffset uint64
@@ -62,6 +65,6 @@ func (e *Engine) Stats() EngineStats {
 		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
 		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
 		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: c.dirty.Load(),
-		Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),
+		Sweeps: s.sweeps.Load(), Swept: s.swept.Load(), Shrunk: s.shrunk.Load(), Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),
 	}
 }

@@ -118,6 +118,9 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 	}
 	for i := range kb.groups {
 		gb := &kb.groups[i]
+		if gb.group.expired(p.ev) {
+			continue // to this event the entity is no more, whether it is still stored or not
+		}
 		view := p.view(pe, gb, horizon(newest), inside)
 		read := func(features []int, s *tiles.State, plus, minus *tiles.Contribution) {
 			if len(features) == 0 {
@@ -161,7 +164,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	case aggTimeSince:
 		last, more := r.Last()
 		flags |= more
-		if last != tiles.NoTime {
+		if last != tiles.NoTime && (g.ttl == 0 || v.At-last <= g.ttl.Microseconds()) {
 			// What happened in the same second counts as having happened, even where it is the later by less than one.
 			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
 		}

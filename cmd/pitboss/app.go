@@ -114,7 +114,9 @@ func (a *app) openJournal() error {
 }
 
 func (a *app) openStates() error {
-	s, err := states.OpenBadger(states.BadgerConfig{Dir: filepath.Join(a.cfg.path(a.cfg.DataDir), "state")})
+	c := a.cfg.State
+	c.Dir, c.Log = filepath.Join(a.cfg.path(a.cfg.DataDir), "state"), a.log
+	s, err := states.OpenBadger(c)
 	if err != nil {
 		return fmt.Errorf("cannot open the state: %w", err)
 	}

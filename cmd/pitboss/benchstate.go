@@ -56,18 +56,21 @@ func (b *storeBench) build(ctx context.Context, data string) error {
 	bar := newProgress(b.stderr, "state", int64(b.f.statePlayers), unitRows)
 	var mu sync.Mutex // guards bar and done
 	done, events := 0, 0
-	total, err := b.players.BuildStore(ctx, data, b.set, b.f.statePlayers, runtime.GOMAXPROCS(0), func(players, made int) {
+	plan := bench.Plan{Players: b.f.statePlayers, Distinct: b.f.distinct, Workers: runtime.GOMAXPROCS(0), Progress: func(players, made int) {
 		mu.Lock()
 		defer mu.Unlock()
 		done, events = done+players, events+made
 		bar.set(int64(done), uint64(events)/256*256) // each time is worth showing
-	})
+	}}
+	total, err := b.players.BuildStore(ctx, data, b.set, plan)
 	if err != nil {
 		return err
 	}
 	bar.events = uint64(total)
 	bar.finish()
-	fmt.Fprintf(b.out, "state: %d players, %.1f events each\n", b.f.statePlayers, float64(total)/float64(b.f.statePlayers))
+	distinct := min(b.f.statePlayers, (b.f.distinct+bench.TenantPlayers-1)/bench.TenantPlayers*bench.TenantPlayers)
+	fmt.Fprintf(b.out, "state: %d players, %d of them with events of their own, %.1f each; the others are their copies in other tenants\n",
+		b.f.statePlayers, distinct, float64(total)/float64(distinct))
 	return nil
 }
 

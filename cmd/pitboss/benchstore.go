@@ -61,7 +61,7 @@ func inDir(what string, run func(dir string) error) (err error) {
 // vector reads vectors of 64 features of six entities, from memory and from Badger.
 func (b *storeBench) vector(ctx context.Context) error {
 	return inDir("vector", func(dir string) (err error) {
-		if _, err = b.players.BuildStore(ctx, dir, b.set, vectorPlayers, 1, func(int, int) {}); err != nil {
+		if _, err = b.players.BuildStore(ctx, dir, b.set, bench.Plan{Players: vectorPlayers, Workers: 1, Progress: func(int, int) {}}); err != nil {
 			return err
 		}
 		for i := 0; i < b.f.runs && ctx.Err() == nil; i++ {

@@ -15,6 +15,7 @@ import (
 	"pitboss/features"
 	"pitboss/features/edge"
 	"pitboss/features/feed"
+	"pitboss/features/states"
 	"pitboss/journal"
 	"pitboss/server"
 )
@@ -41,6 +42,8 @@ type Config struct {
 	Journal JournalConfig `yaml:"journal"`
 	// Engine sizes the feature store.
 	Engine features.EngineConfig `yaml:"engine"`
+	// State is where entities rest on disk.
+	State states.BadgerConfig `yaml:"state"`
 	// Server listens.
 	Server server.Config `yaml:"server"`
 	// Kafka is read when it has brokers.
@@ -101,6 +104,7 @@ func DefaultConfig() Config {
 		Edge:          edge.DefaultConfig(),
 		Journal:       JournalConfig{SegmentBytes: j.SegmentBytes, SyncEvery: j.SyncEvery},
 		Engine:        features.DefaultEngineConfig(),
+		State:         states.DefaultBadgerConfig(),
 		Server:        server.DefaultConfig(),
 		Kafka:         feed.DefaultConfig(),
 		Profiling:     ProfilingConfig{Application: "pitboss"},
@@ -123,6 +127,7 @@ func (c *Config) Validate() error {
 		section("edge", c.Edge.Validate()),
 		c.Journal.validate(),
 		section("engine", c.Engine.Validate()),
+		section("state", c.State.Validate()),
 		section("server", c.Server.Validate()),
 		section("kafka", c.Kafka.Validate()),
 		c.validateTogether(),

@@ -68,6 +68,11 @@ func Run(t *testing.T, subject Subject) {
 		{"erasure of nobody", testErasureOf},
 		{"offsets", testOffsets},
 		{"bounded memory", testBounded},
+		{"flood of unknown entities", testFlood},
+		{"sweep", testSweep},
+		{"sweep keeps keys", testSweepKeepsKeys},
+		{"torn sweep", testTornSweep},
+		{"sweep beside load", testSweepBesideLoad},
 		{"records", testRecords},
 		{"closing", testClosing},
 	} {

@@ -37,6 +37,7 @@ groups:
   brand_bets: {entity: brand, match: {type: bet.placed}}
   exact:      {entity: player, match: {type: bet.placed}, exact: 5}
   exact_game: {entity: game, match: {type: bet.placed}, exact: 40}
+  short:      {entity: game, match: {type: bet.placed}, ttl: 48h}
 features:
   - {name: bets_1m, group: bets, aggregate: count, window: 1m}
   - {name: bets_5m, group: bets, aggregate: count, window: 5m, current: exclude}
@@ -70,6 +71,9 @@ features:
   - {name: ip_players_1h, group: ip_bets, aggregate: distinct, value: player, window: 1h}
   - {name: ip_stake_30d, group: ip_bets, aggregate: sum, value: amount_base, window: 30d}
   - {name: game_players_24h, group: game_bets, aggregate: distinct, value: player, window: 24h, current: exclude}
+  - {name: game_short_24h, group: short, aggregate: sum, value: amount_base, window: 24h}
+  - {name: game_short_players, group: short, aggregate: distinct, value: player, window: 1h}
+  - {name: game_short_since, group: short, aggregate: time_since}
   - {name: brand_5m, group: brand_bets, aggregate: count, window: 5m}
   - {name: exact_1m, group: exact, aggregate: count, window: 1m}
   - {name: exact_1h_before, group: exact, aggregate: sum, value: amount_base, window: 1h, current: exclude}
@@ -407,6 +411,8 @@ type casino struct {
 	now     int64 // microseconds
 	// bets are events that may be taken back, sent some time ago or only to be sent.
 	bets []*pb.Event
+	// moving casinos have players, addresses and games that come and go, over months.
+	moving bool
 }
 
 func newCasino(seed uint64) *casino {
@@ -421,6 +427,9 @@ func (c *casino) message() *pb.Event {
 	}
 	if c.rng.IntN(40) == 0 {
 		c.now += c.rng.Int64N(5 * 86400 * 1_000_000)
+	}
+	if c.moving && c.rng.IntN(30) == 0 {
+		c.now += c.rng.Int64N(25 * 86400 * 1_000_000)
 	}
 	at := c.now
 	switch n := c.rng.IntN(100); {
@@ -465,18 +474,26 @@ func (c *casino) correction(at int64) *pb.Event {
 	return msg
 }
 
+// shift is added to the numbers of those who come and go.
+func (c *casino) shift() int {
+	if !c.moving {
+		return 0
+	}
+	return c.made / 60 * 5
+}
+
 // at makes an event with an id at a time.
 func (c *casino) at(id string, at int64) *pb.Event {
 	msg := &pb.Event{
 		EventId: id, Tenant: "acme", Brand: []string{"", "red", "blue"}[c.rng.IntN(3)],
 		OccurredAt: timestamp(at), ReceivedAt: timestamp(max(at, c.now)), TraceId: fmt.Sprint(c.rng.Uint32()),
 		Entities: []*pb.Identifier{
-			{Kind: "player", Value: fmt.Sprint("p", c.rng.IntN(c.players)), Form: pb.Form_FORM_ALIAS},
-			{Kind: "game", Value: fmt.Sprint("g", c.rng.IntN(4)), Form: pb.Form_FORM_RAW},
+			{Kind: "player", Value: fmt.Sprint("p", c.shift()+c.rng.IntN(c.players)), Form: pb.Form_FORM_ALIAS},
+			{Kind: "game", Value: fmt.Sprint("g", c.shift()+c.rng.IntN(4)), Form: pb.Form_FORM_RAW},
 		},
 	}
 	if c.rng.IntN(5) > 0 {
-		msg.Entities = append(msg.Entities, &pb.Identifier{Kind: "ip", Value: fmt.Sprint("i", c.rng.IntN(3)), Form: pb.Form_FORM_ALIAS})
+		msg.Entities = append(msg.Entities, &pb.Identifier{Kind: "ip", Value: fmt.Sprint("i", c.shift()+c.rng.IntN(3)), Form: pb.Form_FORM_ALIAS})
 	}
 	c.payload(msg)
 	return msg

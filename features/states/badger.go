@@ -41,12 +41,46 @@ const maxBlob = 1 << 20
 // BadgerConfig says where and how Badger keeps state.
 type BadgerConfig struct {
 	// Dir is the directory; it is made if it is not there. One process at a time uses it.
-	Dir string
+	Dir string `yaml:"-"`
+	// MemoryBytes is the memory for what is written and not in tables yet, a third each for two memtables and one on its
+	// way to a table. Default 48 MiB; more makes fewer and larger tables.
+	MemoryBytes int64 `yaml:"memory_bytes"`
+	// IndexBytes bounds the memory for the tables' indices and filters. Default 0: all of them are in memory, which grows
+	// with the state; set it where memory is short, and cold reads get slower.
+	IndexBytes int64 `yaml:"index_bytes"`
 	// MinFreeBytes is how much room the disk must have before anything is written. Badger writes through memory maps, and
 	// a full disk would end the process there. Default 64 MiB.
-	MinFreeBytes int64
+	MinFreeBytes int64 `yaml:"min_free_bytes"`
 	// Log gets what Badger warns of. Default: nothing is logged.
-	Log *slog.Logger
+	Log *slog.Logger `yaml:"-"`
+}
+
+const (
+	memtables        = 2
+	minMemoryBytes   = 24 << 20
+	maxMemoryBytes   = 3 << 30
+	defaultMemory    = 48 << 20
+	defaultFreeBytes = 64 << 20
+)
+
+// DefaultBadgerConfig gives the defaults, without a directory.
+func DefaultBadgerConfig() BadgerConfig {
+	return BadgerConfig{MemoryBytes: defaultMemory, MinFreeBytes: defaultFreeBytes}
+}
+
+// Validate says what is wrong with a configuration, but for its directory.
+func (c BadgerConfig) Validate() error {
+	var errs []error
+	if c.MemoryBytes < minMemoryBytes || c.MemoryBytes > maxMemoryBytes {
+		errs = append(errs, fmt.Errorf("memory_bytes: %d is not in 24 MiB to 3 GiB", c.MemoryBytes))
+	}
+	if c.IndexBytes < 0 {
+		errs = append(errs, fmt.Errorf("index_bytes: %d is negative; 0 keeps all indices in memory", c.IndexBytes))
+	}
+	if c.MinFreeBytes < 0 {
+		errs = append(errs, fmt.Errorf("min_free_bytes: %d is negative", c.MinFreeBytes))
+	}
+	return errors.Join(errs...)
 }
 
 // Badger is States on disk. The journal is what makes events safe; this is what makes a restart short.
@@ -68,14 +102,20 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MinFreeBytes == 0 {
-		cfg.MinFreeBytes = 64 << 20
+		cfg.MinFreeBytes = defaultFreeBytes
+	}
+	if cfg.MemoryBytes == 0 {
+		cfg.MemoryBytes = defaultMemory
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cannot open the state in %q: %w", cfg.Dir, err)
 	}
 	// Compression and a block cache cost more than they give on blobs of a kilobyte (docs/measurements.md); all indices
 	// and filters stay in memory. Managed: reads see the newest value at once, instead of waiting for every commit that
 	// is on its way, as a read inside the decision's budget must not.
 	opt := badger.DefaultOptions(cfg.Dir).
 		WithCompression(options.None).WithBlockCacheSize(0).WithDetectConflicts(false).
-		WithMemTableSize(16 << 20).WithNumMemtables(2).WithNumCompactors(2).
+		WithMemTableSize(cfg.MemoryBytes / (memtables + 1)).WithNumMemtables(memtables).WithNumCompactors(2).WithIndexCacheSize(cfg.IndexBytes).
 		WithSyncWrites(false).WithMetricsEnabled(false).WithLogger(badgerLog{cfg.Log})
 	db, err := openMending(opt)
 	if err != nil {
@@ -300,7 +340,7 @@ func (b *Badger) commitTxn(txn *badger.Txn) error {
 }
 
 // Each implements features.States.
-func (b *Badger) Each(ctx context.Context, f func(features.EntityKey, []byte) error) error {
+func (b *Badger) Each(ctx context.Context, after features.EntityKey, f func(features.EntityKey, []byte) error) error {
 	if b.db.IsClosed() {
 		return features.ErrClosed
 	}
@@ -308,13 +348,16 @@ func (b *Badger) Each(ctx context.Context, f func(features.EntityKey, []byte) er
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100, Prefix: []byte{prefixEntity}})
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	for it.Seek(entityKey(after)); it.Valid(); it.Next() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		key, err := parseEntityKey(it.Item().Key())
 		if err != nil {
 			return err
+		}
+		if key == after {
+			continue
 		}
 		if err := it.Item().Value(func(v []byte) error { return f(key, v) }); err != nil {
 			return fmt.Errorf("entity %x: %w", key.ID, err)

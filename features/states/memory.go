@@ -97,13 +97,14 @@ func (m *Memory) Erase(key features.EntityKey) error {
 }
 
 // Each implements features.States.
-func (m *Memory) Each(ctx context.Context, f func(features.EntityKey, []byte) error) error {
+func (m *Memory) Each(ctx context.Context, after features.EntityKey, f func(features.EntityKey, []byte) error) error {
 	m.mu.RLock()
 	closed, keys := m.closed, slices.Collect(maps.Keys(m.entities))
 	m.mu.RUnlock()
 	if closed {
 		return features.ErrClosed
 	}
+	keys = slices.DeleteFunc(keys, func(key features.EntityKey) bool { return compareKeys(key, after) <= 0 })
 	slices.SortFunc(keys, compareKeys)
 	var buf []byte
 	for _, key := range keys {

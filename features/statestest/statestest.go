@@ -5,6 +5,7 @@ package statestest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"pitboss/features"
 	"pitboss/journal"
@@ -88,7 +89,7 @@ func wantBlob(t *testing.T, s features.States, n int, want []byte) {
 	if err != nil {
 		t.Fatalf("cannot get entity %d: %v", n, err)
 	}
-	if ok != (want != nil) || ok && !cmp.Equal(got, want) {
+	if ok != (want != nil) || ok && !gocmp.Equal(got, want) {
 		t.Fatalf("entity %d is %q, %v, want %q", n, got, ok, want)
 	}
 }
@@ -110,7 +111,7 @@ func testEntities(t *testing.T, subject Subject) {
 	}
 	other, _, _ := s.Get(key(1), nil)
 	put(t, s, 1, 300, 301, "again!!")
-	if !cmp.Equal(other, blob(300, "changed")) {
+	if !gocmp.Equal(other, blob(300, "changed")) {
 		t.Errorf("a blob that was read changed to %q", other)
 	}
 }
@@ -167,7 +168,7 @@ func testEach(t *testing.T, subject Subject) {
 		t.Fatal(err)
 	}
 	var got []string
-	err := s.Each(context.Background(), func(k features.EntityKey, b []byte) error {
+	err := s.Each(context.Background(), features.EntityKey{}, func(k features.EntityKey, b []byte) error {
 		got = append(got, fmt.Sprintf("%x %s", k.ID[:3], b[len(b)-1:]))
 		return nil
 	})
@@ -175,12 +176,21 @@ func testEach(t *testing.T, subject Subject) {
 		t.Fatalf("Each failed: %v", err)
 	}
 	want := []string{"000001 1", "000005 5", "00012c 0", "011170 0"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("Each gave (-want +got):\n%s", diff)
+	}
+	for after, want := range map[int]string{0: "000001", 1: "000005", 2: "000005", 301: "011170", 70000: ""} {
+		first := ""
+		if err := s.Each(context.Background(), key(after), func(k features.EntityKey, _ []byte) error {
+			first = cmp.Or(first, fmt.Sprintf("%x", k.ID[:3]))
+			return nil
+		}); err != nil || first != want {
+			t.Errorf("after %d Each begins with %q: %v, want %q", after, first, err, want)
+		}
 	}
 	stop := errors.New("enough")
 	calls := 0
-	err = s.Each(context.Background(), func(features.EntityKey, []byte) error { calls++; return stop })
+	err = s.Each(context.Background(), features.EntityKey{}, func(features.EntityKey, []byte) error { calls++; return stop })
 	if !errors.Is(err, stop) || calls != 1 {
 		t.Errorf("Each went on after an error: %d calls, %v", calls, err)
 	}
@@ -281,7 +291,7 @@ func testLargeBatch(t *testing.T, subject Subject) {
 		t.Fatalf("cannot put %d entities: %v", entities, err)
 	}
 	n := 0
-	err := s.Each(context.Background(), func(k features.EntityKey, b []byte) error {
+	err := s.Each(context.Background(), features.EntityKey{}, func(k features.EntityKey, b []byte) error {
 		if k != key(n) || !bytes.Equal(b, batch[n].Blob) {
 			return fmt.Errorf("entity %d is %x at %x", n, b[:8], k.ID)
 		}
@@ -325,7 +335,7 @@ func testClosed(t *testing.T, subject Subject) {
 	f("Note", s.Note(context.Background(), []features.Noted{{}}))
 	f("PutMeta", s.PutMeta("a", nil))
 	f("Erase", s.Erase(key(1)))
-	f("Each", s.Each(context.Background(), func(features.EntityKey, []byte) error { return nil }))
+	f("Each", s.Each(context.Background(), features.EntityKey{}, func(features.EntityKey, []byte) error { return nil }))
 	f("Sync", s.Sync())
 	f("Close", s.Close())
 }
@@ -423,7 +433,7 @@ func testErasedStays(t *testing.T, subject Subject) {
 		}
 	}
 	n := 0
-	if err := s.Each(context.Background(), func(features.EntityKey, []byte) error { n++; return nil }); err != nil || n != rounds {
+	if err := s.Each(context.Background(), features.EntityKey{}, func(features.EntityKey, []byte) error { n++; return nil }); err != nil || n != rounds {
 		t.Errorf("%d entities are there, want %d: %v", n, rounds, err)
 	}
 }
@@ -436,7 +446,7 @@ func testCancelled(t *testing.T, subject Subject) {
 	if err := s.Put(ctx, []features.StatePut{{Key: key(2), New: pos(1), Blob: blob(1, "x")}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Put: %v, want context.Canceled", err)
 	}
-	if err := s.Each(ctx, func(features.EntityKey, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := s.Each(ctx, features.EntityKey{}, func(features.EntityKey, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("Each: %v, want context.Canceled", err)
 	}
 	wantBlob(t, s, 2, nil)

@@ -115,6 +115,33 @@ func (s *State) AppendBinary(l *Layout, dst []byte) []byte {
 	return dst
 }
 
+// IsEmpty says whether an encoding holds nothing, so that the zero State gives the same readings.
+func (l *Layout) IsEmpty(data []byte) bool {
+	return !l.hasSection(data, func(byte) bool { return true })
+}
+
+// HasWindows says whether an encoding holds more than what no window bounds: first and last times, raw contributions.
+func (l *Layout) HasWindows(data []byte) bool {
+	return l.hasSection(data, func(tag byte) bool { return tag != sectionTimes && tag != sectionRaw })
+}
+
+// hasSection says whether an encoding has a section of some kind. What cannot be read has all.
+func (l *Layout) hasSection(data []byte, kind func(tag byte) bool) bool {
+	if !bytes.HasPrefix(data, l.header) {
+		return true
+	}
+	d := decoder{data: data[len(l.header):]}
+	d.below(2)
+	d.below(math.MaxUint32 + 1)
+	for d.bad == "" && len(d.data) > 0 {
+		if kind(d.byte()) {
+			return true
+		}
+		d.cut(d.below(uint64(len(d.data)) + 1))
+	}
+	return d.bad != ""
+}
+
 // appendSection appends a section, its length before it: two bytes are kept for that, and moved where one or three do.
 func appendSection(dst []byte, tag byte, content func([]byte) []byte) []byte {
 	const kept = 2
