@@ -16,6 +16,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"pitboss/features/edge"
 )
 
 // httpCall is a call over HTTP.
@@ -140,7 +142,7 @@ func (c *httpCall) readBody() error {
 
 // decode reads the body as the JSON of a message.
 func (c *httpCall) decode(msg proto.Message) error {
-	return decodeJSON(c.body, c.server.cfg.Limits.JSONDepth, msg)
+	return edge.DecodeJSON(c.body, "", c.server.cfg.Limits.JSONDepth, msg) //nolint:wrapcheck // an *edge.Error has its path, and its text is for the caller
 }
 
 func (c *httpCall) context() context.Context { return c.r.Context() }

@@ -32,6 +32,10 @@ const (
 	AmountOverflow Reason = "AMOUNT_OVERFLOW"
 	// InFuture is an event from more than FutureBound after its receipt.
 	InFuture Reason = "IN_FUTURE"
+	// InvalidJSON is text that is not the JSON of what it should be.
+	InvalidJSON Reason = "INVALID_JSON"
+	// TooDeep is JSON that nests deeper than anything that is meant.
+	TooDeep Reason = "TOO_DEEP"
 	// TooOld is an event from more than PastBound before its receipt.
 	TooOld Reason = "TOO_OLD"
 )

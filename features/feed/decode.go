@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"pitboss/features/edge"
@@ -36,8 +35,9 @@ func decode(r *kgo.Record, msg *pb.Event) *refusal {
 		return &refusal{"TOO_LARGE", "", fmt.Sprintf("the record has %d bytes, at most %d are read", len(r.Value), maxValue)}
 	}
 	if isJSON(r) {
-		if err := (protojson.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(r.Value, msg); err != nil {
-			return &refusal{"UNDECODABLE", "", "not an event in JSON: " + clip(err.Error())}
+		err := edge.DecodeJSON(r.Value, "event", maxDepth, msg)
+		if bad, ok := errors.AsType[*edge.Error](err); ok {
+			return &refusal{"UNDECODABLE", bad.Path, "not an event in JSON: " + clip(bad.Message)}
 		}
 		return nil
 	}

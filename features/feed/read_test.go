@@ -160,6 +160,9 @@ func testDeadLetters(r *rig) {
 		if !ok || letter.Reason != reason || letter.Message == "" {
 			t.Errorf("record %d: dead letter %+v, want %s with a message", offset, letter, reason)
 		}
+		if offset == 5 && letter.Path != "event.surprise" {
+			t.Errorf("record %d: the letter's path is %q, want the unknown field's", offset, letter.Path)
+		}
 		if letter.Value != string(records[offset].Value) {
 			t.Errorf("record %d: the letter's value is %q, want the record's", offset, letter.Value)
 		}

@@ -1,9 +1,8 @@
-package server
+package edge
 
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,26 +11,25 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// decodeJSON reads the proto3 JSON mapping of a message, strictly: unknown and doubled fields, trailing text and deep
-// nesting are errors with the field's path.
-func decodeJSON(body []byte, maxDepth int, msg proto.Message) error {
-	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
-		return refuse(kindInvalid, "INVALID_JSON", "", "there is no body")
+// DecodeJSON reads the proto3 JSON mapping of a message, strictly: unknown and doubled fields, trailing text and deep
+// nesting are errors (*Error) with the field's path, which starts with root. No error quotes a value: it may be personal,
+// and refusals go to logs and dead letters.
+func DecodeJSON(data []byte, root string, maxDepth int, msg proto.Message) error {
+	if len(bytes.TrimLeft(data, " \t\r\n")) == 0 {
+		return refuse(InvalidJSON, root, "there is no body")
 	}
-	if at := tooDeep(body, maxDepth); at >= 0 {
-		return refuse(kindInvalid, "TOO_DEEP", "", fmt.Sprintf("nested deeper than %d at byte %d", maxDepth, at))
+	if at := tooDeep(data, maxDepth); at >= 0 {
+		return refuse(TooDeep, root, "nested deeper than %d at byte %d", maxDepth, at)
 	}
-	err := protojson.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(body, msg)
+	err := protojson.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(data, msg)
 	if err == nil {
 		return nil
 	}
 	line, column, message := splitPosition(err.Error())
-	path := ""
-	if line > 0 {
-		path = jsonPath(body, offsetOf(body, line, column))
-		message = fmt.Sprintf("%s (line %d, column %d)", message, line, column)
+	if line == 0 {
+		return refuse(InvalidJSON, root, "%s", message)
 	}
-	return refuse(kindInvalid, "INVALID_JSON", path, message)
+	return refuse(InvalidJSON, jsonPath(data, root, offsetOf(data, line, column)), "%s (line %d, column %d)", message, line, column)
 }
 
 // tooDeep gives the first byte that nests deeper than most, -1 where there is none. It looks at nothing but brackets
@@ -70,12 +68,30 @@ func splitPosition(text string) (line, column int, message string) {
 		column, _ = strconv.Atoi(text[at[4]:at[5]])
 		text = strings.TrimSpace(text[:at[0]] + text[at[1]:])
 	}
-	text = strings.TrimSpace(strings.TrimPrefix(text, "syntax error"))
+	text = withoutValue(strings.TrimSpace(strings.TrimPrefix(text, "syntax error")))
 	const most = 160
 	if len(text) > most {
 		text = text[:most] + "..."
 	}
 	return line, column, strings.ToValidUTF8(text, "\ufffd")
+}
+
+// quoted are the decoder's texts that go on with a value of the message, up to there. Tests hold that no value leaves.
+var quoted = regexp.MustCompile(
+	`^(unexpected token|invalid value for \S+ field [^:\s]+|invalid value for \S+ key|invalid \S+ value|invalid value|` +
+		`invalid escape code|\S+ value out of range):? `)
+
+// withoutValue cuts a decoder's text before the value that it quotes. Brackets and null say only what is of the wrong kind.
+func withoutValue(text string) string {
+	at := quoted.FindStringSubmatchIndex(text)
+	if at == nil {
+		return text
+	}
+	switch rest := text[at[1]:]; rest {
+	case "{", "}", "[", "]", "null":
+		return text
+	}
+	return text[:at[3]]
 }
 
 // offsetOf gives the byte of a line and a column, both from 1; columns count characters, as protojson does.
@@ -101,10 +117,10 @@ func offsetOf(body []byte, line, column int) int {
 }
 
 // jsonPath gives the path of the value or the name at a byte: event.entities[2].kind.
-func jsonPath(body []byte, offset int) string {
+func jsonPath(body []byte, root string, offset int) string {
 	w := pathWalker{dec: json.NewDecoder(bytes.NewReader(body)), offset: int64(offset)}
 	w.dec.UseNumber()
-	w.value("")
+	w.value(root)
 	return w.path
 }
 
