@@ -227,7 +227,7 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 		cfg.Deadlines.Header, cfg.Deadlines.Read = 50*time.Millisecond, 100*time.Millisecond
 		cfg.Limits.InFlight = 1
 	})
-	f := func(sent string) {
+	f := func(sent, answer string) {
 		t.Helper()
 		conn, err := net.Dial("tcp", r.http.Addr().String())
 		if err != nil {
@@ -242,11 +242,15 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 			t.Errorf("beside a slow sender: got %d %s", got.status, got.body)
 		}
 		// Whatever the server says last, it closes: reading comes to an end.
-		if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		said, err := io.ReadAll(conn)
+		if err != nil && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("reading to the end: %v", err)
 		}
+		if !strings.Contains(string(said), answer) {
+			t.Errorf("%q: the server said %q, want %q", sent, said, answer)
+		}
 	}
-	f("POST /v1/decisions HTTP/1.1\r\nHost: x\r\nAuthor")
-	f("POST /v1/decisions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nAuthorization: Bearer " +
-		r.keys["engine"] + "\r\n\r\n{\"event\"")
+	f("POST /v1/decisions HTTP/1.1\r\nHost: x\r\nAuthor", "")
+	f("POST /v1/decisions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nAuthorization: Bearer "+
+		r.keys["engine"]+"\r\n\r\n{\"event\"", "HTTP/1.1 408 ")
 }

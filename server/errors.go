@@ -47,6 +47,7 @@ const (
 	kindUnavailable
 	kindDeadline
 	kindCanceled
+	kindSlow
 	kindNotBuilt
 )
 
@@ -92,6 +93,8 @@ func (k errorKind) wire() wireCode {
 		return wireCode{codes.DeadlineExceeded, http.StatusGatewayTimeout, 0}
 	case kindCanceled:
 		return wireCode{codes.Canceled, statusClientGone, 0}
+	case kindSlow:
+		return wireCode{codes.DeadlineExceeded, http.StatusRequestTimeout, 0}
 	case kindNotBuilt:
 		return wireCode{codes.Unimplemented, http.StatusNotImplemented, 0}
 	case kindInternal:

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -122,22 +124,36 @@ func (c *httpCall) readBody() error {
 	if c.route.right == Publish {
 		limit = c.server.cfg.Limits.BatchBytes
 	}
-	tooLarge := refuse(kindTooLarge, "TOO_LARGE", "", fmt.Sprintf("the body is larger than %d bytes", limit))
 	if c.r.ContentLength > limit {
-		return tooLarge
+		return c.tooLarge(limit)
 	}
 	var body bytes.Buffer
 	// What the caller says of the length is believed as far as it costs little.
 	body.Grow(int(min(max(c.r.ContentLength, 0), 64<<10)) + bytes.MinRead)
 	_, err := body.ReadFrom(http.MaxBytesReader(c.w, c.r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLarge
+		return c.tooLarge(limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(kindSlow, "SLOW_BODY", "", fmt.Sprintf("the body did not come in within %s", c.server.cfg.Deadlines.Read))
 	}
 	if err != nil {
 		return refuse(kindCanceled, "CANCELED", "", "the body did not come in whole")
 	}
 	c.body = body.Bytes()
 	return nil
+}
+
+// drainMost bounds what is read and thrown away of a body that is too large.
+const drainMost = 16 << 20
+
+// tooLarge refuses a body, after reading what is left of it: most callers write all of it before they read, and a
+// connection that is closed under them loses the answer. Who asked before sending (Expect: 100-continue) hears it at once.
+func (c *httpCall) tooLarge(limit int64) error {
+	if c.r.Header.Get("Expect") == "" && c.r.ContentLength <= drainMost {
+		_, _ = io.CopyN(io.Discard, c.r.Body, drainMost) // it ends where the body does, or the time to read it
+	}
+	return refuse(kindTooLarge, "TOO_LARGE", "", fmt.Sprintf("the body is larger than %d bytes", limit))
 }
 
 // decode reads the body as the JSON of a message.

@@ -1,8 +1,14 @@
 package server_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -70,6 +76,39 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	f(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "application/x-www-form-urlencoded")
 	f(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", ";;")
 	f(415, "UNSUPPORTED_ENCODING", "Content-Encoding", "gzip")
+}
+
+// TestABodyThatIsTooLargeIsToldSo sends a body from a client that, as most do, writes all of it before it reads: a
+// connection that is closed meanwhile would lose the answer.
+func TestABodyThatIsTooLargeIsToldSo(t *testing.T) {
+	r := start(t, nil)
+	f := func(name, length, body string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", r.http.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "POST /v1/decisions HTTP/1.1\r\nHost: memory\r\nContent-Type: application/json\r\n"+
+			"Authorization: Bearer "+r.keys["engine"]+"\r\n"+length+"\r\n\r\n"+body); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: no answer: %v", name, err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %s", name, resp.Status)
+		}
+	}
+	const size = 12 << 20
+	body := strings.Repeat(" ", size)
+	f("by its length", fmt.Sprintf("Content-Length: %d", size), body)
+	f("in a chunk", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, body))
 }
 
 // FuzzDecisionJSON sends a stranger's bytes through the whole HTTP side: the server answers, in JSON, and never with an
