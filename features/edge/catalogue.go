@@ -97,6 +97,8 @@ type field struct {
 	path     string
 	required bool
 	signed   bool
+	// personal text is replaced by its alias.
+	personal bool
 	most     int64
 }
 
@@ -139,7 +141,8 @@ func planTypes() (map[string]*typePlan, error) {
 // planField makes the check of one payload field by its proto type.
 func planField(parent string, desc protoreflect.FieldDescriptor) (field, error) {
 	name := string(desc.Name())
-	f := field{desc: desc, path: parent + "." + name, signed: signedFields()[name], most: atMost()[name]}
+	f := field{desc: desc, path: parent + "." + name, signed: signedFields()[name], most: atMost()[name],
+		personal: desc.FullName() == "pitboss.v1.AccountRegistered.nickname"}
 	switch {
 	case desc.IsList() || desc.IsMap():
 	case desc.Kind() == protoreflect.StringKind:

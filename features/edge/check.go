@@ -248,6 +248,9 @@ func (e *Edge) checkIdentifier(path string, id *pb.Identifier) (entity, *Error) 
 	}
 	switch id.GetForm() {
 	case pb.Form_FORM_ALIAS:
+		if kind.Personal && isRaw(kind.Name, id.GetValue()) {
+			return entity{}, refuse(InvalidField, path+".value", "the real thing and no alias: say FORM_RAW, and only its alias is kept")
+		}
 		return entity{id: id, value: id.GetValue()}, nil
 	case pb.Form_FORM_RAW:
 		return rawEntity(path, kind, id)

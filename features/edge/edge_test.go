@@ -238,6 +238,22 @@ func TestAcceptRefuses(t *testing.T) {
 	amount := func(m *pb.Event) *pb.Money { return m.GetBetPlaced().GetAmount() }
 	long := strings.Repeat("x", 257)
 
+	called := func(kind, value string) func(*pb.Event) {
+		return func(m *pb.Event) {
+			m.Entities = append(m.Entities[:0], &pb.Identifier{Kind: kind, Value: value, Form: pb.Form_FORM_ALIAS})
+		}
+	}
+	f("address called an alias", called("ip", "198.51.100.7"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
+	f("address of 6 called an alias", called("ip", "2001:db8::7"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
+	f("network called an alias", called("ip24", "198.51.100.0/24"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
+	f("e-mail address called an alias", called("player", "jane@example.com"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
+	f("e-mail address as an attribute", func(m *pb.Event) {
+		m.Attributes = map[string]*pb.Value{"mail": {Kind: &pb.Value_Text{Text: "jane@example.com"}}}
+	}, edge.InvalidField, "event.attributes.mail.text", "FORM_RAW")
+	f("e-mail address in place of its domain", func(m *pb.Event) {
+		m.Type, m.Payload = "account.registered", &pb.Event_AccountRegistered{AccountRegistered: &pb.AccountRegistered{EmailDomain: "jane@example.com"}}
+	}, edge.InvalidField, "event.account_registered.email_domain", "FORM_RAW")
+
 	f("no tenant", func(m *pb.Event) { m.Tenant = "" }, edge.MissingField, "event.tenant")
 	f("no id", func(m *pb.Event) { m.EventId = "" }, edge.MissingField, "event.event_id")
 	f("no type", func(m *pb.Event) { m.Type = "" }, edge.MissingField, "event.type")
@@ -357,6 +373,24 @@ func TestAcceptRefuses(t *testing.T) {
 	var ev features.Event
 	if err := e.Accept(nil, now, &ev); err == nil {
 		t.Error("no message at all was accepted")
+	}
+}
+
+// TestAcceptKeepsWhatOnlyLooksPersonal holds that text is refused for being an e-mail address alone: a refused event is a
+// decision that is not made.
+func TestAcceptKeepsWhatOnlyLooksPersonal(t *testing.T) {
+	e := open(t, config(t))
+	for _, text := range []string{"user@", "@example.com", "a@b", "a@b@c.de", "a b@c.de", "10.2.0.1", "me@c.", "seat@.5"} {
+		msg := bet()
+		msg.Attributes = map[string]*pb.Value{"note": {Kind: &pb.Value_Text{Text: text}}}
+		accept(t, e, msg)
+	}
+	msg := bet()
+	msg.Type = "account.registered"
+	msg.Payload = &pb.Event_AccountRegistered{AccountRegistered: &pb.AccountRegistered{Nickname: "jane@example.com", EmailDomain: "example.com"}}
+	accept(t, e, msg)
+	if got := msg.GetEnrichment().GetNicknameSkeleton(); got == "" || msg.GetAccountRegistered().GetNickname() != "" {
+		t.Errorf("a nickname that is an e-mail address: got %v", msg)
 	}
 }
 

@@ -49,7 +49,10 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 	case fieldBool:
 		return nil
 	case fieldText:
-		return checkText(f.path, value.String(), MaxText)
+		if f.personal { // its alias is kept alone, so it may be anything
+			return checkText(f.path, value.String(), MaxText)
+		}
+		return checkKept(f.path, value.String())
 	case fieldInt:
 		if n := value.Int(); n < 0 && !f.signed {
 			return refuse(InvalidField, f.path, "must not be negative")
@@ -115,7 +118,7 @@ func (c *checker) checkAttribute(name string, value *pb.Value) *Error {
 		}
 		return nil
 	case *pb.Value_Text:
-		return checkText("event.attributes."+name+".text", v.Text, MaxText)
+		return checkKept("event.attributes."+name+".text", v.Text)
 	case *pb.Value_Money:
 		if v.Money == nil {
 			break

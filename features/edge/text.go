@@ -1,6 +1,9 @@
 package edge
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // checkText says what is wrong with text that must fit into most bytes of UTF-8 without control characters. Zero bytes
 // are control characters: keys of entities and events are hashes over parts that zero bytes separate.
@@ -32,6 +35,35 @@ func checkText(path, s string, most int) *Error {
 		}
 	}
 	return nil
+}
+
+// checkKept checks text that is kept as it is. An e-mail address is never kept.
+func checkKept(path, s string) *Error {
+	if isEmail(s) {
+		return refuse(InvalidField, path, "an e-mail address, which is never kept: what names a person is an entity in FORM_RAW")
+	}
+	return checkText(path, s, MaxText)
+}
+
+// isRaw says whether a value that is called an alias is plainly the real thing. No alias looks like an e-mail address, and
+// none of an address or a network looks like one.
+func isRaw(kind, value string) bool {
+	switch kind {
+	case "ip", "ip24":
+		_, ok := parseNetwork(value)
+		return ok
+	}
+	return isEmail(value)
+}
+
+// isEmail says whether all of s is an e-mail address: one @, something before it, and after it a name with a dot inside.
+func isEmail(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || local == "" || strings.ContainsAny(domain, "@") || strings.ContainsAny(s, " \t") {
+		return false
+	}
+	dot := strings.LastIndexByte(domain, '.')
+	return dot > 0 && dot < len(domain)-1
 }
 
 // isWord says whether s is [a-z0-9_]{1,64}, with dots too where dots is given.

@@ -33,7 +33,7 @@ const (
 	Form_FORM_UNSPECIFIED Form = 0
 	// The real value. It is replaced by an alias at the edge and never stored (kinds that are not personal keep it).
 	Form_FORM_RAW Form = 1
-	// A pseudonym that the caller (or pitboss) made. Kept as it is.
+	// A pseudonym that the caller (or pitboss) made. Kept as it is; an address or an e-mail address under it is refused.
 	Form_FORM_ALIAS Form = 2
 )
 
@@ -375,7 +375,8 @@ type Value_Number struct {
 }
 
 type Value_Text struct {
-	// At most 256 bytes.
+	// At most 256 bytes, kept as it is: nothing personal belongs here. An e-mail address is refused; what names a person
+	// is an entity in FORM_RAW.
 	Text string `protobuf:"bytes,3,opt,name=text,proto3,oneof"`
 }
 
