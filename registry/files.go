@@ -124,15 +124,19 @@ func kindOf(m fs.FileMode) string {
 }
 
 func readListed(root *os.Root, f manifestFile) ([]byte, error) {
+	const changed = "it changed since the bundle was built: take it from where it was built"
+	if info, err := root.Stat(f.Name); err == nil && info.Mode().IsRegular() && info.Size() != f.Size {
+		return nil, fmt.Errorf("%q has %d bytes; %s says %d: %s", f.Name, info.Size(), ManifestName, f.Size, changed)
+	}
 	data, err := readFile(root, f.Name, f.Size)
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) != f.Size {
-		return nil, fmt.Errorf("%q has %d bytes; %s says %d", f.Name, len(data), ManifestName, f.Size)
+		return nil, fmt.Errorf("%q has %d bytes; %s says %d: %s", f.Name, len(data), ManifestName, f.Size, changed)
 	}
 	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != f.SHA256 {
-		return nil, fmt.Errorf("%q has the SHA-256 %x; %s says %s", f.Name, sum, ManifestName, f.SHA256)
+		return nil, fmt.Errorf("%q has the SHA-256 %x; %s says %s: %s", f.Name, sum, ManifestName, f.SHA256, changed)
 	}
 	return data, nil
 }

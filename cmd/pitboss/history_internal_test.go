@@ -71,7 +71,7 @@ func TestBatchTwiceAndReplay(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	refused(t, exitFailed, []string{"no decision"}, "replay", "--config", h.config, strings.Repeat("0", 32))
-	refused(t, exitFailed, []string{"no decision"}, "replay", "--config", h.config, "bogus")
+	refused(t, exitUsage, []string{"32 hex digits"}, "replay", "--config", h.config, "bogus")
 	refused(t, exitFailed, []string{"other"}, "replay", "--config", h.config, "--tenant", "other", a[7].GetDecisionId())
 }
 

@@ -46,7 +46,8 @@ Keep a copy of both where the data's copies are not.`,
 				return err
 			}
 			if err := edge.WriteKeys(aliasFile, tenants...); err != nil {
-				return err
+				// Nothing was sealed with the master key yet. Left behind, it would be in the way of the next attempt.
+				return errors.Join(err, os.Remove(masterFile))
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "wrote %s (master_key_file) and %s (edge.keys_file)\n", masterFile, aliasFile)
 			return err
@@ -81,7 +82,7 @@ func writeMasterKey(path string) (err error) {
 func readMasterKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the master key; make one with `pitboss keys new`: %w", err)
+		return nil, fmt.Errorf("cannot read the master key: %w; make one with `pitboss keys new`, or restore it: nothing in data_dir can be read under another", err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("master key file %q can be read by everyone (mode %v); do: chmod 600 %s", path, info.Mode().Perm(), path)

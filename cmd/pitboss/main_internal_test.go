@@ -174,6 +174,8 @@ func TestWrongWordsExitTwo(t *testing.T) {
 	f("serve extra --config x", `"extra"`)
 	f("keys bogus", `"bogus"`, "`pitboss keys --help`")
 	f("keys new", "--tenant NAME")
+	f("bench --only all", "not one of decide, ingest")
+	f("replay --config c.yaml 42", `"42"`, "32 hex digits")
 	f("keys api --tenant acme --id UPPER --name x", "id")
 	f("keys api --tenant acme --id a --name x --role king", "king")
 	f("check", "--config FILE")

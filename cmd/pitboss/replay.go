@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,12 @@ made it, and compares the bytes. Exit code 1 if any differ. The data directory m
 	return cmd
 }
 
+var decisionID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 func runReplay(ctx context.Context, stdout, stderr io.Writer, config, tenant, id string) (err error) {
+	if id != "" && !decisionID.MatchString(id) {
+		return &codedError{exitUsage, fmt.Errorf("%q is no decision's id: 32 hex digits, as answers have it in decision_id", id)}
+	}
 	cfg, err := LoadConfig(config)
 	if err != nil {
 		return err

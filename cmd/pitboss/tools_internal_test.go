@@ -32,6 +32,12 @@ func TestKeysNewNeverOverwrites(t *testing.T) {
 	refused(t, exitFailed, []string{"master key", "exists"}, args...)
 	args[len(args)-3] = filepath.Join(dir, "m2.key")
 	refused(t, exitFailed, []string{"exists"}, args...)
+	// What failed leaves no key behind that would be in the way of the next attempt.
+	if _, err := os.Stat(filepath.Join(dir, "m2.key")); !os.IsNotExist(err) {
+		t.Errorf("a master key was left behind: %v", err)
+	}
+	refused(t, exitFailed, []string{`"" is no name`}, "keys", "new", "--tenant", "", "--master-key", filepath.Join(dir, "m4.key"),
+		"--alias-keys", filepath.Join(dir, "a4.yaml"))
 	if after := []string{read(t, master), read(t, alias)}; !slices.Equal(before, after) {
 		t.Error("a file of keys was changed")
 	}

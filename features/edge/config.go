@@ -72,8 +72,8 @@ func (c *Config) Validate() error {
 		return errors.New("tenants: at least one is needed")
 	}
 	for name := range c.Tenants {
-		if err := checkText("tenants", name, MaxText); err != nil || name == "" {
-			return fmt.Errorf("tenants: %q is no name: 1 to %d bytes without control characters", name, MaxText)
+		if err := checkTenantName(name); err != nil {
+			return fmt.Errorf("tenants: %w", err)
 		}
 	}
 	if c.KeysFile == "" && c.Keys == nil {
@@ -88,6 +88,13 @@ func (c *Config) Validate() error {
 		}
 	}
 	return c.validateLists()
+}
+
+func checkTenantName(name string) error {
+	if err := checkText("tenants", name, MaxText); err != nil || name == "" {
+		return fmt.Errorf("%q is no name: 1 to %d bytes without control characters", name, MaxText)
+	}
+	return nil
 }
 
 func (c *Config) validateLists() error {

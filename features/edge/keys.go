@@ -165,6 +165,9 @@ func decodeSecret(s string) ([]byte, error) {
 func NewKeys(tenants ...string) ([]byte, error) {
 	file := keysFile{Format: keysFormat, Tenants: map[string]keysFileTenant{}}
 	for _, tenant := range tenants {
+		if err := checkTenantName(tenant); err != nil {
+			return nil, fmt.Errorf("cannot make a key for a tenant: %w", err)
+		}
 		secret := make([]byte, minSecretSize)
 		if _, err := rand.Read(secret); err != nil {
 			return nil, fmt.Errorf("cannot make a key for tenant %q: %w", tenant, err)

@@ -123,7 +123,7 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 			return nil, fmt.Errorf("cannot open the state in %q: %w: end it, or give this one a directory of its own", cfg.Dir, features.ErrStateLocked)
 		}
-		return nil, fmt.Errorf("cannot open the state in %q: %w", cfg.Dir, err)
+		return nil, fmt.Errorf("cannot open the state in %q: %w: restore the directory, or move it away to build the state anew from the journal", cfg.Dir, err)
 	}
 	b := &Badger{db: db, cfg: cfg, commit: db.MaxVersion()}
 	if err := b.checkFormat(); err != nil {

@@ -111,6 +111,14 @@ func TestCannotOpen(t *testing.T) {
 	if _, err := states.OpenBadger(states.BadgerConfig{Dir: file}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("a file was opened as a directory: %v", err)
 	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "MANIFEST"), []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := states.OpenBadger(states.BadgerConfig{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "move it away to build the state anew") {
+		t.Errorf("a directory with garbage in it: %v, want what to do", err)
+	}
 }
 
 // TestFullDisk asks for more room than any disk has.
