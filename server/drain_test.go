@@ -27,7 +27,7 @@ import (
 // TestDrainLosesNoRequest stops the server under load on both transports: every call that reached it gets its answer;
 // callers see nothing worse than that nobody takes new ones.
 func TestDrainLosesNoRequest(t *testing.T) {
-	r := start(t, func(cfg *server.Config) { cfg.Deadlines.DrainWait = 150 * time.Millisecond })
+	r := start(t, func(cfg *server.Config) { cfg.Deadlines.DrainWait = time.Second })
 	var entered, left atomic.Int64
 	r.backend.decide = func(_ context.Context, ev *features.Event, _ decide.Options) (*pb.Decision, error) {
 		entered.Add(1)
