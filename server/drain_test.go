@@ -234,7 +234,7 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if _, err := io.WriteString(conn, sent); err != nil {
+		if _, err = io.WriteString(conn, sent); err != nil {
 			t.Fatal(err)
 		}
 		// The slow sender holds no place among the calls.

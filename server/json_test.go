@@ -89,10 +89,10 @@ func TestABodyThatIsTooLargeIsToldSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err = conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(conn, "POST /v1/decisions HTTP/1.1\r\nHost: memory\r\nContent-Type: application/json\r\n"+
+		if _, err = io.WriteString(conn, "POST /v1/decisions HTTP/1.1\r\nHost: memory\r\nContent-Type: application/json\r\n"+
 			"Authorization: Bearer "+r.keys["engine"]+"\r\n"+length+"\r\n\r\n"+body); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
