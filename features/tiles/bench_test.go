@@ -31,6 +31,7 @@ func slotPlayer(seed uint64, days int) []tiles.Contribution {
 			set = append(set, tiles.Contribution{
 				At: at, ID: rng.Uint32(), Values: []int64{stake, win, 1},
 				Categories: []uint64{(1 + uint64(rng.IntN(12))) * 0x9e3779b97f4a7c15, 0xabcdef},
+				Slots:      []int32{int32(rng.IntN(5) * rng.IntN(4))},
 			})
 		}
 	}
@@ -52,6 +53,7 @@ func specs() map[string]tiles.Spec {
 	return map[string]tiles.Spec{
 		"sum":      {Windows: all, Sums: 1},
 		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
+		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}},
 		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
 		"exact":    {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
 		"1m_count": {Windows: tiles.Windows(tiles.W1m)},
@@ -98,6 +100,35 @@ func BenchmarkRead(b *testing.B) {
 				s.Read(l, plus.At, newest-graceMicros, &plus, nil, &r)
 			}
 			b.ReportMetric(float64(s.Tiles(l)), "tiles")
+		})
+	}
+}
+
+// BenchmarkLazy is what each aggregate costs that is worked out when asked, over 24 hours (and by turns seven days) of a busy player.
+func BenchmarkLazy(b *testing.B) {
+	l := mustLayout(b, specs()["every"])
+	set := slotPlayer(1, 30)
+	s, newest := played(l, set)
+	s.Compact(l, newest-graceMicros)
+	plus := set[len(set)-1]
+	plus.At += 3_000_000
+	var r tiles.Reading
+	s.Read(l, plus.At, newest-graceMicros, &plus, nil, &r)
+	spans, turn := []tiles.Span{{Window: tiles.W24h}, {Window: tiles.W7d}}, 0
+	next := func() tiles.Span { turn++; return spans[turn%2] } // what was counted last is remembered
+	for name, read := range map[string]func(){
+		"high":     func() { r.High(tiles.W24h, 2) },
+		"top":      func() { r.Top(next(), 0) },
+		"entropy":  func() { r.Entropy(next(), 0) },
+		"quantile": func() { r.Quantile(next(), 0, 950_000) },
+		"decayed":  func() { r.Decayed(tiles.W24h, 0, 3*time.Hour) },
+		"spread":   func() { tiles.Dispersion(r.Count(tiles.W24h), r.Sum(tiles.W24h, 0), r.Squares(tiles.W24h, 0)) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				read()
+			}
 		})
 	}
 }

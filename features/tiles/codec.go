@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 )
 
 // What DecodeBinary refuses.
@@ -21,9 +22,11 @@ var (
 // The format, version 1. Varints are those of encoding/binary.
 //
 //	version   1 byte
-//	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values) | raw uvarint
+//	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values, 4: windows are shifted) | raw uvarint
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
-//	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind
+//	          | with flag 4: how many uvarint, of each the window 1 byte and the shift uvarint, in seconds
+//	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind and, of counts,
+//	          the number of slots uvarint
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
@@ -35,18 +38,21 @@ const (
 
 	flagTimes     = 1
 	flagRawValues = 2
+	flagShifts    = 4
 
 	columnSum     = 1
 	columnSquare  = 2
 	columnLow     = 3
 	columnHigh    = 4
 	tableLastSeen = 1
+	tableCounts   = 2
 
 	sectionTiles    = 1
 	sectionTimes    = 2
 	sectionDistinct = 3
 	sectionRaw      = 4
 	sectionVoid     = 5
+	sectionCounts   = 6
 )
 
 // maxTileCount bounds what one stored tile can say to have counted, so that no reading can overflow.
@@ -61,11 +67,20 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	if spec.RawValues != 0 {
 		flags |= flagRawValues
 	}
+	if len(spec.Shifts) > 0 {
+		flags |= flagShifts
+	}
 	dst = append(dst, formatVersion, byte(spec.Windows), flags)
 	dst = binary.AppendUvarint(dst, uint64(spec.Raw))
 	if spec.RawValues != 0 {
 		dst = binary.AppendUvarint(dst, uint64(spec.Values))
 		dst = binary.AppendUvarint(dst, uint64(spec.RawValues))
+	}
+	if len(spec.Shifts) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(spec.Shifts)))
+		for _, s := range spec.Shifts {
+			dst = binary.AppendUvarint(append(dst, byte(s.Window)), uint64(s.Shift/time.Second))
+		}
 	}
 	dst = binary.AppendUvarint(dst, uint64(spec.Sums+spec.Squares.Len()+spec.Lows.Len()+spec.Highs.Len()))
 	for range spec.Sums {
@@ -77,9 +92,12 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	for _, e := range extremesOf(spec) {
 		dst = append(dst, e.kind(), byte(e.value))
 	}
-	dst = binary.AppendUvarint(dst, uint64(spec.Distincts))
+	dst = binary.AppendUvarint(dst, uint64(spec.Distincts+len(spec.Counts)))
 	for range spec.Distincts {
 		dst = append(dst, tableLastSeen)
+	}
+	for _, slots := range spec.Counts {
+		dst = binary.AppendUvarint(append(dst, tableCounts), uint64(slots))
 	}
 	return dst
 }
@@ -111,6 +129,9 @@ func (s *State) AppendBinary(l *Layout, dst []byte) []byte {
 	}
 	if marks := s.voidMarks(l); len(marks) > 0 || s.missed != nil {
 		dst = appendSection(dst, sectionVoid, func(b []byte) []byte { return s.appendVoid(b, marks) })
+	}
+	if len(s.bins) > 0 {
+		dst = appendSection(dst, sectionCounts, s.appendBins)
 	}
 	return dst
 }
@@ -267,7 +288,7 @@ func (s *State) findKnown(l *Layout, col int, hash uint64, end int) (int, bool) 
 // DecodeBinary replaces the state by what AppendBinary wrote, and keeps nothing of data. The errors wrap ErrVersion,
 // ErrLayout (written by another spec) or ErrCorrupt; the state is then empty.
 func (s *State) DecodeBinary(l *Layout, data []byte) (err error) {
-	*s = State{tiles: s.tiles[:0], cats: s.cats[:0], raw: s.raw[:0]}
+	*s = State{tiles: s.tiles[:0], cats: s.cats[:0], raw: s.raw[:0], bins: s.bins[:0]}
 	defer func() {
 		if err != nil {
 			*s = State{}
@@ -317,6 +338,8 @@ func (s *State) decodeSection(l *Layout, tag byte, d *decoder) {
 		s.decodeRaw(l, d)
 	case tag == sectionVoid:
 		s.decodeVoid(l, d)
+	case tag == sectionCounts && l.slots > 0:
+		s.decodeBins(l, d)
 	default:
 		d.fail("unknown")
 	}

@@ -34,6 +34,7 @@ func goldenStates() []goldenState {
 				at := base - i*step.Microseconds()
 				c := tiles.Contribution{At: at, ID: uint32(i) * 2654435761, Values: []int64{value, -i}}
 				c.Categories = []uint64{0x9e3779b97f4a7c15 * uint64(1+i%games), uint64(i % 2)}
+				c.Slots = []int32{int32(i % games), int32(i%3) - 1}
 				s.Add(l, &c, base-graceMicros)
 			}
 		}
@@ -57,6 +58,7 @@ func goldenStates() []goldenState {
 		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
 		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
 		{"extremes", tiles.Spec{Windows: all, Values: 2, Sums: 1, Raw: 6, RawValues: 2, Squares: 1, Lows: 2, Highs: 2}, base, every(400, 3*time.Hour, 250, 5)},
+		{"counts", tiles.Spec{Windows: all, Counts: []int{5, 3}, Shifts: []tiles.Span{{Window: tiles.W24h, Shift: 7 * 24 * time.Hour}}}, base, every(500, 3*time.Hour, 0, 5)},
 		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
 		{"exact", tiles.Spec{Windows: all, Sums: 2, Distincts: 1, Recent: 30, Exact: true}, base, every(120, 3*time.Second, 250, 5)},
@@ -207,17 +209,46 @@ func FuzzDecode(f *testing.F) {
 // use does with a state what an owner does.
 func use(l *tiles.Layout, s *tiles.State) {
 	spec := l.Spec()
-	c := tiles.Contribution{Values: make([]int64, spec.Values), Categories: make([]uint64, spec.Distincts)}
+	c := tiles.Contribution{
+		Values: make([]int64, spec.Values), Categories: make([]uint64, spec.Distincts), Slots: make([]int32, len(spec.Counts)),
+	}
 	var r tiles.Reading
 	for _, at := range []int64{0, 1e6, 1_768_910_400_000_000, 1_768_910_401_000_000, 1 << 52, -1 << 63, 1<<63 - 1} {
 		c.At = at
 		s.Read(l, at, at-graceMicros, &c, nil, &r)
+		readLazily(spec, &r)
 		s.Read(l, at, at-graceMicros, nil, &c, &r)
+		readLazily(spec, &r)
 		s.Add(l, &c, at)
 		s.Void(l, &c, at)
 		s.AddVoid(l, &c, at)
 		s.Miss(at, at)
 		s.Compact(l, at)
+	}
+}
+
+// readLazily asks for all that is worked out when asked.
+func readLazily(spec tiles.Spec, r *tiles.Reading) {
+	for _, w := range spec.Windows.List() {
+		for i := range spec.Counts {
+			r.Entropy(tiles.Span{Window: w}, i)
+			r.Quantile(tiles.Span{Window: w}, i, 500_000)
+		}
+		for i := range spec.Values {
+			if spec.Lows.Has(i) {
+				r.Low(w, i)
+			}
+			if spec.Highs.Has(i) {
+				r.High(w, i)
+			}
+		}
+		r.Decayed(w, spec.Sums-1, w.Length()/4)
+	}
+	for _, span := range spec.Shifts {
+		r.CountIn(span)
+		for i := range spec.Sums {
+			r.SumIn(span, i)
+		}
 	}
 }
 
@@ -245,6 +276,15 @@ func TestLayoutRefuses(t *testing.T) {
 	f(tiles.Spec{Windows: hour, Recent: 257}, "a group can promise its newest 256 contributions, not 257")
 	f(tiles.Spec{Windows: hour, Exact: true}, "exact windows need a window, and recent contributions to be read from")
 	f(tiles.Spec{Last: true, Recent: 2, Exact: true}, "exact windows need a window, and recent contributions to be read from")
+	f(tiles.Spec{Windows: hour, Counts: []int{0}}, "a table needs a window and 1 to 8192 slots, not 0")
+	f(tiles.Spec{Last: true, Counts: []int{4}}, "a table needs a window and 1 to 8192 slots, not 4")
+	f(tiles.Spec{Windows: hour, Counts: make([]int, 9)}, "a group can have at most 8 tables and 16 shifted windows, not 9 and 0")
+	shift := func(w tiles.Window, by time.Duration) []tiles.Span { return []tiles.Span{{Window: w, Shift: by}} }
+	const day = 24 * time.Hour
+	f(tiles.Spec{Windows: hour, Shifts: shift(tiles.W24h, day)}, "a shifted window is one of the windows, by more than nothing: 24h, 24h0m0s")
+	f(tiles.Spec{Windows: hour, Shifts: shift(tiles.W1h, 0)}, "a shifted window is one of the windows, by more than nothing: 1h, 0s")
+	f(tiles.Spec{Windows: hour, Shifts: shift(tiles.W1h, 61*day)}, "a window can be shifted by up to 60d, in whole seconds")
+	f(tiles.Spec{Windows: hour, Shifts: shift(tiles.W1h, 7*day)}, "the 1h window is kept in steps of 1m, of which 7d1h would take 10140, and at most 1024 are kept: take 24h, the next window that can be shifted so far")
 	f(tiles.Spec{}, "a group must keep something: a window, or its first and last times")
 	f(tiles.Spec{Windows: hour, Sums: 16, Distincts: 8, Raw: 256}, "<nil>")
 }

@@ -106,25 +106,25 @@ func (r *Reading) extreme(w Window, value int, low bool) (int64, Flags) {
 
 // top gives the largest word of a column in a window.
 func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
-	e := l.extremes[column]
-	folded := s.topFolded(l, q, w, column)
+	e, in := l.extremes[column], stretch{q.edges[w], q.sec + 1}
+	folded := s.topFolded(l, q, in, column)
 	raw, words, stride := uint64(0), q.raw.words, l.rawStride()
 	if q.raw.fold != nil {
 		words = words[stride:]
-		if q.counts(l, q.raw.foldSec, w) {
+		if q.counts(l, q.raw.foldSec, in) {
 			folded = max(folded, e.rank(int64(q.raw.fold[e.word])))
 		}
 	}
 	for i := 0; i < len(words); i += stride {
-		if rec := words[i : i+stride]; q.takesPart(rec) && floorSecond(int64(rec[0])) >= q.edges[w] {
+		if rec := words[i : i+stride]; q.takesPart(rec) && floorSecond(int64(rec[0])) >= in.from {
 			raw = max(raw, e.rank(int64(rec[e.word])))
 		}
 	}
 	if q.plusSec != 0 {
 		switch word := e.rank(q.plus.Values[e.value]); {
-		case !q.raw.plus && q.counts(l, q.plusSec, w):
+		case !q.raw.plus && q.counts(l, q.plusSec, in):
 			folded = max(folded, word)
-		case q.raw.plus && q.plusSec >= q.edges[w] && q.plusSec <= q.sec:
+		case q.raw.plus && q.plusSec >= in.from && q.plusSec < in.to:
 			raw = max(raw, word)
 		}
 	}
@@ -132,8 +132,8 @@ func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
 		return raw, 0
 	}
 	// Whether it is of one that is to be left out, or void, is not known, nor what was next.
-	minus := q.minusSec != 0 && !q.raw.minus && q.counts(l, q.minusSec, w) && e.rank(q.minus.Values[e.value]) == folded
-	void := q.raw.missedSec != 0 && q.raw.missedSec >= max(q.edges[w], q.levels[len(l.levels)-1])
+	minus := q.minusSec != 0 && !q.raw.minus && q.counts(l, q.minusSec, in) && e.rank(q.minus.Values[e.value]) == folded
+	void := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.levels[len(l.levels)-1])
 	if minus || void {
 		return folded, CorrectionMissed
 	}
@@ -141,29 +141,15 @@ func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
 }
 
 // topFolded gives the largest word of the tiles that count in a window.
-func (s *State) topFolded(l *Layout, q *query, w, column int) (top uint64) {
+func (s *State) topFolded(l *Layout, q *query, in stretch, column int) (top uint64) {
 	stride := s.stride(l)
 	word := stride - len(l.extremes) + column
-	if q.sec < q.horizon {
-		for i := 0; i < len(s.tiles); i += stride {
-			if q.counts(l, int64(start(s.tiles[i])), w) {
-				top = max(top, s.tiles[i+word])
-			}
-		}
-		return top
-	}
-	for i := len(s.tiles) - stride; i >= 0 && int64(start(s.tiles[i])) >= q.edges[w]; i -= stride {
-		if int64(start(s.tiles[i])) <= q.sec {
+	for i := len(s.tiles) - stride; i >= 0 && (q.sec < q.horizon || int64(start(s.tiles[i])) >= in.from); i -= stride {
+		if q.counts(l, int64(start(s.tiles[i])), in) {
 			top = max(top, s.tiles[i+word])
 		}
 	}
 	return top
-}
-
-// counts says whether a folded contribution of a second counts in a window.
-func (q *query) counts(l *Layout, sec int64, w int) bool {
-	first := q.window(l, sec)
-	return first >= 0 && first <= w
 }
 
 // appendExtreme appends a word: 0 for none, else the zigzag of its value and 1.

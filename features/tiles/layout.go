@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"time"
 	"unsafe"
 )
 
@@ -11,6 +12,8 @@ import (
 const (
 	// MaxSums and MaxDistincts bound the columns of one group, MaxValues the integers of a contribution.
 	MaxSums, MaxDistincts, MaxValues = 16, 8, 32
+	// MaxTables and MaxSlots bound the tables of one group, MaxShifts its shifted windows.
+	MaxTables, MaxSlots, MaxShifts = 8, 8192, 16
 	// DefaultRaw is how many of the newest contributions a group keeps as they came; MaxRaw bounds it.
 	DefaultRaw, MaxRaw = 16, 256
 	// DistinctCap is how many categories a distinct column remembers: the newest. A column that is full of categories
@@ -45,6 +48,10 @@ type Spec struct {
 	// Exact says that a window that has no more than Recent contributions, nor later ones, is read from them: over
 	// (t-W, t] to the microsecond. RawValues then has every sum's value.
 	Exact bool
+	// Counts has the number of slots of each table: contributions are counted by their slots (Contribution.Slots).
+	Counts []int
+	// Shifts are the shifted windows that some feature reads, of Windows. Tiles live as long as they need.
+	Shifts []Span
 }
 
 // ValueSet is a set of values of a contribution, one bit each by their place.
@@ -77,6 +84,9 @@ type Layout struct {
 	squares []int
 	// extremes are the columns of a tile whose largest counts.
 	extremes []extreme
+	// tables has the first slot of each table, slots is how many there are in all.
+	tables []uint16
+	slots  int
 	// header is how each encoding begins.
 	header []byte
 }
@@ -135,8 +145,16 @@ func NewLayout(spec Spec) (*Layout, error) {
 	if spec.Exact {
 		spec.RawValues |= 1<<spec.Sums - 1
 	}
+	if err := spec.checkTables(); err != nil {
+		return nil, err
+	}
 	l := &Layout{spec: spec, squares: spec.Squares.list(), extremes: extremesOf(spec)}
 	l.linear = spec.Sums + len(l.squares)
+	for _, slots := range spec.Counts {
+		l.tables = append(l.tables, uint16(l.slots))
+		l.slots += slots
+	}
+	longest := int64(0)
 	for _, w := range spec.Windows.List() {
 		r := w.rung()
 		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
@@ -145,10 +163,43 @@ func NewLayout(spec Spec) (*Layout, error) {
 			// stay apart.
 			l.levels = append(l.levels, level{length: 0, hop: 1})
 		}
-		l.levels = append(l.levels, level{length: r.length, hop: r.hop})
+		// A finer level that reaches further leaves nothing to the coarser one.
+		longest = max(longest, r.length, spec.longestShift(w)+r.length)
+		l.levels = append(l.levels, level{length: longest, hop: r.hop})
 	}
 	l.header = appendHeader(spec, nil)
 	return l, nil
+}
+
+// longestShift gives by how many seconds a window is shifted at most.
+func (s *Spec) longestShift(w Window) (seconds int64) {
+	for _, span := range s.Shifts {
+		if span.Window == w {
+			seconds = max(seconds, int64(span.Shift/time.Second))
+		}
+	}
+	return seconds
+}
+
+// checkTables refuses tables and shifted windows that are out of bounds.
+func (s *Spec) checkTables() error {
+	if len(s.Counts) > MaxTables || len(s.Shifts) > MaxShifts {
+		return fmt.Errorf("a group can have at most %d tables and %d shifted windows, not %d and %d", MaxTables, MaxShifts, len(s.Counts), len(s.Shifts))
+	}
+	for _, slots := range s.Counts {
+		if slots < 1 || slots > MaxSlots || s.Windows == 0 {
+			return fmt.Errorf("a table needs a window and 1 to %d slots, not %d", MaxSlots, slots)
+		}
+	}
+	for _, span := range s.Shifts {
+		if err := span.Check(); err != nil {
+			return err
+		}
+		if !s.Windows.Has(span.Window) || span.Shift == 0 {
+			return fmt.Errorf("a shifted window is one of the windows, by more than nothing: %s, %s", span.Window, span.Shift)
+		}
+	}
+	return nil
 }
 
 // Spec gives what the layout was made of, with its defaults filled in.
@@ -157,6 +208,15 @@ func (l *Layout) Spec() Spec { return l.spec }
 // MaxBytes bounds what one state of the layout takes in RAM, whatever the rate of events, as long as its sums fit 64 bits
 // in each tile.
 func (l *Layout) MaxBytes() int {
+	words := l.MaxTiles() * (1 + l.linear + len(l.extremes))
+	words += words / 4 // slabs grow by a quarter
+	categories := l.spec.Distincts * DistinctCap
+	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
+		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*l.slots*(l.MaxTiles()+l.MaxTiles()/4+4)
+}
+
+// MaxTiles bounds how many tiles one state has after Compact.
+func (l *Layout) MaxTiles() int {
 	tiles := int64(0)
 	for i, lv := range l.levels {
 		length := lv.length
@@ -165,11 +225,7 @@ func (l *Layout) MaxBytes() int {
 		}
 		tiles += length/lv.hop + 2
 	}
-	words := int(tiles) * (1 + l.linear + len(l.extremes))
-	words += words / 4 // slabs grow by a quarter
-	categories := l.spec.Distincts * DistinctCap
-	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
-		int(unsafe.Sizeof(category{}))*(categories+categories/4)
+	return int(tiles)
 }
 
 // maxLevels is the ladder and the seconds before it.

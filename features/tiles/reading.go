@@ -20,14 +20,17 @@ type Reading struct {
 	last     moment
 	// lostFrom is the shortest window that a lost correction may touch, by its place in the rows.
 	lostFrom int
+	lost     int64 // its second, 0 without
 
 	query  query
 	state  *State
 	layout *Layout
 	// nExact is how many windows were read exactly, the shortest ones.
-	nExact int
-	recent recent
-	known  hashSet
+	nExact  int
+	recent  recent
+	known   hashSet
+	taking  [2]current // scratch
+	counted tally
 }
 
 // cell is one distinct count.
@@ -118,7 +121,8 @@ func (r *Reading) reset(l *Layout) {
 	r.sums = zeroed(r.sums, r.nWindows*r.nSums)
 	r.distinct = zeroed(r.distinct, r.nWindows*r.nCats)
 	r.first, r.last = moment{at: NoTime}, moment{at: NoTime}
-	r.lostFrom = len(l.windows)
+	r.lostFrom, r.lost = len(l.windows), 0
+	r.counted.done = false
 }
 
 func zeroed[T any](s []T, n int) []T {

@@ -2,16 +2,22 @@ package tiles_test
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
+	"math"
 	"math/big"
 	"slices"
+	"time"
 
 	"pitboss/features/tiles"
+	"pitboss/floats"
 )
 
 // result is a reading in a form that can be compared and printed.
 type result struct {
 	Late    bool
 	Windows []windowResult
+	Shifted []windowResult
 	Last    timeResult
 	First   timeResult
 }
@@ -25,6 +31,46 @@ type windowResult struct {
 	Squares  []string
 	Distinct []countResult
 	Extremes []countResult // the lows, then the highs
+	Tables   []tableResult
+	Decayed  []uint64 // the bits of the count's, then of each sum's
+}
+
+// tableResult is what is made of one table.
+type tableResult struct {
+	Top, All  int64
+	Entropy   uint64 // its bits
+	Quantiles []int32
+}
+
+// quantiles are those that are read, in millionths, and halfLife is that of decayed values.
+var quantiles = []uint64{1, 250_000, 500_000, 999_999}
+
+func halfLife(w tiles.Window) time.Duration { return w.Length() / 5 }
+
+func tablesOf(spec tiles.Spec, r *tiles.Reading, span tiles.Span) (tables []tableResult) {
+	for i := range spec.Counts {
+		t := tableResult{Entropy: math.Float64bits(r.Entropy(span, i))}
+		t.Top, t.All = r.Top(span, i)
+		for _, q := range quantiles {
+			t.Quantiles = append(t.Quantiles, r.Quantile(span, i, q))
+		}
+		tables = append(tables, t)
+	}
+	return tables
+}
+
+func shiftedOf(spec tiles.Spec, r *tiles.Reading, span tiles.Span) windowResult {
+	wr := windowResult{
+		Window: fmt.Sprint(span.Window, " shifted by ", span.Shift), Count: r.CountIn(span),
+		Missed: r.SpanFlags(span)&tiles.CorrectionMissed != 0, Tables: tablesOf(spec, r, span),
+	}
+	for i := range spec.Sums {
+		wr.Sums = append(wr.Sums, bigOf(r.SumIn(span, i)).String())
+		if spec.Squares.Has(i) {
+			wr.Squares = append(wr.Squares, bigOf(r.SquaresIn(span, i)).String())
+		}
+	}
+	return wr
 }
 
 type countResult struct {
@@ -74,7 +120,14 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 			v, flags := read(w, e.value)
 			wr.Extremes = append(wr.Extremes, countResult{v, flags &^ tiles.Late})
 		}
+		wr.Tables = tablesOf(spec, r, tiles.Span{Window: w})
+		for i := -1; i < spec.Sums; i++ {
+			wr.Decayed = append(wr.Decayed, math.Float64bits(r.Decayed(w, i, halfLife(w))))
+		}
 		res.Windows = append(res.Windows, wr)
+	}
+	for _, span := range spec.Shifts {
+		res.Shifted = append(res.Shifted, shiftedOf(spec, r, span))
 	}
 	at, flags := r.Last()
 	res.Last = timeResult{at, flags &^ tiles.Late}
@@ -177,7 +230,13 @@ func (m *reference) ideal(t int64, plus, minus *tiles.Contribution) result {
 		in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
 			return sec(c.At) < edgeOf(sec(t), w.String())
 		})
-		res.Windows = append(res.Windows, m.count(w, in))
+		res.Windows = append(res.Windows, m.count(w, in, t))
+	}
+	for _, span := range m.spec.Shifts {
+		res.Shifted = append(res.Shifted, m.shifted(span, slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
+			from, to := stretchOf(t, span)
+			return sec(c.At) < from || sec(c.At) >= to
+		})))
 	}
 	if m.spec.Last && len(set) > 0 {
 		byTime := func(a, b tiles.Contribution) int { return cmp.Compare(a.At, b.At) }
@@ -186,7 +245,83 @@ func (m *reference) ideal(t int64, plus, minus *tiles.Contribution) result {
 	return res
 }
 
-func (m *reference) count(w tiles.Window, in []tiles.Contribution) windowResult {
+// stretchOf gives the seconds of a shifted window: as many as its length, up to a multiple of its hop.
+func stretchOf(t int64, span tiles.Span) (from, to int64) {
+	w := ladder[span.Window.String()]
+	to = (sec(t) - int64(span.Shift/time.Second)) / w.hop * w.hop
+	return to - w.length, to
+}
+
+func (m *reference) shifted(span tiles.Span, in []tiles.Contribution) windowResult {
+	wr := m.count(span.Window, in, 0)
+	wr.Window = fmt.Sprint(span.Window, " shifted by ", span.Shift)
+	wr.Distinct, wr.Extremes, wr.Decayed = nil, nil, nil
+	return wr
+}
+
+// table counts one table's slots and does with them what their names say.
+func (m *reference) table(in []tiles.Contribution, table int) tableResult {
+	counts := make([]int64, m.spec.Counts[table])
+	res := tableResult{}
+	var slots []int32
+	for _, c := range in {
+		if slot := c.Slots[table]; slot != tiles.NoSlot {
+			counts[slot]++
+			res.Top, res.All = max(res.Top, counts[slot]), res.All+1
+			slots = append(slots, slot)
+		}
+	}
+	slices.Sort(slots)
+	for _, q := range quantiles {
+		at := tiles.NoSlot
+		if rank := (uint64(len(slots))*q + 999_999) / 1_000_000; len(slots) > 0 {
+			at = slots[rank-1]
+		}
+		res.Quantiles = append(res.Quantiles, at)
+	}
+	entropy, n := math.NaN(), float64(res.All)
+	if n > 0 {
+		entropy = 0
+		for _, c := range counts {
+			if c > 0 {
+				entropy += float64(float64(c) / n * floats.Log(n/float64(c)))
+			}
+		}
+	}
+	res.Entropy = math.Float64bits(entropy / math.Ln2)
+	return res
+}
+
+// decayed weighs the steps of a window, the newest first; value -1 counts.
+func (m *reference) decayed(w tiles.Window, in []tiles.Contribution, t int64, value int) float64 {
+	steps, hop := map[int64]*big.Int{}, ladder[w.String()].hop
+	for _, c := range in {
+		at := sec(c.At)
+		if sec(t) < m.horizon {
+			at, _, _ = m.tile(c)
+		}
+		if steps[at/hop] == nil {
+			steps[at/hop] = new(big.Int)
+		}
+		v := big.NewInt(1)
+		if value >= 0 {
+			v = big.NewInt(c.Values[value])
+		}
+		steps[at/hop].Add(steps[at/hop], v)
+	}
+	total := 0.0
+	for _, step := range slices.Backward(slices.Sorted(maps.Keys(steps))) {
+		begin, end := step*hop, min(step*hop+hop, sec(t)+1)
+		age, life := 2*sec(t)+1-begin-end, int64(halfLife(w)/time.Second)
+		n := (age*512 + life/2) / life
+		weight := floats.Exp(float64(-math.Ln2 / 1024 * float64(n%1024)))
+		v, _ := new(big.Float).SetInt(steps[step]).Float64()
+		total += float64(math.Ldexp(weight, -int(n/1024)) * v)
+	}
+	return total
+}
+
+func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) windowResult {
 	wr := windowResult{Window: w.String(), Count: int64(len(in))}
 	for i := range m.spec.Sums {
 		sum := new(big.Int)
@@ -200,6 +335,12 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution) windowResult 
 	}
 	for _, e := range extremesOf(m.spec) {
 		wr.Extremes = append(wr.Extremes, countResult{N: e.of(in)})
+	}
+	for i := range m.spec.Counts {
+		wr.Tables = append(wr.Tables, m.table(in, i))
+	}
+	for i := -1; i < m.spec.Sums; i++ {
+		wr.Decayed = append(wr.Decayed, math.Float64bits(m.decayed(w, in, t, i)))
 	}
 	for i := range m.spec.Distincts {
 		seen := map[uint64]bool{}
@@ -233,7 +374,14 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		set := m.with(plus, minus)
 		for i, w := range m.spec.Windows.List() {
 			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) || m.void[keyOf(&c)] })
-			res.Windows[i] = m.count(w, in)
+			res.Windows[i] = m.count(w, in, t)
+		}
+		for i, span := range m.spec.Shifts {
+			from, to := stretchOf(t, span)
+			res.Shifted[i] = m.shifted(span, slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
+				begin, end, ok := m.tile(c)
+				return !ok || begin < from || end > to || m.void[keyOf(&c)]
+			}))
 		}
 	}
 	m.exact(&res, t, plus, minus)
@@ -278,8 +426,7 @@ func (m *reference) voids(among []tiles.Contribution) (times []int64) {
 func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 	newest, lost := m.newestOf(t, m.voids(folded)), m.newestOf(t, m.lost)
 	for i, w := range m.spec.Windows.List() {
-		windows := m.spec.Windows.List()
-		oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+		oldest := m.oldest()
 		edge := max(edgeOf(sec(t), w.String()), oldest)
 		res.Windows[i].Missed = lost != 0 && lost >= edge
 		for col := range res.Windows[i].Distinct {
@@ -292,6 +439,10 @@ func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 				res.Windows[i].Extremes[col].Flags |= tiles.CorrectionMissed
 			}
 		}
+	}
+	for i, span := range m.spec.Shifts {
+		from, _ := stretchOf(t, span)
+		res.Shifted[i].Missed = lost != 0 && lost >= max(from, m.oldest())
 	}
 	if lost != 0 && res.Last.At != tiles.NoTime && sec(res.Last.At) <= lost {
 		res.Last.Flags |= tiles.CorrectionMissed
@@ -313,10 +464,29 @@ func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution)
 			continue
 		}
 		in := slices.DeleteFunc(newer, func(c tiles.Contribution) bool { return c.At > t || m.void[keyOf(&c)] })
-		res.Windows[i] = m.count(w, in)
+		was := res.Windows[i]
+		res.Windows[i] = m.count(w, in, t)
 		res.Windows[i].Exact = true
+		res.Windows[i].Tables, res.Windows[i].Decayed = was.Tables, was.Decayed // those are of tiles always
 	}
 }
+
+// levelEdge gives how far the level of a window reaches back: as far as the window and its shifts, and the finer ones.
+func (m *reference) levelEdge(window int) int64 {
+	windows, longest := m.spec.Windows.List(), int64(0)
+	for _, w := range windows[:window+1] {
+		longest = max(longest, ladder[w.String()].length)
+		for _, span := range m.spec.Shifts {
+			if span.Window == w {
+				longest = max(longest, ladder[w.String()].length+int64(span.Shift/time.Second))
+			}
+		}
+	}
+	hop := ladder[windows[window].String()].hop
+	return (m.horizon - longest) / hop * hop
+}
+
+func (m *reference) oldest() int64 { return m.levelEdge(len(m.spec.Windows.List()) - 1) }
 
 // tile gives the stretch that a contribution has been merged into at the horizon.
 func (m *reference) tile(c tiles.Contribution) (from, to int64, ok bool) {
@@ -324,8 +494,8 @@ func (m *reference) tile(c tiles.Contribution) (from, to int64, ok bool) {
 		return sec(c.At), sec(c.At) + 1, true
 	}
 	finer := m.horizon
-	for _, w := range m.spec.Windows.List() {
-		edge := edgeOf(m.horizon, w.String())
+	for i, w := range m.spec.Windows.List() {
+		edge := m.levelEdge(i)
 		if sec(c.At) >= edge {
 			hop := ladder[w.String()].hop
 			from, to = sec(c.At)/hop*hop, sec(c.At)/hop*hop+hop
@@ -381,7 +551,7 @@ func (m *reference) extremes(res *result, t int64, raw, folded []tiles.Contribut
 	windows := m.spec.Windows.List()
 	newest := m.newestOf(t, m.voids(folded))
 	for i, w := range windows {
-		oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+		oldest := m.oldest()
 		counts := func(c tiles.Contribution) bool {
 			if sec(t) < m.horizon {
 				return m.inside(c, w, t)
@@ -423,7 +593,7 @@ type seenAt struct {
 
 func (m *reference) distinct(res *result, col int, t int64, raw, folded []tiles.Contribution, minus *tiles.Contribution, known bool) {
 	windows := m.spec.Windows.List()
-	oldest := edgeOf(m.horizon, windows[len(windows)-1].String())
+	oldest := m.oldest()
 	newest, before := map[uint64]int64{}, map[uint64]int64{}
 	mark, full := m.mark(col, oldest, folded)
 	for _, c := range folded {

@@ -26,6 +26,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 //	                        what the group keeps: windows, names of values that are summed, of sums whose squares are, of
 //	                        values whose smallest or largest is known, and of counted categories; exact=3 for exact windows
 //	                        of up to three events
+//	spec windows=24h table=4 shift=7d half=6h
+//	                        a table of so many slots, the windows shifted as well, decayed counts with this half-life
 //	add b1 02T12:00:00.5 stake=100 game=slots
 //	                        an event of the group by a name, on the second of January 2026
 //	void b1                 it is taken back
@@ -97,6 +99,7 @@ type script struct {
 	sums    []string
 	values  []string // the sums, then those of lows and highs
 	cats    []string
+	half    time.Duration
 	reading tiles.Reading
 }
 
@@ -165,6 +168,26 @@ func (s *script) spec(args []string) error {
 			}
 		case "distincts":
 			s.cats = strings.Split(value, ",")
+		case "table":
+			slots, err := strconv.Atoi(value)
+			if err != nil {
+				return err
+			}
+			spec.Counts = append(spec.Counts, slots)
+		case "shift":
+			days, err := strconv.Atoi(strings.TrimSuffix(value, "d"))
+			if err != nil {
+				return err
+			}
+			for _, w := range spec.Windows.List() {
+				spec.Shifts = append(spec.Shifts, tiles.Span{Window: w, Shift: time.Duration(days) * 24 * time.Hour})
+			}
+		case "half":
+			half, err := time.ParseDuration(value)
+			if err != nil {
+				return err
+			}
+			s.half = half
 		case "last":
 			spec.Last = true
 		case "raw":
@@ -220,9 +243,19 @@ func (s *script) event(args []string) (tiles.Contribution, error) {
 	for i := len(s.sums); i < len(c.Values); i++ {
 		c.Values[i] = tiles.NoValue
 	}
+	for range s.layout.Spec().Counts {
+		c.Slots = append(c.Slots, tiles.NoSlot)
+	}
 	for _, arg := range args[2:] {
 		key, value, _ := strings.Cut(arg, "=")
-		known := false
+		known := key == "slot"
+		if known {
+			slot, err := strconv.ParseInt(value, 10, 32)
+			if err != nil {
+				return c, err
+			}
+			c.Slots[0] = int32(slot)
+		}
 		for i, name := range s.values {
 			if name == key {
 				known = true
@@ -328,6 +361,12 @@ func (s *script) lines() []string {
 		for i, name := range s.sums {
 			line += fmt.Sprintf(", %s %s", name, bigOf(r.Sum(w, i)))
 		}
+		if len(spec.Counts) > 0 {
+			line += tableText(r, tiles.Span{Window: w})
+		}
+		if s.half > 0 {
+			line += fmt.Sprintf(", decayed %.3f", r.Decayed(w, -1, s.half))
+		}
 		line += flagText(r.WindowFlags(w))
 		for i, name := range s.sums {
 			if spec.Squares.Has(i) {
@@ -348,6 +387,16 @@ func (s *script) lines() []string {
 		}
 		lines = append(lines, line)
 	}
+	for _, span := range spec.Shifts {
+		line := fmt.Sprintf("%s before %s: count %d", span.Window, span.Shift, r.CountIn(span))
+		for i, name := range s.sums {
+			line += fmt.Sprintf(", %s %s", name, bigOf(r.SumIn(span, i)))
+		}
+		if len(spec.Counts) > 0 {
+			line += tableText(r, span)
+		}
+		lines = append(lines, line+flagText(r.SpanFlags(span)))
+	}
 	if spec.Last {
 		last, lastFlags := r.Last()
 		first, firstFlags := r.First()
@@ -357,10 +406,19 @@ func (s *script) lines() []string {
 	return lines
 }
 
+// tableText says what the first table has of a span.
+func tableText(r *tiles.Reading, span tiles.Span) string {
+	top, all := r.Top(span, 0)
+	return fmt.Sprintf(", top %d of %d, entropy %.3f, median slot %d", top, all, r.Entropy(span, 0), r.Quantile(span, 0, 500_000))
+}
+
 func (s *script) describe() []string {
 	var lines []string
 	for _, w := range s.layout.Spec().Windows.List() {
-		lines = append(lines, w.Contract().String())
+		lines = append(lines, tiles.Span{Window: w}.String())
+	}
+	for _, span := range s.layout.Spec().Shifts {
+		lines = append(lines, span.String())
 	}
 	return lines
 }

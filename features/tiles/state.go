@@ -16,6 +16,7 @@ type State struct {
 	tiles []uint64   // tile after tile, see tile.go
 	cats  []category // column after column, each sorted by hash, see distinct.go
 	raw   []uint64   // the newest contributions, see raw.go
+	bins  []bin      // how often each slot, see counts.go
 	// missed is nil where every correction could be made, see void.go.
 	missed *missed
 
@@ -38,7 +39,7 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 	s.raise(floorSecond(horizon))
 	at := l.level(sec, int64(s.horizon))
 	if at >= 0 {
-		s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+		s.count(l, c, uint32(sec-sec%l.levels[at].hop))
 	}
 	if l.spec.Raw > 0 {
 		s.addRaw(l, c, 0) // after its tile is there: it may be folded at once
@@ -49,11 +50,18 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 	return Placed
 }
 
+// count adds a contribution to everything that can be inverted, in the tile that begins at a second.
+func (s *State) count(l *Layout, c *Contribution, begin uint32) {
+	s.addTile(l, begin, c.Values)
+	s.addBins(l, c.Slots, begin)
+}
+
 // Compact merges what the horizon allows to be coarser and drops what no window needs any more. It never changes a
 // reading. After it, the same set of contributions and horizon give the same bytes.
 func (s *State) Compact(l *Layout, horizon int64) {
 	s.raise(floorSecond(horizon))
 	s.compactTiles(l)
+	s.compactBins(l)
 	s.compactCategories(l)
 	if s.times.last != 0 {
 		s.times.keep(int64(s.horizon), 0)
@@ -61,11 +69,13 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	s.compactMissed(l)
 	s.tiles = trimmed(s.tiles, s.stride(l))
 	s.cats = trimmed(s.cats, 1)
+	s.bins = trimmed(s.bins, 1)
 }
 
 // MemBytes is what the state holds in RAM, with itself.
 func (s *State) MemBytes() int {
-	n := int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats)
+	n := int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats) +
+		int(unsafe.Sizeof(bin{}))*cap(s.bins)
 	if s.missed != nil {
 		n += int(unsafe.Sizeof(*s.missed))
 	}
@@ -78,6 +88,7 @@ func (s *State) Clone() *State {
 	c.tiles = append([]uint64(nil), s.tiles...)
 	c.cats = append([]category(nil), s.cats...)
 	c.raw = append([]uint64(nil), s.raw...)
+	c.bins = append([]bin(nil), s.bins...)
 	if s.missed != nil {
 		m := *s.missed
 		c.missed = &m

@@ -3,8 +3,8 @@
 //
 // What it holds to: a reading depends only on the set of contributions, the horizon and the evaluation time; never on
 // the order of arrival, on batches, on when Compact ran or on how often the state was written and read back. It knows
-// times, integers and hashes; it knows no events, does no I/O, reads no clock, takes no lock and uses no floating point
-// but for the last step of reading a sum.
+// times, integers and hashes; it knows no events, does no I/O, reads no clock, takes no lock and uses floating
+// point only for the last step of a reading.
 //
 // Times are microseconds since the Unix epoch, from 1970 to 2106. The horizon is the entity's newest event time less
 // Grace, over all its groups; the owner passes it and never lets it fall.
@@ -23,6 +23,8 @@ type Contribution struct {
 	Values []int64
 	// Categories has one hash per Spec.Distincts; 0 is an absent category, which is not counted.
 	Categories []uint64
+	// Slots has one slot per Spec.Counts, NoSlot where the event has none.
+	Slots []int32
 }
 
 // Placement says what became of a contribution.

@@ -64,7 +64,7 @@ func (s *State) Restore(l *Layout, c *Contribution, horizon int64) {
 		}
 	}
 	if at := l.level(sec, int64(s.horizon)); at >= 0 {
-		s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+		s.count(l, c, uint32(sec-sec%l.levels[at].hop))
 	}
 }
 
@@ -150,9 +150,12 @@ func (s *State) subtract(l *Layout, c *Contribution, sec int64) {
 	if level < 0 {
 		return
 	}
+	begin := uint32(sec - sec%l.levels[level].hop)
+	s.compactBins(l)
+	s.subtractBins(l, c.Slots, begin)
 	s.compactTiles(l)
 	stride := s.stride(l)
-	at, found := s.findTile(stride, uint32(sec-sec%l.levels[level].hop))
+	at, found := s.findTile(stride, begin)
 	if !found {
 		return
 	}
@@ -206,7 +209,7 @@ func (s *State) readLost(l *Layout, q *query, r *Reading) {
 	if sec == 0 {
 		return
 	}
-	r.lostFrom = 0
+	r.lost, r.lostFrom = sec, 0
 	for r.lostFrom < len(l.windows) && sec < max(q.edges[r.lostFrom], q.levels[len(l.levels)-1]) {
 		r.lostFrom++
 	}

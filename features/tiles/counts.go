@@ -1,0 +1,290 @@
+package tiles
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+
+	"pitboss/floats"
+)
+
+// A table counts contributions by a small number, their slot: a category, or a bucket of a histogram. Practically every
+// tile has few of them, so the counts of all tables lie in one slab, sorted by slot and then by time: a count is added and
+// taken away without a trace, and what a window has of a slot is one run.
+
+// bin is how many contributions of a slot a tile has, in 12 bytes.
+type bin struct {
+	begin uint32
+	slot  uint16 // the table's first and the contribution's
+	high  uint16
+	low   uint32
+}
+
+func (b *bin) count() int64     { return int64(b.high)<<32 | int64(b.low) }
+func (b *bin) setCount(n int64) { b.high, b.low = uint16(n>>32), uint32(n) }
+
+func (b *bin) key() uint64 { return uint64(b.slot)<<32 | uint64(b.begin) }
+
+// NoSlot stands for an absent slot, which is not counted.
+const NoSlot int32 = -1
+
+// findBin gives where a bin is or belongs.
+func (s *State) findBin(slot uint16, begin uint32) (int, bool) {
+	key := uint64(slot)<<32 | uint64(begin)
+	low, high := 0, len(s.bins)
+	for low < high {
+		if mid := int(uint(low+high) / 2); s.bins[mid].key() < key {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, low < len(s.bins) && s.bins[low].key() == key
+}
+
+// addBins counts a contribution's slots in the tile that begins at a second.
+func (s *State) addBins(l *Layout, slots []int32, begin uint32) {
+	for table, first := range l.tables {
+		if slots[table] == NoSlot {
+			continue
+		}
+		slot := first + uint16(slots[table])
+		at, found := s.findBin(slot, begin)
+		if !found && len(s.bins) == cap(s.bins) {
+			s.compactBins(l)
+			if len(s.bins) > cap(s.bins)-cap(s.bins)/8-1 {
+				s.bins = room(slices.Clip(s.bins), 1)
+			}
+			at, found = s.findBin(slot, begin)
+		}
+		if !found {
+			s.bins = slices.Insert(s.bins, at, bin{begin: begin, slot: slot})
+		}
+		s.bins[at].setCount(min(s.bins[at].count()+1, maxTileCount-1))
+	}
+}
+
+// subtractBins takes a contribution out of the bins that have it. All are at their levels: the caller has compacted.
+func (s *State) subtractBins(l *Layout, slots []int32, begin uint32) {
+	for table, first := range l.tables {
+		if slots[table] == NoSlot {
+			continue
+		}
+		at, found := s.findBin(first+uint16(slots[table]), begin)
+		if !found {
+			continue
+		}
+		s.bins[at].setCount(s.bins[at].count() - 1)
+		if s.bins[at].count() == 0 {
+			s.bins = slices.Delete(s.bins, at, at+1)
+		}
+	}
+}
+
+// compactBins brings every bin to the level that its second has at the horizon.
+func (s *State) compactBins(l *Layout) {
+	if len(s.bins) == 0 {
+		return
+	}
+	edges := l.levelEdges(int64(s.horizon))
+	out := s.bins[:0]
+	for _, b := range s.bins {
+		level := 0
+		for level < len(l.levels) && int64(b.begin) < edges[level] {
+			level++
+		}
+		if level == len(l.levels) {
+			continue
+		}
+		b.begin -= uint32(int64(b.begin) % l.levels[level].hop)
+		if n := len(out); n > 0 && out[n-1].key() == b.key() {
+			out[n-1].setCount(min(out[n-1].count()+b.count(), maxTileCount-1))
+			continue
+		}
+		out = append(out, b)
+	}
+	s.bins = out
+}
+
+// slotCount is how often a slot occurs.
+type slotCount struct {
+	slot int32
+	n    int64
+}
+
+// tally is what was counted last, since several features often ask for the same.
+type tally struct {
+	span  Span
+	table int
+	done  bool
+	slots []slotCount // those that occur, in their order
+	top   int64
+	all   int64
+}
+
+// tally counts a table's slots in a span.
+func (r *Reading) tally(s Span, table int) *tally {
+	y := &r.counted
+	if y.done && y.span == s && y.table == table {
+		return y
+	}
+	*y = tally{span: s, table: table, done: true, slots: y.slots[:0]}
+	first, slots := int(r.layout.tables[table]), r.layout.spec.Counts[table]
+	at, _ := r.state.findBin(uint16(first), 0)
+	bins := r.state.bins[at:]
+	in := r.query.stretch(s)
+	for len(bins) > 0 && int(bins[0].slot) < first+slots {
+		slot := bins[0].slot
+		n, run := r.query.countBins(r.layout, bins, in)
+		if n != 0 {
+			y.slots = append(y.slots, slotCount{int32(int(slot) - first), n})
+		}
+		bins = bins[run:]
+	}
+	for _, c := range r.currents(s) {
+		if slot := c.Slots[table]; slot != NoSlot {
+			y.add(slot, c.sign)
+		}
+	}
+	for _, c := range y.slots {
+		y.top, y.all = max(y.top, c.n), y.all+c.n
+	}
+	return y
+}
+
+// countBins counts what the first bin's slot has in a stretch, and says how many bins that slot has.
+func (q *query) countBins(l *Layout, bins []bin, in stretch) (n int64, run int) {
+	exact := q.sec >= q.horizon
+	for i := range bins {
+		b := &bins[i]
+		if b.slot != bins[0].slot {
+			break
+		}
+		run++
+		if begin := int64(b.begin); begin >= in.from && begin < in.to && (exact || q.counts(l, begin, in)) {
+			n += b.count()
+		}
+	}
+	return n, run
+}
+
+// add counts one more of a slot, or one less.
+func (y *tally) add(slot int32, sign int64) {
+	at := 0
+	for at < len(y.slots) && y.slots[at].slot < slot {
+		at++
+	}
+	if at == len(y.slots) || y.slots[at].slot != slot {
+		y.slots = slices.Insert(y.slots, at, slotCount{slot: slot})
+	}
+	y.slots[at].n += sign
+	if y.slots[at].n == 0 {
+		y.slots = slices.Delete(y.slots, at, at+1)
+	}
+}
+
+// Top gives how often the most frequent slot of a table occurs in a span, and how often all do.
+func (r *Reading) Top(s Span, table int) (top, all int64) {
+	y := r.tally(s, table)
+	return y.top, y.all
+}
+
+// Entropy is Shannon's entropy of a table's slots in a span, in bits; NaN where there is none.
+func (r *Reading) Entropy(s Span, table int) float64 {
+	y := r.tally(s, table)
+	if y.all <= 0 {
+		return math.NaN()
+	}
+	n, sum := float64(y.all), 0.0
+	for i := range y.slots {
+		c := float64(y.slots[i].n)
+		sum += float64(c / n * floats.Log(n/c))
+	}
+	return sum / math.Ln2
+}
+
+// Quantile gives the first slot by which the given millionths of a span's contributions are reached, NoSlot where there
+// are none.
+func (r *Reading) Quantile(s Span, table int, millionths uint64) int32 {
+	y := r.tally(s, table)
+	if y.all <= 0 {
+		return NoSlot
+	}
+	hi, lo := bits.Mul64(uint64(y.all), millionths)
+	lo, carry := bits.Add64(lo, 1e6-1, 0)
+	rank, _ := bits.Div64(hi+carry, lo, 1e6)
+	left := max(int64(rank), 1)
+	for i := range y.slots {
+		if left -= y.slots[i].n; left <= 0 {
+			return y.slots[i].slot
+		}
+	}
+	return NoSlot // more than all was asked for
+}
+
+// appendBins appends how many bins there are, and then slot by slot: the distance from the slot before, how many, then of each the beginning by
+// its distance (of the first from the horizon) and the count.
+func (s *State) appendBins(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s.bins)))
+	slot := 0
+	for i := 0; i < len(s.bins); {
+		n := 1
+		for i+n < len(s.bins) && s.bins[i+n].slot == s.bins[i].slot {
+			n++
+		}
+		dst = binary.AppendUvarint(dst, uint64(int(s.bins[i].slot)-slot))
+		dst = binary.AppendUvarint(dst, uint64(n))
+		slot = int(s.bins[i].slot)
+		for j := i; j < i+n; j++ {
+			if j == i {
+				dst = binary.AppendVarint(dst, int64(s.horizon)-int64(s.bins[j].begin))
+			} else {
+				dst = binary.AppendUvarint(dst, uint64(s.bins[j].begin-s.bins[j-1].begin))
+			}
+			dst = binary.AppendUvarint(dst, uint64(s.bins[j].count()))
+		}
+		i += n
+	}
+	return dst
+}
+
+// decodeBins reads what appendBins wrote. A bin takes at least two bytes.
+func (s *State) decodeBins(l *Layout, d *decoder) {
+	left := d.below(uint64(len(d.data))/2 + 1)
+	if cap(s.bins) < int(left) {
+		s.bins = make([]bin, 0, left)
+	}
+	slot := uint64(0)
+	for d.bad == "" && left > 0 {
+		step := d.below(uint64(l.slots) - slot)
+		if step == 0 && len(s.bins) > 0 {
+			d.fail("slots out of order")
+		}
+		slot += step
+		n := d.below(left + 1)
+		if n == 0 {
+			d.fail("a slot of no bins")
+		}
+		left -= n
+		begin := uint64(d.begin(s.horizon))
+		for i := range n {
+			if i > 0 {
+				step := d.below(math.MaxUint32 + 1 - begin)
+				if step == 0 {
+					d.fail("bins out of order")
+				}
+				begin += step
+			}
+			b := bin{begin: uint32(begin), slot: uint16(slot)}
+			b.setCount(int64(d.below(maxTileCount)))
+			if b.count() == 0 {
+				d.fail("empty bin")
+			}
+			if d.bad != "" {
+				return
+			}
+			s.bins = append(s.bins, b)
+		}
+	}
+}

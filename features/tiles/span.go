@@ -1,0 +1,185 @@
+package tiles
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Span is a window, or one that ends earlier: [floor((t-Shift-Length)/Hop)*Hop, floor((t-Shift)/Hop)*Hop). A shifted one
+// is as long as its window, and nothing in it is newer than t-Shift.
+type Span struct {
+	Window Window
+	// Shift is how long before the evaluation time the window ends, in whole seconds. 0 is the window itself.
+	Shift time.Duration
+}
+
+// The bounds of a shifted window: within maxShift, and in no more tiles than maxShiftedTiles.
+const (
+	maxShift        = 60 * 24 * time.Hour
+	maxShiftedTiles = 1024
+)
+
+// Check refuses what would take too many tiles, and says what can be had.
+func (s Span) Check() error {
+	if s.Shift < 0 || s.Shift > maxShift || s.Shift%time.Second != 0 {
+		return fmt.Errorf("a window can be shifted by up to %s, in whole seconds", short(maxShift))
+	}
+	if s.Shift == 0 || s.tiles() <= maxShiftedTiles {
+		return nil
+	}
+	for _, w := range AllWindows() {
+		if longer := (Span{w, s.Shift}); w > s.Window && longer.tiles() <= maxShiftedTiles {
+			return fmt.Errorf("the %s window is kept in steps of %s, of which %s would take %d, and at most %d are kept: take %s, the next window that can be shifted so far",
+				s.Window, short(s.Window.Hop()), short(s.Shift+s.Window.Length()), s.tiles(), maxShiftedTiles, w)
+		}
+	}
+	return fmt.Errorf("no window can be shifted by %s: it would take more than %d steps", short(s.Shift), maxShiftedTiles)
+}
+
+func (s Span) tiles() int { return int((s.Shift + s.Window.Length()) / s.Window.Hop()) }
+
+// String gives what the span covers as one sentence.
+func (s Span) String() string {
+	if s.Shift == 0 {
+		return s.Window.Contract().String()
+	}
+	w := s.Window
+	return fmt.Sprintf("%s, shifted by %s: the %s that end at t-%s, rounded down to a multiple of %s; what is up to %s older than that end may be left out, and nothing newer counts",
+		w, short(s.Shift), w, short(s.Shift), short(w.Hop()), short(w.Hop()))
+}
+
+// stretch is the seconds [from, to).
+type stretch struct{ from, to int64 }
+
+// stretch gives the seconds of a span at the query's time.
+func (q *query) stretch(s Span) stretch {
+	r := s.Window.rung()
+	if s.Shift == 0 {
+		return stretch{edge(q.sec, r.length, r.hop), q.sec + 1}
+	}
+	from := edge(q.sec-int64(s.Shift/time.Second), r.length, r.hop)
+	return stretch{from, from + r.length}
+}
+
+// counts says whether something of a second counts in a stretch. At a time before the horizon that is so where the whole
+// tile lies inside that it is merged into.
+func (q *query) counts(l *Layout, sec int64, in stretch) bool {
+	if q.sec >= q.horizon {
+		return sec >= in.from && sec < in.to
+	}
+	begin, end := q.tile(l, sec)
+	return begin >= in.from && end <= in.to && begin < end
+}
+
+// tile gives the stretch of the tile that a second is merged into at the horizon, an empty one where it is too old.
+func (q *query) tile(l *Layout, sec int64) (begin, end int64) {
+	for i, lv := range l.levels {
+		if sec < q.levels[i] {
+			continue
+		}
+		begin = sec - sec%lv.hop
+		end = begin + lv.hop
+		if i > 0 {
+			end = min(end, q.levels[i-1])
+		}
+		return begin, end
+	}
+	return 0, 0
+}
+
+// CountIn is Count of a span.
+func (r *Reading) CountIn(s Span) int64 {
+	if s.Shift == 0 {
+		return r.Count(s.Window)
+	}
+	n := int64(0)
+	r.eachTile(s, func(tile []uint64) { n += r.state.tileCount(tile) })
+	for _, c := range r.currents(s) {
+		n += c.sign
+	}
+	return n
+}
+
+// SumIn is Sum of a span.
+func (r *Reading) SumIn(s Span, column int) Int128 {
+	if s.Shift == 0 {
+		return r.Sum(s.Window, column)
+	}
+	return r.columnIn(s, column)
+}
+
+// SquaresIn is Squares of a span.
+func (r *Reading) SquaresIn(s Span, column int) Int128 {
+	if s.Shift == 0 {
+		return r.Squares(s.Window, column)
+	}
+	return r.columnIn(s, r.layout.spec.Sums+slices.Index(r.layout.squares, column))
+}
+
+// SpanFlags is WindowFlags of a span.
+func (r *Reading) SpanFlags(s Span) Flags {
+	flags := r.Flags
+	if in := r.query.stretch(s); r.lost != 0 && r.lost >= max(in.from, r.query.levels[len(r.layout.levels)-1]) {
+		flags |= CorrectionMissed
+	}
+	return flags
+}
+
+func (r *Reading) columnIn(s Span, column int) (sum Int128) {
+	r.eachTile(s, func(tile []uint64) { sum = sum.Add(r.state.tileSum(tile, column)) })
+	for _, c := range r.currents(s) {
+		v := r.layout.column(c.Values, column)
+		if c.sign < 0 {
+			v = v.Neg()
+		}
+		sum = sum.Add(v)
+	}
+	return sum
+}
+
+// eachTile visits the tiles that count in a span.
+func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
+	q, in, stride := &r.query, r.query.stretch(s), r.state.stride(r.layout)
+	tiles := r.state.tiles
+	if q.sec >= q.horizon {
+		for i, to := r.state.tilesFrom(stride, in.from), r.state.tilesFrom(stride, in.to); i < to; i += stride {
+			visit(tiles[i : i+stride])
+		}
+		return
+	}
+	for i := 0; i < len(tiles); i += stride {
+		if q.counts(r.layout, int64(start(tiles[i])), in) {
+			visit(tiles[i : i+stride])
+		}
+	}
+}
+
+// tilesFrom gives where the tiles of a second and later begin.
+func (s *State) tilesFrom(stride int, sec int64) int {
+	if sec > math.MaxUint32 {
+		return len(s.tiles)
+	}
+	at, _ := s.findTile(stride, uint32(max(sec, 0)))
+	return at
+}
+
+// current is an event that takes part on the fly, or is left out.
+type current struct {
+	*Contribution
+	sec, sign int64
+}
+
+// currents gives those that count in a span.
+func (r *Reading) currents(s Span) (list []current) {
+	q, in := &r.query, r.query.stretch(s)
+	n := 0
+	for _, c := range [...]current{{q.plus, q.plusSec, 1}, {q.minus, q.minusSec, -1}} {
+		if c.sec != 0 && q.counts(r.layout, c.sec, in) {
+			r.taking[n] = c
+			n++
+		}
+	}
+	return r.taking[:n]
+}
