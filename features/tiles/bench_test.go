@@ -53,7 +53,7 @@ func specs() map[string]tiles.Spec {
 	return map[string]tiles.Spec{
 		"sum":      {Windows: all, Sums: 1},
 		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
-		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}},
+		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}, CountWindows: all},
 		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
 		"exact":    {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
 		"1m_count": {Windows: tiles.Windows(tiles.W1m)},

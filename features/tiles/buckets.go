@@ -3,7 +3,7 @@ package tiles
 import "math/bits"
 
 // Buckets are the slots of a histogram over integers: each doubling of the value is divided into 16 parts of one width,
-// and up to 32 every integer has its own. So a bucket's middle is off by at most 1/32 of the value, and which bucket is
+// and below 32 every integer has its own. So a bucket's middle is off by at most 1/32 of the value, and which bucket is
 // arithmetic on integers. (The scheme of HdrHistogram, which fixes it by significant bits.)
 type Buckets struct {
 	// Low and High bound the values; one beyond them counts as the nearest.

@@ -26,7 +26,7 @@ var (
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
 //	          | with flag 4: how many uvarint, of each the window 1 byte and the shift uvarint, in seconds
 //	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind and, of counts,
-//	          the number of slots uvarint
+//	          the number of slots uvarint | with counts: their windows 1 byte
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
@@ -98,6 +98,9 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	}
 	for _, slots := range spec.Counts {
 		dst = binary.AppendUvarint(append(dst, tableCounts), uint64(slots))
+	}
+	if len(spec.Counts) > 0 {
+		dst = append(dst, byte(spec.CountWindows))
 	}
 	return dst
 }

@@ -43,8 +43,21 @@ func (s *State) findBin(slot uint16, begin uint32) (int, bool) {
 	return low, low < len(s.bins) && s.bins[low].key() == key
 }
 
-// addBins counts a contribution's slots in the tile that begins at a second.
-func (s *State) addBins(l *Layout, slots []int32, begin uint32) {
+// binBegin gives where the tile of a second begins that counts are kept by; false where it is too old.
+func (s *State) binBegin(l *Layout, sec int64) (uint32, bool) {
+	level := levelOf(l.counting, sec, int64(s.horizon))
+	if level < 0 {
+		return 0, false
+	}
+	return uint32(sec - sec%l.counting[level].hop), true
+}
+
+// addBins counts a contribution's slots at a second.
+func (s *State) addBins(l *Layout, slots []int32, sec int64) {
+	begin, ok := s.binBegin(l, sec)
+	if !ok {
+		return
+	}
 	for table, first := range l.tables {
 		if slots[table] == NoSlot {
 			continue
@@ -65,8 +78,13 @@ func (s *State) addBins(l *Layout, slots []int32, begin uint32) {
 	}
 }
 
-// subtractBins takes a contribution out of the bins that have it. All are at their levels: the caller has compacted.
-func (s *State) subtractBins(l *Layout, slots []int32, begin uint32) {
+// subtractBins takes a contribution out of the bins that have it. All are brought to their levels first.
+func (s *State) subtractBins(l *Layout, slots []int32, sec int64) {
+	begin, ok := s.binBegin(l, sec)
+	if !ok {
+		return
+	}
+	s.compactBins(l)
 	for table, first := range l.tables {
 		if slots[table] == NoSlot {
 			continue
@@ -87,17 +105,17 @@ func (s *State) compactBins(l *Layout) {
 	if len(s.bins) == 0 {
 		return
 	}
-	edges := l.levelEdges(int64(s.horizon))
+	edges := edgesOf(l.counting, int64(s.horizon))
 	out := s.bins[:0]
 	for _, b := range s.bins {
 		level := 0
-		for level < len(l.levels) && int64(b.begin) < edges[level] {
+		for level < len(l.counting) && int64(b.begin) < edges[level] {
 			level++
 		}
-		if level == len(l.levels) {
+		if level == len(l.counting) {
 			continue
 		}
-		b.begin -= uint32(int64(b.begin) % l.levels[level].hop)
+		b.begin -= uint32(int64(b.begin) % l.counting[level].hop)
 		if n := len(out); n > 0 && out[n-1].key() == b.key() {
 			out[n-1].setCount(min(out[n-1].count()+b.count(), maxTileCount-1))
 			continue
@@ -125,6 +143,9 @@ type tally struct {
 
 // tally counts a table's slots in a span.
 func (r *Reading) tally(s Span, table int) *tally {
+	if !r.layout.spec.CountWindows.Has(s.Window) {
+		panic("BUG: tiles: the tables of this layout are not read over " + s.Window.String())
+	}
 	y := &r.counted
 	if y.done && y.span == s && y.table == table {
 		return y
@@ -134,15 +155,16 @@ func (r *Reading) tally(s Span, table int) *tally {
 	at, _ := r.state.findBin(uint16(first), 0)
 	bins := r.state.bins[at:]
 	in := r.query.stretch(s)
+	ladder := ladder{r.layout.counting, edgesOf(r.layout.counting, r.query.horizon)}
 	for len(bins) > 0 && int(bins[0].slot) < first+slots {
 		slot := bins[0].slot
-		n, run := r.query.countBins(r.layout, bins, in)
+		n, run := r.query.countBins(&ladder, bins, in)
 		if n != 0 {
 			y.slots = append(y.slots, slotCount{int32(int(slot) - first), n})
 		}
 		bins = bins[run:]
 	}
-	for _, c := range r.currents(s) {
+	for _, c := range r.currentsIn(in, &ladder) {
 		if slot := c.Slots[table]; slot != NoSlot {
 			y.add(slot, c.sign)
 		}
@@ -154,7 +176,7 @@ func (r *Reading) tally(s Span, table int) *tally {
 }
 
 // countBins counts what the first bin's slot has in a stretch, and says how many bins that slot has.
-func (q *query) countBins(l *Layout, bins []bin, in stretch) (n int64, run int) {
+func (q *query) countBins(l *ladder, bins []bin, in stretch) (n int64, run int) {
 	exact := q.sec >= q.horizon
 	for i := range bins {
 		b := &bins[i]

@@ -50,6 +50,8 @@ type Spec struct {
 	Exact bool
 	// Counts has the number of slots of each table: contributions are counted by their slots (Contribution.Slots).
 	Counts []int
+	// CountWindows are those of Windows that the tables are read over. Their counts live in tiles for these alone.
+	CountWindows WindowSet
 	// Shifts are the shifted windows that some feature reads, of Windows. Tiles live as long as they need.
 	Shifts []Span
 }
@@ -87,6 +89,8 @@ type Layout struct {
 	// tables has the first slot of each table, slots is how many there are in all.
 	tables []uint16
 	slots  int
+	// counting are the levels of the tables' counts.
+	counting []level
 	// header is how each encoding begins.
 	header []byte
 }
@@ -154,21 +158,30 @@ func NewLayout(spec Spec) (*Layout, error) {
 		l.tables = append(l.tables, uint16(l.slots))
 		l.slots += slots
 	}
-	longest := int64(0)
 	for _, w := range spec.Windows.List() {
 		r := w.rung()
 		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
-		if len(l.levels) == 0 && w != W1m {
-			// No one-minute window, but what comes after t's second must not count: the seconds behind the newest event
-			// stay apart.
-			l.levels = append(l.levels, level{length: 0, hop: 1})
-		}
-		// A finer level that reaches further leaves nothing to the coarser one.
-		longest = max(longest, r.length, spec.longestShift(w)+r.length)
-		l.levels = append(l.levels, level{length: longest, hop: r.hop})
 	}
+	l.levels, l.counting = spec.levels(spec.Windows), spec.levels(spec.CountWindows)
 	l.header = appendHeader(spec, nil)
 	return l, nil
+}
+
+// levels gives the levels that some windows need, with their shifts.
+func (s *Spec) levels(windows WindowSet) (levels []level) {
+	longest := int64(0)
+	for _, w := range windows.List() {
+		r := w.rung()
+		if len(levels) == 0 && w != W1m {
+			// No one-minute window, but what comes after t's second must not count: the seconds behind the newest event
+			// stay apart.
+			levels = append(levels, level{length: 0, hop: 1})
+		}
+		// A finer level that reaches further leaves nothing to the coarser one.
+		longest = max(longest, r.length, s.longestShift(w)+r.length)
+		levels = append(levels, level{length: longest, hop: r.hop})
+	}
+	return levels
 }
 
 // longestShift gives by how many seconds a window is shifted at most.
@@ -191,6 +204,9 @@ func (s *Spec) checkTables() error {
 			return fmt.Errorf("a table needs a window and 1 to %d slots, not %d", MaxSlots, slots)
 		}
 	}
+	if s.CountWindows&^s.Windows != 0 || (s.CountWindows != 0) != (len(s.Counts) > 0) {
+		return errors.New("tables need windows to be read over, which are some of the group's")
+	}
 	for _, span := range s.Shifts {
 		if err := span.Check(); err != nil {
 			return err
@@ -212,13 +228,18 @@ func (l *Layout) MaxBytes() int {
 	words += words / 4 // slabs grow by a quarter
 	categories := l.spec.Distincts * DistinctCap
 	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
-		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*l.slots*(l.MaxTiles()+l.MaxTiles()/4+4)
+		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*(l.MaxCounts()+l.MaxCounts()/4+4)
 }
 
 // MaxTiles bounds how many tiles one state has after Compact.
-func (l *Layout) MaxTiles() int {
+func (l *Layout) MaxTiles() int { return maxTiles(l.levels) }
+
+// MaxCounts bounds how many counts of slots one state has after Compact.
+func (l *Layout) MaxCounts() int { return l.slots * maxTiles(l.counting) }
+
+func maxTiles(levels []level) int {
 	tiles := int64(0)
-	for i, lv := range l.levels {
+	for i, lv := range levels {
 		length := lv.length
 		if i == 0 {
 			length += graceSeconds
@@ -243,16 +264,20 @@ func edge(at, length, hop int64) int64 {
 
 // levelEdges gives, for each level, the oldest second that it still holds at the horizon's second; what is older belongs
 // to the next level.
-func (l *Layout) levelEdges(horizon int64) (edges [maxLevels]int64) {
-	for i, lv := range l.levels {
+func (l *Layout) levelEdges(horizon int64) [maxLevels]int64 { return edgesOf(l.levels, horizon) }
+
+func edgesOf(levels []level, horizon int64) (edges [maxLevels]int64) {
+	for i, lv := range levels {
 		edges[i] = edge(horizon, lv.length, lv.hop)
 	}
 	return edges
 }
 
 // level gives the level of a second, or -1 where it is too old for all.
-func (l *Layout) level(sec, horizon int64) int {
-	for i, lv := range l.levels {
+func (l *Layout) level(sec, horizon int64) int { return levelOf(l.levels, sec, horizon) }
+
+func levelOf(levels []level, sec, horizon int64) int {
+	for i, lv := range levels {
 		if sec >= edge(horizon, lv.length, lv.hop) {
 			return i
 		}

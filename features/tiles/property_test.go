@@ -78,6 +78,9 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 		for range rng.IntN(3) {
 			spec.Counts = append(spec.Counts, 1+rng.IntN(6))
 		}
+		for len(spec.Counts) > 0 && spec.CountWindows == 0 {
+			spec.CountWindows = spec.Windows & tiles.WindowSet(rng.IntN(64))
+		}
 		for _, w := range spec.Windows.List() {
 			span := tiles.Span{Window: w, Shift: []time.Duration{time.Hour, 3*24*time.Hour + 5*time.Second, 7 * 24 * time.Hour}[rng.IntN(3)]}
 			if rng.IntN(3) == 0 && span.Check() == nil {

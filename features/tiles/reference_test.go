@@ -48,6 +48,9 @@ var quantiles = []uint64{1, 250_000, 500_000, 999_999}
 func halfLife(w tiles.Window) time.Duration { return w.Length() / 5 }
 
 func tablesOf(spec tiles.Spec, r *tiles.Reading, span tiles.Span) (tables []tableResult) {
+	if !spec.CountWindows.Has(span.Window) {
+		return nil
+	}
 	for i := range spec.Counts {
 		t := tableResult{Entropy: math.Float64bits(r.Entropy(span, i))}
 		t.Top, t.All = r.Top(span, i)
@@ -259,6 +262,26 @@ func (m *reference) shifted(span tiles.Span, in []tiles.Contribution) windowResu
 	return wr
 }
 
+// tables are those of a window that they are read over.
+func (m *reference) tables(w tiles.Window, in []tiles.Contribution) (tables []tableResult) {
+	for i := range m.spec.Counts {
+		if m.spec.CountWindows.Has(w) {
+			tables = append(tables, m.table(in, i))
+		}
+	}
+	return tables
+}
+
+// lateTables are those of what lies wholly inside a stretch, in the tiles that counts are kept by.
+func (m *reference) lateTables(w tiles.Window, set []tiles.Contribution, from, to int64) []tableResult {
+	counting := *m
+	counting.spec.Windows = m.spec.CountWindows
+	return m.tables(w, slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
+		begin, end, ok := counting.tile(c)
+		return !ok || begin < from || end > to || m.void[keyOf(&c)]
+	}))
+}
+
 // table counts one table's slots and does with them what their names say.
 func (m *reference) table(in []tiles.Contribution, table int) tableResult {
 	counts := make([]int64, m.spec.Counts[table])
@@ -336,9 +359,7 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) wind
 	for _, e := range extremesOf(m.spec) {
 		wr.Extremes = append(wr.Extremes, countResult{N: e.of(in)})
 	}
-	for i := range m.spec.Counts {
-		wr.Tables = append(wr.Tables, m.table(in, i))
-	}
+	wr.Tables = m.tables(w, in)
 	for i := -1; i < m.spec.Sums; i++ {
 		wr.Decayed = append(wr.Decayed, math.Float64bits(m.decayed(w, in, t, i)))
 	}
@@ -375,6 +396,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		for i, w := range m.spec.Windows.List() {
 			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) || m.void[keyOf(&c)] })
 			res.Windows[i] = m.count(w, in, t)
+			res.Windows[i].Tables = m.lateTables(w, set, edgeOf(sec(t), w.String()), sec(t)+1)
 		}
 		for i, span := range m.spec.Shifts {
 			from, to := stretchOf(t, span)
@@ -382,6 +404,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 				begin, end, ok := m.tile(c)
 				return !ok || begin < from || end > to || m.void[keyOf(&c)]
 			}))
+			res.Shifted[i].Tables = m.lateTables(span.Window, set, from, to)
 		}
 	}
 	m.exact(&res, t, plus, minus)

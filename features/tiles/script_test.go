@@ -199,6 +199,9 @@ func (s *script) spec(args []string) error {
 			return fmt.Errorf("unknown %q", key)
 		}
 	}
+	if len(spec.Counts) > 0 {
+		spec.CountWindows = spec.Windows
+	}
 	spec.Sums, spec.Values, spec.Distincts = len(s.sums), len(s.values), len(s.cats)
 	layout, err := tiles.NewLayout(spec)
 	s.layout = layout

@@ -24,7 +24,7 @@ const (
 // Check refuses what would take too many tiles, and says what can be had.
 func (s Span) Check() error {
 	if s.Shift < 0 || s.Shift > maxShift || s.Shift%time.Second != 0 {
-		return fmt.Errorf("a window can be shifted by up to %s, in whole seconds", short(maxShift))
+		return fmt.Errorf("a window can be shifted by up to %s, in whole seconds", DurationText(maxShift))
 	}
 	if s.Shift == 0 || s.tiles() <= maxShiftedTiles {
 		return nil
@@ -32,10 +32,10 @@ func (s Span) Check() error {
 	for _, w := range AllWindows() {
 		if longer := (Span{w, s.Shift}); w > s.Window && longer.tiles() <= maxShiftedTiles {
 			return fmt.Errorf("the %s window is kept in steps of %s, of which %s would take %d, and at most %d are kept: take %s, the next window that can be shifted so far",
-				s.Window, short(s.Window.Hop()), short(s.Shift+s.Window.Length()), s.tiles(), maxShiftedTiles, w)
+				s.Window, DurationText(s.Window.Hop()), DurationText(s.Shift+s.Window.Length()), s.tiles(), maxShiftedTiles, w)
 		}
 	}
-	return fmt.Errorf("no window can be shifted by %s: it would take more than %d steps", short(s.Shift), maxShiftedTiles)
+	return fmt.Errorf("no window can be shifted by %s: it would take more than %d steps", DurationText(s.Shift), maxShiftedTiles)
 }
 
 func (s Span) tiles() int { return int((s.Shift + s.Window.Length()) / s.Window.Hop()) }
@@ -47,7 +47,7 @@ func (s Span) String() string {
 	}
 	w := s.Window
 	return fmt.Sprintf("%s, shifted by %s: the %s that end at t-%s, rounded down to a multiple of %s; what is up to %s older than that end may be left out, and nothing newer counts",
-		w, short(s.Shift), w, short(s.Shift), short(w.Hop()), short(w.Hop()))
+		w, DurationText(s.Shift), w, DurationText(s.Shift), DurationText(w.Hop()), DurationText(w.Hop()))
 }
 
 // stretch is the seconds [from, to).
@@ -63,26 +63,32 @@ func (q *query) stretch(s Span) stretch {
 	return stretch{from, from + r.length}
 }
 
+// ladder is levels and what they hold at a query's horizon.
+type ladder struct {
+	levels []level
+	edges  [maxLevels]int64
+}
+
 // counts says whether something of a second counts in a stretch. At a time before the horizon that is so where the whole
 // tile lies inside that it is merged into.
-func (q *query) counts(l *Layout, sec int64, in stretch) bool {
+func (q *query) counts(l *ladder, sec int64, in stretch) bool {
 	if q.sec >= q.horizon {
 		return sec >= in.from && sec < in.to
 	}
-	begin, end := q.tile(l, sec)
+	begin, end := l.tile(sec)
 	return begin >= in.from && end <= in.to && begin < end
 }
 
 // tile gives the stretch of the tile that a second is merged into at the horizon, an empty one where it is too old.
-func (q *query) tile(l *Layout, sec int64) (begin, end int64) {
+func (l *ladder) tile(sec int64) (begin, end int64) {
 	for i, lv := range l.levels {
-		if sec < q.levels[i] {
+		if sec < l.edges[i] {
 			continue
 		}
 		begin = sec - sec%lv.hop
 		end = begin + lv.hop
 		if i > 0 {
-			end = min(end, q.levels[i-1])
+			end = min(end, l.edges[i-1])
 		}
 		return begin, end
 	}
@@ -142,6 +148,7 @@ func (r *Reading) columnIn(s Span, column int) (sum Int128) {
 // eachTile visits the tiles that count in a span.
 func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
 	q, in, stride := &r.query, r.query.stretch(s), r.state.stride(r.layout)
+	ladder := q.ladder(r.layout)
 	tiles := r.state.tiles
 	if q.sec >= q.horizon {
 		for i, to := r.state.tilesFrom(stride, in.from), r.state.tilesFrom(stride, in.to); i < to; i += stride {
@@ -150,7 +157,7 @@ func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
 		return
 	}
 	for i := 0; i < len(tiles); i += stride {
-		if q.counts(r.layout, int64(start(tiles[i])), in) {
+		if q.counts(&ladder, int64(start(tiles[i])), in) {
 			visit(tiles[i : i+stride])
 		}
 	}
@@ -171,12 +178,19 @@ type current struct {
 	sec, sign int64
 }
 
-// currents gives those that count in a span.
-func (r *Reading) currents(s Span) (list []current) {
-	q, in := &r.query, r.query.stretch(s)
-	n := 0
+// currents gives those that count in the tiles of a span.
+func (r *Reading) currents(s Span) []current {
+	ladder := r.query.ladder(r.layout)
+	return r.currentsIn(r.query.stretch(s), &ladder)
+}
+
+// ladder gives the levels of tiles.
+func (q *query) ladder(l *Layout) ladder { return ladder{l.levels, q.levels} }
+
+func (r *Reading) currentsIn(in stretch, l *ladder) []current {
+	q, n := &r.query, 0
 	for _, c := range [...]current{{q.plus, q.plusSec, 1}, {q.minus, q.minusSec, -1}} {
-		if c.sec != 0 && q.counts(r.layout, c.sec, in) {
+		if c.sec != 0 && q.counts(l, c.sec, in) {
 			r.taking[n] = c
 			n++
 		}

@@ -39,7 +39,8 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 	s.raise(floorSecond(horizon))
 	at := l.level(sec, int64(s.horizon))
 	if at >= 0 {
-		s.count(l, c, uint32(sec-sec%l.levels[at].hop))
+		s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+		s.addBins(l, c.Slots, sec)
 	}
 	if l.spec.Raw > 0 {
 		s.addRaw(l, c, 0) // after its tile is there: it may be folded at once
@@ -48,12 +49,6 @@ func (s *State) Add(l *Layout, c *Contribution, horizon int64) Placement {
 		return TooOld
 	}
 	return Placed
-}
-
-// count adds a contribution to everything that can be inverted, in the tile that begins at a second.
-func (s *State) count(l *Layout, c *Contribution, begin uint32) {
-	s.addTile(l, begin, c.Values)
-	s.addBins(l, c.Slots, begin)
 }
 
 // Compact merges what the horizon allows to be coarser and drops what no window needs any more. It never changes a

@@ -64,7 +64,8 @@ func (s *State) Restore(l *Layout, c *Contribution, horizon int64) {
 		}
 	}
 	if at := l.level(sec, int64(s.horizon)); at >= 0 {
-		s.count(l, c, uint32(sec-sec%l.levels[at].hop))
+		s.addTile(l, uint32(sec-sec%l.levels[at].hop), c.Values)
+		s.addBins(l, c.Slots, sec)
 	}
 }
 
@@ -150,12 +151,10 @@ func (s *State) subtract(l *Layout, c *Contribution, sec int64) {
 	if level < 0 {
 		return
 	}
-	begin := uint32(sec - sec%l.levels[level].hop)
-	s.compactBins(l)
-	s.subtractBins(l, c.Slots, begin)
+	s.subtractBins(l, c.Slots, sec)
 	s.compactTiles(l)
 	stride := s.stride(l)
-	at, found := s.findTile(stride, begin)
+	at, found := s.findTile(stride, uint32(sec-sec%l.levels[level].hop))
 	if !found {
 		return
 	}

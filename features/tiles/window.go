@@ -143,11 +143,11 @@ func (c Contract) String() string {
 		exact = fmt.Sprintf("%s: (t-%s, t] while no more than %d events are newer than t-%s, with more ", c.Window, c.Window, c.Recent, c.Window)
 	}
 	return exact + fmt.Sprintf("%s: from t-%s, rounded down to a multiple of %s, to the end of t's second; spans %s to %s",
-		c.Window, c.Window, short(c.Hop), short(c.SpanMin), short(c.SpanMax))
+		c.Window, c.Window, DurationText(c.Hop), DurationText(c.SpanMin), DurationText(c.SpanMax))
 }
 
-// short writes a duration without its zero parts, and in days from two days on: 24h30m, 7d4h.
-func short(d time.Duration) string {
+// DurationText writes a duration without its zero parts, and in days from two days on: 24h30m, 7d4h.
+func DurationText(d time.Duration) string {
 	days := ""
 	if d >= 48*time.Hour {
 		days = fmt.Sprintf("%dd", d/(24*time.Hour))
