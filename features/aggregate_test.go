@@ -112,3 +112,72 @@ func TestAggregatesOfSpread(t *testing.T) {
 	// Beyond what a square can hold, a value is none.
 	a.check("aggregate: std, value: attr_odds, scale: 1, window: 1h", 1, features.Present, aBet{odds: 1}, aBet{at: 1, odds: 1e17}, aBet{at: 2, odds: 3})
 }
+
+// games gives bets a second apart on games.
+func games(names ...string) []aBet {
+	var bets []aBet
+	for i, name := range names {
+		bets = append(bets, aBet{at: int64(i), stake: 1, game: name, odds: float64(i)})
+	}
+	return bets
+}
+
+// TestAggregatesOfCounts holds top_share, entropy and quantile.
+func TestAggregatesOfCounts(t *testing.T) {
+	a := aggregates{t}
+	const hashed = ", value: game, slots: 32, window: 24h"
+	four := games("slots", "dice", "slots", "slots") // the two fall into two slots
+	a.check("aggregate: top_share"+hashed, 0.75, features.Present, four...)
+	a.check("aggregate: entropy"+hashed, 0.8112781244591328, features.Present, four...)
+	a.check("aggregate: top_share"+hashed+", current: exclude", 2.0/3, features.Present, four...)
+	a.check("aggregate: entropy"+hashed, 0, features.Present, games("slots", "slots")...)
+	a.check("aggregate: entropy"+hashed, 1, features.Present, games("slots", "", "dice")...) // one names no game
+	a.check("aggregate: entropy"+hashed, math.NaN(), features.Missing, games("")...)
+	a.check("aggregate: top_share"+hashed+", default: 1", 1, features.Default, games("")...)
+
+	// Of numbers, what is not declared is one more category.
+	const declared = ", value: attr_odds, categories: [0, 1], window: 1h"
+	a.check("aggregate: top_share"+declared, 0.5, features.Present, games("", "", "", "")...) // 0, 1, 2 and 3
+	a.check("aggregate: entropy"+declared, 1.5, features.Present, games("", "", "", "")...)
+
+	// A quantile is exact below 32, and within a thirty-second of the value beyond.
+	const q = "aggregate: quantile, value: amount_base, window: 1h, q: "
+	ten := spend(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	a.check(q+"0.5", 5, features.Present, ten...)
+	a.check(q+"0.51", 6, features.Present, ten...)
+	a.check(q+"0.95", 10, features.Present, ten...)
+	a.check(q+"0.000001", 1, features.Present, ten...)
+	a.check(q+"0.5, current: exclude", 5, features.Present, ten...)
+	a.check(q+"0.95", 1007.5, features.Present, spend(7, 1000, noStake)...) // the middle of 992 to 1023
+	a.check(q+"0.95, max: 900", 898, features.Present, spend(7, 1000)...)   // the middle of 896 to 900
+	a.check(q+"0.95", math.NaN(), features.Missing, spend(noStake)...)
+	a.check("aggregate: quantile, value: attr_odds, scale: 100, q: 0.5, window: 1h", 0.05, features.Present, spend(5, 1, 9)...)
+}
+
+// TestAggregatesOfTime holds decayed values, shifted windows and first_seen.
+func TestAggregatesOfTime(t *testing.T) {
+	a := aggregates{t}
+	at := func(second, stake int64) aBet { return aBet{at: second, stake: stake} }
+	// Steps of a second: 2^-0, 2^-1 and 2^-2.
+	three := []aBet{at(0, 400), at(10, 200), at(20, 100)}
+	a.check("aggregate: decayed_count, half_life: 10s, window: 1m", 1.75, features.Present, three...)
+	a.check("aggregate: decayed_sum, value: amount_base, half_life: 10s, window: 1m", 300, features.Present, three...)
+	a.check("aggregate: decayed_sum, value: amount_base, half_life: 10s, window: 1m, current: exclude", 200, features.Present, three...)
+	a.check("aggregate: decayed_count, half_life: 10s, window: 1m, current: exclude", 0, features.Present, at(0, 1))
+
+	const day = 86400
+	days := []aBet{at(0, 1), at(day, 10), at(2*day, 100), at(3*day, 1000)}
+	a.check("aggregate: sum, value: amount_base, window: 24h, shift: 1d", 10, features.Present, days...)
+	a.check("aggregate: count, window: 7d, shift: 1d", 2, features.Present, days...) // the third lies at its end, and is out
+	a.check("aggregate: count, window: 7d, shift: 36h", 2, features.Present, days...)
+	a.check("aggregate: mean, value: amount_base, window: 7d, shift: 36h", 5.5, features.Present, days...)
+	a.check("aggregate: std, value: amount_base, window: 7d, shift: 36h", 4.5, features.Present, days...)
+	a.check("aggregate: quantile, q: 0.9, value: amount_base, window: 7d, shift: 36h", 10, features.Present, days...)
+	a.check("aggregate: mean, value: amount_base, window: 30d, shift: 60d", 277.75, features.Present, append(days, at(90*day, 1))...)
+
+	a.check("aggregate: first_seen", 3*day, features.Present, days...)
+	a.check("aggregate: first_seen", 0, features.Present, at(0, 1))
+	a.check("aggregate: first_seen, current: exclude", math.NaN(), features.Missing, at(0, 1))
+	// It outlives every window.
+	a.check("aggregate: first_seen, current: exclude", 400*day, features.Present, at(0, 1), at(400*day, 1))
+}

@@ -76,6 +76,7 @@ type columnWish struct {
 	square   sumColumn
 	kept     keptColumn
 	distinct distinctColumn
+	table    *tableColumn
 }
 
 type ratioLink struct {
@@ -320,6 +321,12 @@ func (c *compiler) placeColumns() {
 			g.squares = append(g.squares, w.square)
 		}
 		g.keep(w.kept)
+		if w.table != nil && indexTable(g.tables, w.table) < 0 {
+			g.tables = append(g.tables, *w.table)
+		}
+		if w.table != nil {
+			g.tableWindows |= tiles.Windows(s.plans[w.feature].window)
+		}
 		if w.distinct.name != "" && !slices.Contains(g.distincts, w.distinct) {
 			g.distincts = append(g.distincts, w.distinct)
 		}
@@ -331,6 +338,10 @@ func (c *compiler) placeColumns() {
 			return cmp.Or(strings.Compare(a.field, b.field), cmp.Compare(a.scale, b.scale))
 		})
 		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(g.tables, compareTables)
+		slices.SortFunc(g.shifts, func(a, b tiles.Span) int {
+			return cmp.Or(cmp.Compare(a.Window, b.Window), cmp.Compare(a.Shift, b.Shift))
+		})
 		switch {
 		case g.windows == 0 && !g.last:
 			c.refusef(c.groupAt[i], "group %s is used by no feature: remove it, or give it one", g.name)
@@ -361,6 +372,8 @@ func (c *compiler) placeColumns() {
 		case w.sum.field != "":
 			f.column = slices.Index(g.sums, w.sum)
 		case w.square.field != "": // found by its sum
+		case w.table != nil:
+			f.column = indexTable(g.tables, w.table)
 		case w.kept.field != "":
 			f.column = len(g.sums) + slices.IndexFunc(g.kept, w.kept.same)
 		default:

@@ -20,16 +20,22 @@ type aggregateRule struct {
 
 func aggregateRules() []aggregateRule {
 	return []aggregateRule{
-		{agg: aggCount, needs: []string{"group", "window"}, takes: []string{"current"}},
-		{agg: aggSum, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
-		{agg: aggMean, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
-		{agg: aggStd, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
-		{agg: aggCV, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggCount, needs: []string{"group", "window"}, takes: []string{"current", "shift"}},
+		{agg: aggSum, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "shift"}},
+		{agg: aggMean, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "shift"}},
+		{agg: aggStd, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "shift"}},
+		{agg: aggCV, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "shift"}},
 		{agg: aggMin, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggMax, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggRange, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale"}},
+		{agg: aggTopShare, needs: []string{"group", "window", "value"}, takes: []string{"current", "categories", "slots", "shift"}},
+		{agg: aggEntropy, needs: []string{"group", "window", "value"}, takes: []string{"current", "categories", "slots", "shift"}},
+		{agg: aggQuantile, needs: []string{"group", "window", "value", "q"}, takes: []string{"current", "scale", "min", "max", "shift"}},
+		{agg: aggDecayedCount, needs: []string{"group", "window", "half_life"}, takes: []string{"current"}},
+		{agg: aggDecayedSum, needs: []string{"group", "window", "half_life", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggDistinct, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
+		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
 		{agg: aggValue, needs: []string{"value"}},
 	}
@@ -146,7 +152,7 @@ func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
 	before := len(c.errs)
 	keys := slices.Concat([]string{"name", "aggregate"}, rule.needs, rule.takes, []string{"default"})
 	for _, e := range m.entries {
-		if !slices.Contains(keys, e.key) {
+		if !slices.Contains(keys, e.key) && !c.refuseShift(e, what, rule.agg) {
 			c.refusef(e.at, "%s: %s takes no %q%s: its keys are %s", what, rule.agg, e.key, meant(e.key, keys), strings.Join(keys, ", "))
 		}
 	}
@@ -219,7 +225,7 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	}
 	g := c.set.groups[f.group]
 	c.compileCurrent(m, what, f)
-	if f.agg == aggTimeSince {
+	if !f.windowed() {
 		g.last = true
 		return
 	}
@@ -238,9 +244,19 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	}
 	f.window = w
 	g.windows |= tiles.Windows(w)
+	c.compileShift(m, what, f, g)
 	switch f.agg {
 	case aggSum, aggMean, aggStd, aggCV, aggMin, aggMax, aggRange:
 		c.compileAmount(m, what, i, g)
+	case aggDecayedCount:
+		c.compileHalfLife(m, what, f)
+	case aggDecayedSum:
+		c.compileHalfLife(m, what, f)
+		c.compileAmount(m, what, i, g)
+	case aggTopShare, aggEntropy:
+		c.compileTable(m, what, i, g)
+	case aggQuantile:
+		c.compileQuantile(m, what, i, g)
 	case aggDistinct:
 		c.compileDistinct(m, what, i, g)
 	default: // a count takes no value
@@ -262,37 +278,45 @@ func (c *compiler) compileCurrent(m yamlMap, what string, f *feature) {
 
 // compileAmount reads what is summed, or whose smallest or largest is wanted: a number, which is an integer inside.
 func (c *compiler) compileAmount(m yamlMap, what string, i int, g *group) {
+	if name, ok := c.amount(m, what, i, g); ok {
+		f := &c.set.plans[i]
+		c.wishAmount(f, i, sumColumn{field: name, scale: f.scale})
+	}
+}
+
+// amount reads a number's field, and its scale into the feature.
+func (c *compiler) amount(m yamlMap, what string, i int, g *group) (string, bool) {
 	name, ok := c.text(m, "value", what)
 	if !ok {
-		return
+		return "", false
 	}
 	at := m.keyAt("value")
 	use, ok := c.field(what, name, at, g)
 	if !ok {
-		return
+		return "", false
 	}
 	scale, scaled := c.integer(m, "scale", what, 1, maxScale)
 	f := &c.set.plans[i]
 	switch {
 	case use.typ == FieldText:
 		c.refusef(at, "%s: %s is text: use count with a match, or distinct", what, name)
-		return
+		return "", false
 	case use.mixed:
 		c.refusef(at, "%s: %s is not the same kind of value in all event types of group %s: match the types that are meant", what, name, g.name)
-		return
+		return "", false
 	case use.money && !fixesCurrency(g, use.currency):
 		c.refusef(at, "%s: %s mixes currencies: use %s_base, or give group %s one currency (match: {%s: EUR})", what, name, name, g.name, use.currency)
-		return
+		return "", false
 	case !scaled && m.has("scale"):
-		return // refused already
+		return "", false // refused already
 	case !scaled && needsScale(name, use):
 		c.refusef(at, "%s: %s may have digits after the point, and sums are exact: say scale: 100 to keep two of them, or scale: 1 for integers", what, name)
-		return
+		return "", false
 	}
 	if scaled {
 		f.scale = scale
 	}
-	c.wishAmount(f, i, sumColumn{field: name, scale: f.scale})
+	return name, true
 }
 
 // wishAmount asks for the columns that an aggregate of a number needs.
@@ -310,7 +334,7 @@ func (c *compiler) wishAmount(f *feature, i int, sum sumColumn) {
 	default: // a sum alone, or with what a mean divides by
 	}
 	wish(columnWish{sum: sum})
-	if f.agg != aggSum {
+	if f.agg != aggSum && f.agg != aggDecayedSum {
 		wish(columnWish{sum: sumColumn{field: sum.field, scale: sum.scale, presence: true}})
 	}
 }
@@ -325,23 +349,9 @@ func needsScale(name string, use fieldUse) bool {
 }
 
 func (c *compiler) compileDistinct(m yamlMap, what string, i int, g *group) {
-	name, ok := c.text(m, "value", what)
-	if !ok {
-		return
+	if column, ok := c.category(m, what, g); ok {
+		c.columns = append(c.columns, columnWish{feature: i, distinct: column})
 	}
-	column := distinctColumn{name: name}
-	if _, column.kind = c.opt.Kinds.Get(name); !column.kind {
-		at := m.keyAt("value")
-		use, ok := c.distinctField(what, name, at, g)
-		if !ok {
-			return
-		}
-		if use.typ != FieldText && !strings.HasPrefix(name, attrPrefix) {
-			c.refusef(at, "%s: distinct counts entities of a kind, texts or attributes; %s is neither", what, name)
-			return
-		}
-	}
-	c.columns = append(c.columns, columnWish{feature: i, distinct: column})
 }
 
 // distinctField is field, with a message that names the kinds too.

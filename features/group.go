@@ -32,8 +32,12 @@ type group struct {
 	squares   []sumColumn
 	kept      []keptColumn
 	distincts []distinctColumn
-	last      bool
-	windows   tiles.WindowSet
+	// tables are the columns that are counted by slot, shifts the windows that end earlier.
+	tables       []tableColumn
+	tableWindows tiles.WindowSet // over which tables are read
+	shifts       []tiles.Span
+	last         bool
+	windows      tiles.WindowSet
 	// exact is how many of its newest events are kept as they came, for exact windows; 0 for none.
 	exact int
 	// ttl is how long an entity lives after its newest event, 0 for as long as there are windows: an event that comes later
@@ -121,7 +125,7 @@ func (c *condition) holds(ev *Event) bool {
 func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 	dst.At = ev.OccurredAt
 	dst.ID = binary.LittleEndian.Uint32(ev.Key[:])
-	dst.Values, dst.Categories = dst.Values[:0], dst.Categories[:0]
+	dst.Values, dst.Categories, dst.Slots = dst.Values[:0], dst.Categories[:0], dst.Slots[:0]
 	for i := range g.sums {
 		c := &g.sums[i]
 		v, ok := scaled(ev, c.field, c.scale)
@@ -142,6 +146,9 @@ func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 	}
 	for _, c := range g.distincts {
 		dst.Categories = append(dst.Categories, c.category(ev))
+	}
+	for i := range g.tables {
+		dst.Slots = append(dst.Slots, g.tables[i].slot(ev))
 	}
 }
 
@@ -231,7 +238,10 @@ func (g *group) finish() error {
 func (g *group) spec() tiles.Spec {
 	spec := tiles.Spec{
 		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
-		Recent: g.exact, Exact: g.exact > 0,
+		Recent: g.exact, Exact: g.exact > 0, Shifts: g.shifts,
+	}
+	for i := range g.tables {
+		spec.Counts, spec.CountWindows = append(spec.Counts, g.tables[i].slots()), g.tableWindows
 	}
 	for i := range g.sums {
 		if slices.Contains(g.squares, g.sums[i]) {
@@ -271,6 +281,12 @@ func (g *group) content() string {
 	}
 	for _, c := range g.kept {
 		fmt.Fprintf(&b, "kept %q %d low %v high %v\n", c.field, c.scale, c.low, c.high)
+	}
+	for i := range g.tables {
+		fmt.Fprintf(&b, "%s windows %d\n", g.tables[i].content(), g.tableWindows)
+	}
+	for _, s := range g.shifts {
+		fmt.Fprintf(&b, "shift %s %d\n", s.Window, int64(s.Shift.Seconds()))
 	}
 	if g.exact > 0 {
 		fmt.Fprintf(&b, "exact %d\n", g.exact)

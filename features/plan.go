@@ -186,7 +186,7 @@ func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int
 	for _, k := range p.kinds {
 		k.index()
 		if n := k.worstBytes(); n > maxStateBytes {
-			return nil, fmt.Errorf("the feature sets keep up to %d KB for the busiest %s, at most %d KB fit: give its groups fewer sums and windows", n/1000, k.kind.Name, maxStateBytes/1000)
+			return nil, fmt.Errorf("the feature sets keep up to %d KB for the busiest %s, at most %d KB fit: give its groups fewer sums and windows, and its tables fewer slots (a lower max, where it is a quantile's)", n/1000, k.kind.Name, maxStateBytes/1000)
 		}
 	}
 	for _, set := range sets {
@@ -254,12 +254,12 @@ func (k *kindPlan) worstBytes() int {
 func (g *group) worstBytes() int {
 	spec := g.layout.Spec()
 	row := 10 + 10*(spec.Sums+spec.Lows.Len()+spec.Highs.Len()) + 20*spec.Squares.Len()
-	rows := spec.Raw + 2*int(tiles.Grace.Seconds())
-	for _, w := range spec.Windows.List() {
-		rows += int(w.Length()/w.Hop()) + 2
-	}
-	return 64 + rows*row + 10*spec.Raw*(spec.Distincts+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap
+	rows := spec.Raw + g.layout.MaxTiles()
+	return 64 + rows*row + 10*spec.Raw*(spec.Distincts+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap + binBytes*g.layout.MaxCounts()
 }
+
+// binBytes is what a table's count takes at most: three bytes of time (a run's distances add up to a window), six of count.
+const binBytes = 9
 
 // index sorts the groups by id, so that the order does not depend on that of the sets, and finds them by type.
 func (k *kindPlan) index() {

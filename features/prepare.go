@@ -23,9 +23,10 @@ type prepared struct {
 	// subject is the entity whose key seals the event's frame: its place in entities.
 	subject int
 
-	// values and categories are what the contributions' slices lie in.
+	// values, categories and slots are what the contributions' slices lie in.
 	values     []int64
 	categories []uint64
+	slots      []int32
 	payload    []byte        // scratch of the frame's encoding
 	read       tiles.Reading // scratch of a vector
 }
@@ -49,7 +50,7 @@ type preparedGroup struct {
 func (p *prepared) prepare(plan *plan, ev *Event) {
 	p.ev, p.subject = ev, -1
 	p.entities, p.groups = p.entities[:0], p.groups[:0]
-	p.values, p.categories = p.values[:0], p.categories[:0]
+	p.values, p.categories, p.slots = p.values[:0], p.categories[:0], p.slots[:0]
 	p.void, p.corrections = 0, p.corrections[:0]
 	tenant := -1
 	for i := range ev.Entities {
@@ -111,6 +112,9 @@ func (p *prepared) contribute(kind *kindPlan, ev *Event) {
 		p.values = slices.Grow(p.values, g.values())[:v+g.values()]
 		p.categories = slices.Grow(p.categories, len(g.distincts))[:k+len(g.distincts)]
 		c.Values, c.Categories = p.values[v:v:v+g.values()], p.categories[k:k:k+len(g.distincts)]
+		n := len(p.slots)
+		p.slots = slices.Grow(p.slots, len(g.tables))[:n+len(g.tables)]
+		c.Slots = p.slots[n : n : n+len(g.tables)]
 		g.fill(ev, c)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"pitboss/features/tiles"
 )
@@ -37,7 +38,8 @@ type FeatureInfo struct {
 	Kind string
 	// Group names its group, where it has one.
 	Group string
-	// Aggregate is count, sum, mean, std, cv, min, max, range, distinct, time_since, ratio, value or source.
+	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
+	// distinct, time_since, first_seen, ratio, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -76,8 +78,14 @@ const (
 	aggMin
 	aggMax
 	aggRange
+	aggTopShare
+	aggEntropy
+	aggQuantile
+	aggDecayedCount
+	aggDecayedSum
 	aggDistinct
 	aggTimeSince
+	aggFirstSeen
 	aggRatio
 	aggValue
 	aggSource
@@ -91,19 +99,25 @@ func (a aggregate) String() string {
 func (a aggregate) class() string { return aggregateNames[a].class }
 
 var aggregateNames = [...]struct{ name, class string }{
-	aggCount:     {"count", "integer"},
-	aggSum:       {"sum", "integer"},
-	aggMean:      {"mean", "integer"},
-	aggStd:       {"std", "integer"},
-	aggCV:        {"cv", "integer"},
-	aggMin:       {"min", "semilattice"},
-	aggMax:       {"max", "semilattice"},
-	aggRange:     {"range", "semilattice"},
-	aggDistinct:  {"distinct", "semilattice"},
-	aggTimeSince: {"time_since", "semilattice"},
-	aggRatio:     {"ratio", "read_time"},
-	aggValue:     {"value", "value"},
-	aggSource:    {"source", "source"},
+	aggCount:        {"count", "integer"},
+	aggSum:          {"sum", "integer"},
+	aggMean:         {"mean", "integer"},
+	aggStd:          {"std", "integer"},
+	aggCV:           {"cv", "integer"},
+	aggMin:          {"min", "semilattice"},
+	aggMax:          {"max", "semilattice"},
+	aggRange:        {"range", "semilattice"},
+	aggTopShare:     {"top_share", "integer"},
+	aggEntropy:      {"entropy", "integer"},
+	aggQuantile:     {"quantile", "integer"},
+	aggDecayedCount: {"decayed_count", "read_time"},
+	aggDecayedSum:   {"decayed_sum", "read_time"},
+	aggDistinct:     {"distinct", "semilattice"},
+	aggTimeSince:    {"time_since", "semilattice"},
+	aggFirstSeen:    {"first_seen", "semilattice"},
+	aggRatio:        {"ratio", "read_time"},
+	aggValue:        {"value", "value"},
+	aggSource:       {"source", "source"},
 }
 
 // feature is the compiled form of one feature.
@@ -112,10 +126,14 @@ type feature struct {
 	agg     aggregate
 	group   int // into Set.groups
 	window  tiles.Window
-	column  int // sum or distinct column, or value that is kept
+	column  int // sum or distinct column, value that is kept, or table
 	present int // the column that says how many events have the value: a mean divides by it
 	scale   int64
 	exclude bool
+	// shift is how much earlier the window ends, halfLife a decayed value's, millionths which quantile.
+	shift      time.Duration
+	halfLife   time.Duration
+	millionths uint64
 
 	field    string  // value
 	num, den int     // ratio: features
@@ -124,6 +142,12 @@ type feature struct {
 	source Source
 	key    string
 }
+
+// windowed says whether the feature has a window; else it is a time.
+func (f *feature) windowed() bool { return f.agg != aggTimeSince && f.agg != aggFirstSeen }
+
+// span is what the feature's window covers.
+func (f *feature) span() tiles.Span { return tiles.Span{Window: f.window, Shift: f.shift} }
 
 // groupReads are a group's features, by whether they count the event being decided.
 type groupReads struct {
@@ -156,8 +180,11 @@ func (s *Set) finish() {
 		default:
 			g := s.groups[f.group]
 			info.Kind, info.Group = g.kind.Name, g.name
-			if f.agg != aggTimeSince {
-				info.Window, info.Contract, info.Exact = f.window.String(), f.contract(g), g.exact
+			if f.windowed() {
+				info.Window, info.Contract = f.window.String(), f.contract(g)
+				if !f.ofTiles() {
+					info.Exact = g.exact
+				}
 			}
 			r := &s.reads[f.group]
 			if f.exclude {
@@ -182,9 +209,19 @@ func (s *Set) finish() {
 // contract says what the window covers and what else bounds the value.
 func (f *feature) contract(g *group) string {
 	window := f.window.Contract()
-	window.Recent = g.exact
+	if !f.ofTiles() {
+		window.Recent = g.exact
+	}
 	text := window.String()
+	if f.shift > 0 {
+		text = f.span().String()
+	}
 	switch f.agg {
+	case aggTopShare, aggEntropy, aggQuantile:
+		return text + f.contractOfTable(&g.tables[f.column])
+	case aggDecayedCount, aggDecayedSum:
+		return text + fmt.Sprintf("; weighs 2^(-age/%s) by the middle of the step of %s: one event's weight is off by up to %.0f %%",
+			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), 100*tiles.DecayError(f.window, f.halfLife))
 	case aggStd, aggCV:
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
 	case aggMin, aggMax, aggRange:
@@ -232,11 +269,19 @@ func (s *Set) content() string {
 		default:
 			g := s.groups[f.group]
 			fmt.Fprintf(&b, " group %x exclude %v", g.hash, f.exclude)
-			if f.agg != aggTimeSince {
+			if f.windowed() {
 				fmt.Fprintf(&b, " window %s", f.window)
 			}
+			if f.shift > 0 {
+				fmt.Fprintf(&b, " shift %d", int64(f.shift.Seconds()))
+			}
+			if f.halfLife > 0 {
+				fmt.Fprintf(&b, " half %d", int64(f.halfLife.Seconds()))
+			}
 			switch f.agg {
-			case aggSum, aggMean, aggStd, aggCV:
+			case aggTopShare, aggEntropy, aggQuantile:
+				fmt.Fprintf(&b, " %s millionths %d", g.tables[f.column].content(), f.millionths)
+			case aggSum, aggMean, aggStd, aggCV, aggDecayedSum:
 				fmt.Fprintf(&b, " %q scale %d", g.sums[f.column].field, f.scale)
 			case aggMin, aggMax, aggRange:
 				fmt.Fprintf(&b, " %q scale %d", g.kept[f.column-len(g.sums)].field, f.scale)

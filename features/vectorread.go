@@ -140,20 +140,32 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	value, status := math.NaN(), Missing
 	exact, flags := false, tiles.Flags(0)
-	if f.agg != aggTimeSince {
+	switch {
+	case !f.windowed():
+	case f.ofTiles():
+		flags = r.SpanFlags(f.span())
+	default:
 		exact, flags = r.Exact(f.window), r.WindowFlags(f.window)
 	}
 	switch f.agg {
 	case aggCount:
-		value, status = float64(r.Count(f.window)), Present
+		value, status = float64(r.CountIn(f.span())), Present
 	case aggSum:
-		value, status = r.Sum(f.window, f.column).Float64()/float64(f.scale), Present
+		value, status = r.SumIn(f.span(), f.column).Float64()/float64(f.scale), Present
 	case aggMean:
-		if n := r.Sum(f.window, f.present).Float64(); n > 0 {
-			value, status = r.Sum(f.window, f.column).Float64()/n/float64(f.scale), Present
+		if n := r.SumIn(f.span(), f.present).Float64(); n > 0 {
+			value, status = r.SumIn(f.span(), f.column).Float64()/n/float64(f.scale), Present
 		}
 	case aggStd, aggCV:
 		value, status = f.spread(r)
+	case aggTopShare, aggEntropy:
+		value, status = f.share(r)
+	case aggQuantile:
+		value, status = f.quantile(g.group, r)
+	case aggDecayedCount:
+		value, status = r.Decayed(f.window, -1, f.halfLife), Present
+	case aggDecayedSum:
+		value, status = r.Decayed(f.window, f.column, f.halfLife)/float64(f.scale), Present
 	case aggMin, aggMax, aggRange:
 		var more tiles.Flags
 		value, status, more = f.extreme(r)
@@ -168,17 +180,33 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 			// What happened in the same second counts as having happened, even where it is the later by less than one.
 			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
 		}
+	case aggFirstSeen:
+		first, more := r.First()
+		flags |= more
+		if first != tiles.NoTime {
+			value, status = float64(max(0, v.At-first))/microsPerSecond, Present
+		}
 	default:
 		panic("BUG: " + f.agg.String() + " reads no group")
 	}
 	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, exact, flags)
 }
 
+// ofTiles says that the value is made of tiles, also in a group that reads others exactly.
+func (f *feature) ofTiles() bool {
+	switch f.agg {
+	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum:
+		return true
+	default:
+		return f.shift > 0
+	}
+}
+
 // spread gives the standard deviation of the population, or what it is of the mean's size. The variance is made of
 // integers: only its numerator n*sum(x*x) - sum(x)*sum(x) is rounded.
 func (f *feature) spread(r *tiles.Reading) (float64, Status) {
-	n, _ := r.Sum(f.window, f.present).Int64()
-	sum := r.Sum(f.window, f.column)
+	n, _ := r.SumIn(f.span(), f.present).Int64()
+	sum := r.SumIn(f.span(), f.column)
 	per := float64(float64(n) * float64(f.scale))
 	if f.agg == aggCV {
 		per = math.Abs(sum.Float64())
@@ -186,7 +214,7 @@ func (f *feature) spread(r *tiles.Reading) (float64, Status) {
 	if n <= 0 || per == 0 {
 		return math.NaN(), Missing
 	}
-	return math.Sqrt(tiles.Dispersion(n, sum, r.Squares(f.window, f.column))) / per, Present
+	return math.Sqrt(tiles.Dispersion(n, sum, r.SquaresIn(f.span(), f.column))) / per, Present
 }
 
 // extreme gives the smallest value, the largest, or how far they are apart.
@@ -225,7 +253,7 @@ func (g *planGroup) status(f *feature, at int64, status Status, exact bool, flag
 		return WarmingUp
 	case flags&tiles.Capped != 0 && status == Present:
 		return Capped
-	case g.exact > 0 && !exact && f.agg != aggTimeSince && status == Present:
+	case g.exact > 0 && !exact && f.windowed() && status == Present:
 		return FromTiles
 	}
 	return status
@@ -236,10 +264,13 @@ func (g *planGroup) warming(f *feature, at int64, status Status, exact bool) boo
 	if f.agg == aggTimeSince {
 		return status == Missing // an event it has seen is newer than any that it has not
 	}
+	if f.agg == aggFirstSeen {
+		return true // an older one may have been before the group was
+	}
 	if exact {
 		return at-f.window.Length().Microseconds() < g.since
 	}
-	return at-f.window.Length().Microseconds()-f.window.Hop().Microseconds() < g.since
+	return at-f.shift.Microseconds()-f.window.Length().Microseconds()-f.window.Hop().Microseconds() < g.since
 }
 
 // readOwn reads the event's own values.

@@ -164,7 +164,8 @@ func (w *world) decideIfNew(ev *features.Event) {
 
 func wantEveryAggregate(t *testing.T, set *features.Set) {
 	t.Helper()
-	for _, aggregate := range []string{"count", "sum", "mean", "std", "cv", "min", "max", "range", "distinct", "time_since", "ratio", "value"} {
+	for _, aggregate := range []string{"count", "sum", "mean", "std", "cv", "min", "max", "range", "top_share", "entropy",
+		"quantile", "decayed_count", "decayed_sum", "first_seen", "distinct", "time_since", "ratio", "value"} {
 		if !slices.ContainsFunc(set.Features, func(f features.FeatureInfo) bool { return f.Aggregate == aggregate }) {
 			t.Errorf("the set of the tests has no %s", aggregate)
 		}

@@ -59,6 +59,15 @@ features:
   - {name: since_attempt, group: attempts, aggregate: time_since}
   - {name: back_7d, group: back, aggregate: count, window: 7d}
   - {name: payouts_30d, group: payouts, aggregate: sum, value: amount_base, window: 30d, current: exclude}
+  - {name: mode_share_24h, group: bets, aggregate: top_share, value: input_mode, categories: [manual, autoplay], window: 24h}
+  - {name: game_entropy_7d, group: bets, aggregate: entropy, value: game, slots: 16, window: 7d, current: exclude}
+  - {name: stake_q95_24h, group: bets, aggregate: quantile, q: 0.95, value: amount_base, max: 100000, window: 24h}
+  - {name: decayed_24h, group: bets, aggregate: decayed_count, half_life: 2h, window: 24h}
+  - {name: decayed_stake_1h, group: bets, aggregate: decayed_sum, half_life: 15m, value: amount_base, window: 1h, current: exclude}
+  - {name: stake_7d_last_week, group: bets, aggregate: sum, value: amount_base, window: 7d, shift: 7d}
+  - {name: entropy_day_before, group: bets, aggregate: entropy, value: game, slots: 16, window: 24h, shift: 1d}
+  - {name: seen, group: all, aggregate: first_seen}
+  - {name: first_bet, group: bets, aggregate: first_seen, current: exclude, default: -1}
   - {name: games_24h, group: bets, aggregate: distinct, value: game, window: 24h}
   - {name: modes_1h, group: bets, aggregate: distinct, value: input_mode, window: 1h, current: exclude}
   - {name: since_bet, group: bets, aggregate: time_since}
