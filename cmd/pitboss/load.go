@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,14 +39,17 @@ type loadResult struct {
 	sent, failed, degraded, late uint64
 	took                         time.Duration
 	latency                      *hdrhistogram.Histogram // microseconds, from the time that a request was due
+	began                        *hdrhistogram.Histogram // microseconds, from there until the call began: the generator's own share
 	outcomes                     map[pb.Outcome]uint64
 	firstErr                     error
 }
 
 func (r *loadResult) rate() float64 { return float64(r.sent) / r.took.Seconds() }
 
-func (r *loadResult) quantile(q float64) time.Duration {
-	return time.Duration(r.latency.ValueAtQuantile(q)) * time.Microsecond
+func (r *loadResult) quantile(q float64) time.Duration { return quantile(r.latency, q) }
+
+func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
+	return time.Duration(h.ValueAtQuantile(q)) * time.Microsecond
 }
 
 // decideLoad sends requests at a constant rate, each at its own time whatever became of those before (open loop), and
@@ -57,24 +62,36 @@ type decideLoad struct {
 	next  func() *pb.Event
 }
 
-const maxUnderWay = 4096
+const (
+	maxUnderWay = 4096
+	// maxStock bounds the events made up before a run: about 2 KB each.
+	maxStock = 100_000
+	// generatorGC is how much garbage, in percent of what lives, the generator makes before it collects: its collections
+	// take both cores from the server that it measures.
+	generatorGC = 400
+)
 
 func newDecideLoad(conn *grpc.ClientConn, rate float64, next func() *pb.Event) *decideLoad {
 	return &decideLoad{client: pb.NewDecisionServiceClient(conn), rate: rate, spare: make(chan struct{}, maxUnderWay), next: next}
 }
 
 func (l *decideLoad) run(ctx context.Context, d time.Duration) *loadResult {
-	res := &loadResult{latency: hdrhistogram.New(1, 60_000_000, 3), outcomes: map[pb.Outcome]uint64{}}
+	res := &loadResult{
+		latency: hdrhistogram.New(1, 60_000_000, 3), began: hdrhistogram.New(1, 60_000_000, 3), outcomes: map[pb.Outcome]uint64{},
+	}
 	var mu sync.Mutex // guards res
 	var wg sync.WaitGroup
 	n := int(l.rate * d.Seconds())
+	defer debug.SetGCPercent(debug.SetGCPercent(generatorGC))
+	stock := l.stock(n)
+	defer startPacing()()
 	began := time.Now()
 	for i := range n {
+		ev := take(stock, i, l.next)
 		due := began.Add(time.Duration(float64(i) / l.rate * float64(time.Second)))
-		if !sleepUntil(ctx, due) {
+		if !paceUntil(ctx, due) {
 			break
 		}
-		ev := l.next()
 		select {
 		case l.spare <- struct{}{}:
 		default:
@@ -84,17 +101,40 @@ func (l *decideLoad) run(ctx context.Context, d time.Duration) *loadResult {
 			l.spare <- struct{}{}
 		}
 		wg.Go(func() {
+			waited := time.Since(due)
+			ev.OccurredAt = timestamppb.Now()
 			answer, err := l.client.Decide(ctx, &pb.DecisionRequest{Event: ev})
 			took := time.Since(due)
 			<-l.spare
 			mu.Lock()
 			defer mu.Unlock()
+			_ = res.began.RecordValue(max(waited.Microseconds(), 1))
 			res.add(answer, took, err)
 		})
 	}
 	wg.Wait()
 	res.took = time.Since(began)
 	return res
+}
+
+// stock makes up the events of a run before it: neither that nor collecting the garbage of it is part of the load.
+func (l *decideLoad) stock(n int) []*pb.Event {
+	stock := make([]*pb.Event, min(n, maxStock))
+	for i := range stock {
+		stock[i] = l.next()
+	}
+	runtime.GC()
+	return stock
+}
+
+// take gives the i-th event, which a run longer than its stock makes up before it is due.
+func take(stock []*pb.Event, i int, next func() *pb.Event) *pb.Event {
+	if i >= len(stock) {
+		return next()
+	}
+	ev := stock[i]
+	stock[i] = nil
+	return ev
 }
 
 // add counts one answer. It is called under the run's lock.
