@@ -38,7 +38,9 @@ func RolesWith(r Right) (with, without []string) {
 // RPCs gives every method that the gRPC server serves.
 func (s *Server) RPCs() []string {
 	var names []string
-	for service, info := range s.grpc.GetServiceInfo() {
+	g := s.newGRPC()
+	defer g.Stop()
+	for service, info := range g.GetServiceInfo() {
 		for _, m := range info.Methods {
 			names = append(names, "/"+service+"/"+m.Name)
 		}

@@ -95,7 +95,6 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		}
 	}
 	s.calls = &calls{cfg: cfg, deps: deps, stats: s.stats}
-	s.grpc = s.newGRPC()
 	s.http = s.newHTTP()
 	return s, nil
 }
@@ -148,6 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 // Serve serves until ctx ends, then drains: /readyz says 503 while calls are still accepted, then nothing new is
 // accepted, what is being worked on is finished, and Serve returns. It closes the listeners.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
+	s.grpc = s.newGRPC() // here and not in New: its workers end with the draining
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	group, work := errgroup.WithContext(work)
