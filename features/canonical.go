@@ -63,9 +63,19 @@ func newCanonicalTable(desc protoreflect.MessageDescriptor, known map[protorefle
 
 // contentHash is the SHA-256 of the canonical event.
 func (t *decodeTables) contentHash(msg *pb.Event) [32]byte {
-	var stack [2048]byte
-	return sha256.Sum256(t.canonical.append(stack[:0], msg.ProtoReflect()))
+	buf, ok := t.scratch.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	*buf = t.canonical.append((*buf)[:0], msg.ProtoReflect())
+	sum := sha256.Sum256(*buf)
+	if cap(*buf) <= maxScratch { // one event of a megabyte is no reason to keep a megabyte
+		t.scratch.Put(buf)
+	}
+	return sum
 }
+
+const maxScratch = 16 << 10
 
 func (t *canonicalTable) append(b []byte, m protoreflect.Message) []byte {
 	for i := range t.fields {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -27,6 +28,8 @@ type decodeTables struct {
 	byType map[string]map[string]fieldUse
 	// custom are the names of events without payload.
 	custom map[string]fieldUse
+	// scratch is of *[]byte, for canonical events.
+	scratch sync.Pool
 }
 
 // fieldUse is what a feature set may do with a field name.
@@ -258,6 +261,7 @@ func trustOf(msg *pb.Event) Trust {
 
 func decodeEntities(kinds *Kinds, msg *pb.Event, dst *Event) error {
 	tenant := tenantPart(dst.Tenant)
+	dst.Entities = slices.Grow(dst.Entities, len(msg.GetEntities())+len(msg.GetEnrichment().GetDerived())+2) // tenant and brand
 	add := func(path string, i int, id *pb.Identifier) error {
 		kind, ok := kinds.Get(id.GetKind())
 		switch {
@@ -311,6 +315,9 @@ func (ev *Event) Field(name string) (*Field, bool) {
 	return &ev.Fields[i], true
 }
 
+// usualFields is how many values an event has at most, attributes apart, before the list of them must grow.
+const usualFields = 16
+
 func (t *decodeTables) decodeFields(msg *pb.Event, dst *Event) {
 	m := msg.ProtoReflect()
 	number := protoreflect.FieldNumber(0)
@@ -319,6 +326,7 @@ func (t *decodeTables) decodeFields(msg *pb.Event, dst *Event) {
 		number, payload = fd.Number(), m.Get(fd).Message()
 	}
 	list := t.fields[number]
+	dst.Fields = slices.Grow(dst.Fields, min(len(list), usualFields)+len(msg.GetAttributes()))
 	// Attributes are one run in the order of names, since nothing else starts with their prefix (tested).
 	split, _ := slices.BinarySearchFunc(list, attrPrefix, func(f fieldSource, p string) int { return cmp.Compare(f.name, p) })
 	for i := range list[:split] {
