@@ -88,7 +88,8 @@ func (s *section) integer(key string, low, high int64) (int, error) {
 	return int(n), nil
 }
 
-// words calls each for the want words of a key's value, which are separated by spaces.
+// words calls each for the want words of a key's value. Nothing but spaces separates them: the name of a feature may
+// hold a tab.
 func (s *section) words(key string, want int, each func(i int, word []byte) bool) error {
 	f, err := s.get(key)
 	if err != nil {
@@ -96,12 +97,12 @@ func (s *section) words(key string, want int, each func(i int, word []byte) bool
 	}
 	i := 0
 	for rest := f.value; ; i++ {
-		rest = bytes.TrimLeft(rest, " \t")
+		rest = bytes.TrimLeft(rest, " ")
 		if len(rest) == 0 {
 			break
 		}
 		word := rest
-		if end := bytes.IndexAny(rest, " \t"); end >= 0 {
+		if end := bytes.IndexByte(rest, ' '); end >= 0 {
 			word, rest = rest[:end], rest[end:]
 		} else {
 			rest = nil

@@ -174,6 +174,14 @@ func TestLineEndsDoNotMatter(t *testing.T) {
 	}
 }
 
+// TestNamesKeepTabs: LightGBM forbids little in the name of a feature, and writes a tab as it is.
+func TestNamesKeepTabs(t *testing.T) {
+	m := mustLoad(t, []byte(strings.Replace(smallText(), "feature_names=f0 f1 f2", "feature_names=a\tb c\u00a0d e=f", 1)))
+	if diff := cmp.Diff([]string{"a\tb", "c\u00a0d", "e=f"}, m.Info().FeatureNames()); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	text := readGolden(t, "multiclass").text
 	f := func(want string, change func(*models.Limits)) {
