@@ -1,6 +1,8 @@
 package models
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/bits"
@@ -149,10 +151,11 @@ type binBuilder struct {
 	cutsOf    [][]uint64 // by column
 }
 
-// setKey identifies a categorical slot.
+// setKey identifies a categorical slot. It has the hash of the words, not a copy: sets are long in files that were
+// made to be.
 type setKey struct {
 	feature     int32
-	words       string
+	words       [sha256.Size]byte
 	defaultLeft bool
 }
 
@@ -232,12 +235,17 @@ func ruleKeyOf(s *split) slotKey {
 }
 
 func (b *binBuilder) setKeyOf(t *tree, s *split) setKey {
-	words := t.sets[s.set]
-	text := make([]byte, 0, 4*len(words))
-	for _, w := range words {
-		text = append(text, byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
+	h := sha256.New()
+	var text [4 << 10]byte
+	for words := range slices.Chunk(t.sets[s.set], len(text)/wordBytes) {
+		for i, w := range words {
+			binary.LittleEndian.PutUint32(text[wordBytes*i:], w)
+		}
+		h.Write(text[:wordBytes*len(words)])
 	}
-	return setKey{feature: s.feature, words: string(text), defaultLeft: s.defaultLeft}
+	k := setKey{feature: s.feature, defaultLeft: s.defaultLeft}
+	h.Sum(k.words[:0])
+	return k
 }
 
 // test returns where a collected split finds its bin.

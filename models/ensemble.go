@@ -40,7 +40,7 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 		return nil, err
 	}
 	m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
-	m.info.Bytes = m.estimate(shapes)
+	m.info.Bytes = m.estimate(f, shapes)
 	if m.info.Bytes > limits.MaxBytes {
 		return nil, fmt.Errorf("the compiled model takes %d bytes, MaxBytes is %d: %w", m.info.Bytes, limits.MaxBytes, ErrLimit)
 	}
@@ -89,10 +89,13 @@ func (m *ensemble) measure(t *tree, s *shape) {
 }
 
 // estimate returns the memory of the compiled model in bytes, within a few per cent.
-func (m *ensemble) estimate(shapes []shape) int {
+func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	bytes := 16 * (m.info.Nodes + m.info.Leaves) // walkTable
 	bytes += 8 * m.info.Nodes                    // cuts, at most
 	bytes += int(unsafe.Sizeof(column{})) * len(m.info.Features)
+	for i := range f.trees {
+		bytes += f.trees[i].extraBytes()
+	}
 	if m.info.Unexplainable != "" {
 		return bytes
 	}

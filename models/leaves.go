@@ -11,6 +11,9 @@ import (
 	"github.com/dmitryikh/leaves"
 )
 
+// maxLeavesBytes bounds the files that leaves sees: while it loads one it allocates 15 times the file's size.
+const maxLeavesBytes = 32 << 20
+
 // LeavesCheck is what an independent scorer, github.com/dmitryikh/leaves, could say of a model.
 type LeavesCheck struct {
 	// Served says that leaves can score the model as its library does. If not, Reason says why, and nothing
@@ -62,6 +65,8 @@ func CheckWithLeaves(m Model, data []byte, rows [][]float64) (LeavesCheck, error
 func notForLeaves(info *Info, data []byte) string {
 	header, _, _ := bytes.Cut(data, []byte("\nTree="))
 	switch {
+	case len(data) > maxLeavesBytes:
+		return fmt.Sprintf("the file has more than %d bytes, and leaves takes many times as much memory", maxLeavesBytes)
 	case info.Format != FormatLightGBM:
 		return "leaves cannot read the file's format"
 	case bytes.Contains(data, []byte("\nis_linear=1")):

@@ -57,6 +57,22 @@ func TestLeavesCheckFindsADifference(t *testing.T) {
 	}
 }
 
+// TestLeavesIsSparedLargeFiles: what this package loads in a little more memory than the file takes leaves many times that.
+func TestLeavesIsSparedLargeFiles(t *testing.T) {
+	text := readGolden(t, "binary").text
+	large := append(bytes.Clone(text), "[seed: "+strings.Repeat("3", 32<<20)+"]\n"...)
+	f := func(text []byte, served bool) {
+		t.Helper()
+		m := mustLoad(t, text)
+		c, err := models.CheckWithLeaves(m, text, [][]float64{make([]float64, len(m.Info().Features))})
+		if err != nil || c.Served != served || !served && !strings.Contains(c.Reason, "more than 33554432 bytes") {
+			t.Errorf("%d bytes: %+v, %v", len(text), c, err)
+		}
+	}
+	f(text, true)
+	f(large, false)
+}
+
 // disagrees is a model that is off by the last bit.
 type disagrees struct{ models.Model }
 

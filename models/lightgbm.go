@@ -28,6 +28,9 @@ func LoadLightGBM(data []byte, limits Limits) (Model, error) {
 	return m, nil
 }
 
+// maxTextBytes bounds what is kept of the file's own words: a name, the objective.
+const maxTextBytes = 16 << 10
+
 // lightGBMParser reads one file.
 type lightGBMParser struct {
 	in     lineReader
@@ -133,6 +136,9 @@ func (p *lightGBMParser) features(h *section, n int) error {
 	columns := make([]Feature, n)
 	seen := make(map[string]bool, n)
 	err := h.words("feature_names", n, func(i int, word []byte) bool {
+		if len(word) > maxTextBytes {
+			return false
+		}
 		columns[i] = Feature{Name: string(word), Min: math.NaN(), Max: math.NaN()}
 		twice := seen[columns[i].Name]
 		seen[columns[i].Name] = true
@@ -187,6 +193,9 @@ func (p *lightGBMParser) objective(h *section) error {
 	if !ok {
 		return nil // a custom objective: the margins are all there is
 	}
+	if len(f.value) > maxTextBytes {
+		return f.errorf("has %d bytes, at most %d", len(f.value), maxTextBytes)
+	}
 	info.Objective = string(f.value)
 	l, err := lightGBMLink(f, info.Outputs)
 	if err != nil {
@@ -199,7 +208,7 @@ func (p *lightGBMParser) objective(h *section) error {
 
 // trees reads trees until a line that is none; first is the line behind the header.
 func (p *lightGBMParser) trees(h *section, first []byte) error {
-	parser := &treeParser{features: len(p.forest.info.Features), nodesLeft: p.limits.MaxNodes}
+	parser := &treeParser{features: len(p.forest.info.Features), nodesLeft: p.limits.MaxNodes, bytesLeft: p.limits.MaxBytes}
 	known := treeKeys()
 	line, ok := first, true
 	for {
@@ -241,7 +250,11 @@ func (p *lightGBMParser) treeCount(h *section) error {
 		return fmt.Errorf("line %d: %d trees are no multiple of %d outputs: %w", p.in.line, n, info.Outputs, errText)
 	}
 	if f, ok := h.fields["tree_sizes"]; ok {
-		if sizes := len(bytes.Fields(f.value)); sizes != n {
+		sizes := 0
+		for range bytes.FieldsSeq(f.value) {
+			sizes++
+		}
+		if sizes != n {
 			return f.errorf("names %d trees, the file has %d", sizes, n)
 		}
 	}
@@ -255,7 +268,7 @@ func (p *lightGBMParser) treeCount(h *section) error {
 // footer reads what follows the trees: only what changes the meaning of the model.
 func (p *lightGBMParser) footer() error {
 	for line, ok := p.in.next(); ok; line, ok = p.in.next() {
-		if rest, ok := bytes.CutPrefix(line, []byte("[boosting: ")); ok && !p.forest.info.Averaged {
+		if rest, ok := bytes.CutPrefix(line, []byte("[boosting: ")); ok && !p.forest.info.Averaged && len(rest) <= maxTextBytes {
 			p.forest.info.Boosting = string(bytes.TrimSuffix(rest, []byte("]")))
 		}
 		if rest, ok := bytes.CutPrefix(line, []byte("pandas_categorical:")); ok {
@@ -271,13 +284,16 @@ func (p *lightGBMParser) footer() error {
 // them by the position of a value in the training data's list, so the values themselves would be
 // scored as other categories, silently.
 func (p *lightGBMParser) pandas(text []byte) error {
-	var lists []json.RawMessage
-	if err := json.Unmarshal(text, &lists); err != nil {
+	text = bytes.TrimSpace(text)
+	if string(text) == "null" {
+		return nil
+	}
+	if !json.Valid(text) || text[0] != '[' {
 		return fmt.Errorf("line %d: pandas_categorical is not a JSON list: %w", p.in.line, errText)
 	}
-	if len(lists) > 0 {
-		return fmt.Errorf("line %d: pandas_categorical: %d columns were pandas categories; train on their integer codes instead: %w",
-			p.in.line, len(lists), ErrUnsupported)
+	if len(bytes.TrimSpace(text[1:])) > 1 {
+		return fmt.Errorf("line %d: pandas_categorical: columns were pandas categories; train on their integer codes instead: %w",
+			p.in.line, ErrUnsupported)
 	}
 	return nil
 }

@@ -159,13 +159,17 @@ func parseFloat(word []byte) (float64, bool) {
 
 // integers returns the want values of a key, each in [low, high].
 func (s *section) integers(key string, want int, low, high int64) ([]int32, error) {
+	return integersOf[int32](s, key, want, low, high)
+}
+
+func integersOf[T int32 | uint32](s *section, key string, want int, low, high int64) ([]T, error) {
 	if err := s.fits(key, want); err != nil {
 		return nil, err
 	}
-	out := make([]int32, want)
+	out := make([]T, want)
 	err := s.words(key, want, func(i int, word []byte) bool {
 		n, err := strconv.ParseInt(string(word), 10, 64)
-		out[i] = int32(n)
+		out[i] = T(n)
 		return err == nil && n >= low && n <= high
 	})
 	return out, err

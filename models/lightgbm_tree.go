@@ -34,6 +34,7 @@ const (
 type treeParser struct {
 	features  int
 	nodesLeft int // how many more splits Limits allow
+	bytesLeft int // how much more category sets and linear leaves may take
 	seen      []bool
 }
 
@@ -119,6 +120,17 @@ func (p *treeParser) splits(s *section, t *tree) error {
 	return nil
 }
 
+// take keeps account of the memory for the want values of a key that are kept as they are.
+func (p *treeParser) take(s *section, key string, want, size int) error {
+	if err := s.fits(key, want); err != nil {
+		return err
+	}
+	if p.bytesLeft -= want * size; p.bytesLeft < 0 {
+		return fmt.Errorf("line %d: %s takes %d bytes, more than is left of MaxBytes: %w", s.fields[key].line, key, want*size, ErrLimit)
+	}
+	return nil
+}
+
 // sets reads the category sets.
 func (p *treeParser) sets(s *section, t *tree) error {
 	n, err := s.integer("num_cat", 0, int64(len(t.leaves)-1))
@@ -134,13 +146,13 @@ func (p *treeParser) sets(s *section, t *tree) error {
 			return s.fields["cat_boundaries"].errorf("value %d is out of order: %d", i, b)
 		}
 	}
-	signed, err := s.integers("cat_threshold", int(bounds[n]), 0, math.MaxUint32)
+	err = p.take(s, "cat_threshold", int(bounds[n]), wordBytes)
 	if err != nil {
 		return err
 	}
-	words := make([]uint32, len(signed))
-	for i, w := range signed {
-		words[i] = uint32(w) // the upper half wrapped around in integers
+	words, err := integersOf[uint32](s, "cat_threshold", int(bounds[n]), 0, math.MaxUint32)
+	if err != nil {
+		return err
 	}
 	t.sets = make([][]uint32, n)
 	for i := range t.sets {
@@ -242,6 +254,10 @@ func (p *treeParser) linear(s *section, t *tree) error {
 			return s.fields["num_features"].errorf("adds up to more than a leaf can have")
 		}
 		l.first[i+1] = int32(terms)
+	}
+	err = p.take(s, "leaf_features", int(terms), termBytes)
+	if err != nil {
+		return err
 	}
 	if l.feature, err = s.integers("leaf_features", int(terms), 0, int64(p.features)-1); err != nil {
 		return err

@@ -67,16 +67,30 @@ func LoadFile(path string, limits Limits) (Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load a model: %w", err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, int64(limits.MaxFileBytes)+1))
+	data, err := readUpTo(f, int64(limits.MaxFileBytes))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
-	}
-	if len(data) > limits.MaxFileBytes {
-		return nil, fmt.Errorf("cannot load model %q: more than MaxFileBytes (%d): %w", path, limits.MaxFileBytes, ErrLimit)
 	}
 	m, err := Load(data, limits)
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", path, err)
 	}
 	return m, nil
+}
+
+// readUpTo reads a file of at most limit bytes. The size that the file system gives only spares growing.
+func readUpTo(f *os.File, limit int64) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for its size: %w", err)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("it has %d bytes, MaxFileBytes is %d: %w", info.Size(), limit, ErrLimit)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	n, err := io.Copy(b, io.LimitReader(f, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("it has more than MaxFileBytes (%d) bytes: %w", limit, ErrLimit)
+	}
+	return b.Bytes(), err
 }

@@ -3,10 +3,12 @@ package models_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -198,6 +200,64 @@ func TestLimits(t *testing.T) {
 	f("MaxTrees", func(l *models.Limits) { l.MaxTrees = 11 })
 	f("MaxNodes", func(l *models.Limits) { l.MaxNodes = 80 })
 	f("MaxBytes", func(l *models.Limits) { l.MaxBytes = 10_000 })
+}
+
+// TestMemoryFollowsTheFile: a line that is long takes no more than a few times its length, whatever it holds. With
+// Limits at their defaults a file of 256 MiB must not take the process down.
+func TestMemoryFollowsTheFile(t *testing.T) {
+	good := smallText()
+	const n = 1 << 20
+	f := func(from, to, want string) {
+		t.Helper()
+		text := []byte(strings.Replace(good, from, to, 1))
+		if len(text) < n {
+			t.Fatalf("the good file has no %q", from)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := models.Load(text, models.DefaultLimits())
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 4*uint64(len(text)) {
+			t.Errorf("%.20q of %d bytes: %d bytes were allocated", to, len(text), got)
+		}
+		if err == nil != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %.200v, want %q", to, err, want)
+		}
+	}
+	f("feature_infos=", "tree_sizes="+strings.Repeat("1 ", n)+"\nfeature_infos=", "tree_sizes names 1048576 trees")
+	f("sigmoid:1", strings.Repeat("a ", n), "objective has 2097159 bytes, at most 16384")
+	f("feature_names=f0", "feature_names="+strings.Repeat("x", n), "feature_names value 0 is unusable")
+	f("pandas_categorical:null", "pandas_categorical:[1"+strings.Repeat(",1", n)+"]", "train on their integer codes")
+	f("pandas_categorical:null", "[boosting: "+strings.Repeat("x", n), "")
+	f("cat_boundaries=0 3\ncat_threshold=2 256 0", fmt.Sprintf("cat_boundaries=0 %d\ncat_threshold=%s", n, strings.Repeat("1 ", n)), "")
+}
+
+// TestMaxBytesCountsSetsAndLinearLeaves: both are kept as the file has them, so they belong to the model's memory.
+func TestMaxBytesCountsSetsAndLinearLeaves(t *testing.T) {
+	const n = 1 << 14
+	limits := models.DefaultLimits()
+	limits.MaxFeatures, limits.MaxBytes = n, 4*n-1
+	f := func(features, least int, from, to, want string) {
+		t.Helper()
+		text := []byte(strings.Replace(string(lightGBMText([]*oracleNode{smallTree()}, features, 1, "")), from, to, 1))
+		if _, err := models.Load(text, limits); !errors.Is(err, models.ErrLimit) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %v, want %q", to, err, want)
+		}
+		enough := limits
+		enough.MaxBytes = 1 << 30
+		m, err := models.Load(text, enough)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Info().Bytes; got < least {
+			t.Errorf("%.20q: Info says %d bytes, want %d or more", to, got, least)
+		}
+	}
+	f(3, 4*n, "cat_boundaries=0 3\ncat_threshold=2 256 0", fmt.Sprintf("cat_boundaries=0 %d\ncat_threshold=%s", n, strings.Repeat("1 ", n)),
+		"line 22: cat_threshold takes 65536 bytes")
+	ones := strings.Repeat("1 ", n)
+	f(n, 84*n, "is_linear=0", fmt.Sprintf("is_linear=1\nleaf_const=0 0 0\nnum_features=%d 0 0\nleaf_features=%s\nleaf_coeff=%s", n, ones, ones),
+		"line 26: leaf_features takes 196608 bytes")
 }
 
 func TestLoadKnowsFormats(t *testing.T) {

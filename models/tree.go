@@ -1,5 +1,7 @@
 package models
 
+import "unsafe"
+
 // zeroThreshold is LightGBM's kZeroThreshold (include/LightGBM/meta.h), a float32 constant: what is
 // not farther from zero than this is zero.
 const zeroThreshold = float64(float32(1e-35))
@@ -35,6 +37,24 @@ type tree struct {
 	sets [][]uint32
 	// linear holds the leaves' linear models; nil when leaves are constants.
 	linear *linearLeaves
+}
+
+// What a word of a category set, and a term of a linear leaf, take in memory.
+const (
+	wordBytes = 4
+	termBytes = 12
+)
+
+// extraBytes is the memory of the category sets and linear leaves, which are kept as they were read.
+func (t *tree) extraBytes() int {
+	bytes := 0
+	for _, words := range t.sets {
+		bytes += int(unsafe.Sizeof(setRule{})) + wordBytes*len(words)
+	}
+	if t.linear != nil {
+		bytes += 16*len(t.leaves) + termBytes*len(t.linear.feature) // with the constants, and where a leaf's terms begin
+	}
+	return bytes
 }
 
 // linearLeaves are the linear models in the leaves of one tree.
