@@ -80,7 +80,7 @@ func runBatch(ctx context.Context, stderr, stdout io.Writer, f historyFlags) (er
 	if err != nil {
 		return err
 	}
-	out, closeOut, err := createOut(f.out, stdout)
+	out, closeOut, err := createOut(f.out, stdout, f.source, f.mapFor, f.config)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ whatever --shuffle, --on-disk and --ram-entities say.`,
 			if err := f.check(); err != nil {
 				return &codedError{exitUsage, err}
 			}
+			if err := notAnInput(f.out, f.source, f.set, f.mapFor, f.config); err != nil {
+				return err
+			}
 			return runEval(cmd.Context(), cmd.ErrOrStderr(), cmd.OutOrStdout(), f)
 		},
 	}

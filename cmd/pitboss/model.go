@@ -35,7 +35,8 @@ func newModelScoreCmd() *cobra.Command {
 		Use:   "score MODEL --rows rows.csv [--contrib] [--out out.csv]",
 		Short: "Score rows: margins, scores and exact contributions",
 		Long: `Scores every row of a CSV file with a header that names the model's features, in any order (other columns are left
-alone). Where no name fits and the number of columns does, columns are taken by position. An empty cell is missing.
+alone). Where no name fits and the number of columns does, columns are taken by position. An empty cell or nan is missing;
+what is infinite or no number at all ends the run with its row and column.
 
 The output has a header: margin, score, and with --contrib one contrib_<feature> per feature and base, in margin units,
 at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`,
@@ -47,14 +48,14 @@ at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`
 			}
 			model, err := models.LoadFile(args[0], models.DefaultLimits())
 			if err != nil {
-				return fmt.Errorf("cannot load model %q: %w", args[0], err)
+				return err // it names the file
 			}
 			in, err := os.Open(rows)
 			if err != nil {
 				return fmt.Errorf("cannot open the rows: %w", err)
 			}
 			defer func() { _ = in.Close() }() // it was only read
-			w, closeOut, err := createOut(out, cmd.OutOrStdout())
+			w, closeOut, err := createOut(out, cmd.OutOrStdout(), rows, args[0])
 			if err != nil {
 				return err
 			}
@@ -66,20 +67,6 @@ at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`
 	cmd.Flags().StringVar(&out, "out", "-", "CSV file to write; - is standard output")
 	cmd.Flags().BoolVar(&contrib, "contrib", false, "add every feature's exact contribution")
 	return cmd
-}
-
-// createOut makes the output file; close says whether everything got there.
-func createOut(path string, stdout io.Writer) (io.Writer, func() error, error) {
-	if path == "" || path == "-" {
-		buf := bufio.NewWriter(stdout)
-		return buf, buf.Flush, nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot make the output: %w", err)
-	}
-	buf := bufio.NewWriterSize(f, 1<<16)
-	return buf, func() error { return errors.Join(buf.Flush(), f.Close()) }, nil
 }
 
 // scorer scores one row after the other.
@@ -98,13 +85,11 @@ type scorer struct {
 }
 
 func scoreRows(ctx context.Context, model models.Model, in io.Reader, name string, out io.Writer, contrib bool) error {
-	r := csv.NewReader(bufio.NewReaderSize(in, 1<<16))
-	r.ReuseRecord = true
-	header, err := r.Read()
+	rows, err := newRowReader(in)
 	if err != nil {
-		return fmt.Errorf("cannot read the header of %q: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	s, err := newScorer(model, header, contrib)
+	s, err := newScorer(model, rows.header, contrib)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -113,7 +98,7 @@ func scoreRows(ctx context.Context, model models.Model, in io.Reader, name strin
 		return fmt.Errorf("cannot write the output: %w", err)
 	}
 	for n := 1; ctx.Err() == nil; n++ {
-		cells, err := r.Read()
+		cells, err := rows.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -121,8 +106,7 @@ func scoreRows(ctx context.Context, model models.Model, in io.Reader, name strin
 			err = s.score(cells)
 		}
 		if err != nil {
-			line, _ := r.FieldPos(0)
-			return fmt.Errorf("%s: row %d (line %d): %w", name, n, line, err)
+			return fmt.Errorf("%s: row %d (line %d): %w", name, n, rows.line, err)
 		}
 		if err := w.Write(s.record); err != nil {
 			return fmt.Errorf("cannot write the output: %w", err)
@@ -131,6 +115,56 @@ func scoreRows(ctx context.Context, model models.Model, in io.Reader, name strin
 	w.Flush()
 	return errors.Join(ctx.Err(), w.Error())
 }
+
+// rowReader reads the lines of a CSV file behind its header.
+type rowReader struct {
+	csv    *csv.Reader
+	header []string
+	line   int // of the row that was read last
+	end    int64
+}
+
+func newRowReader(in io.Reader) (*rowReader, error) {
+	buf := bufio.NewReaderSize(in, 1<<16)
+	const mark = "\ufeff" // spreadsheets write a byte order mark, which is no part of the first name
+	if start, err := buf.Peek(len(mark)); err == nil && string(start) == mark {
+		if _, err = buf.Discard(len(mark)); err != nil {
+			return nil, fmt.Errorf("cannot read the header: %w", err)
+		}
+	}
+	r := &rowReader{csv: csv.NewReader(buf), line: 1}
+	header, err := r.csv.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("cannot read the header: the file is empty")
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot read the header: %w", err)
+	}
+	r.header, r.end, r.csv.ReuseRecord = header, r.csv.InputOffset(), true
+	return r, nil
+}
+
+// next returns the cells of the next row. The reader passes over blank lines; in a file of one column such a line is a row
+// whose value is missing, or nothing, which only its writer knows.
+func (r *rowReader) next() ([]string, error) {
+	cells, err := r.csv.Read()
+	before, last := r.line, r.end
+	r.end = r.csv.InputOffset()
+	if errors.Is(err, io.EOF) {
+		if len(r.header) == 1 && r.end > last {
+			r.line++
+			return nil, errBlankLine
+		}
+		return nil, io.EOF
+	}
+	r.line, _ = r.csv.FieldPos(0)
+	if err == nil && len(r.header) == 1 && r.line > before+1 {
+		r.line = before + 1
+		return nil, errBlankLine
+	}
+	return cells, err
+}
+
+var errBlankLine = errors.New(`the line is blank: write "" or nan for a missing value, or take the line away`)
 
 func newScorer(model models.Model, header []string, contrib bool) (*scorer, error) {
 	info := model.Info()
@@ -195,6 +229,9 @@ func matchColumns(names, header []string) ([]int, error) {
 	case len(missing) == 0:
 		return columns, nil
 	case len(missing) == len(names) && len(header) == len(names):
+		if allNumbers(header) {
+			return nil, errors.New("the first line holds numbers, not the names of columns: put a header before it")
+		}
 		for j := range columns {
 			columns[j] = j
 		}
@@ -206,7 +243,20 @@ func matchColumns(names, header []string) ([]int, error) {
 		more = fmt.Sprintf(" and %d more", len(missing)-shown)
 		missing = missing[:shown]
 	}
-	return nil, fmt.Errorf("the header lacks the model's features %s%s", strings.Join(missing, ", "), more)
+	return nil, fmt.Errorf("the header lacks the model's features %s%s; it begins with %.60q and has %d columns (commas separate them)",
+		strings.Join(missing, ", "), more, strings.Join(header, ","), len(header))
+}
+
+// allNumbers says that a header is a row: all of its cells are values, and not the numbers 0, 1, 2 … of the columns.
+func allNumbers(header []string) bool {
+	numbered := true
+	for i, cell := range header {
+		if _, err := parseCell(cell); err != nil {
+			return false
+		}
+		numbered = numbered && strings.TrimSpace(cell) == strconv.Itoa(i)
+	}
+	return !numbered
 }
 
 // score fills record with what the model says of one row of cells.
@@ -255,7 +305,7 @@ func parseCell(cell string) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(cell, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no number", cell)
+		return 0, fmt.Errorf("%q is no number; the cell of a missing value is empty or nan", cell)
 	}
 	return v, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -323,12 +324,58 @@ func TestModelScoreRefuses(t *testing.T) {
 	f("x0,x1,x2,x3,x4,x5,x0\n1,2,3,4,5,6,7\n", `column "Column_0" is there twice`)
 	f("x0,x1,x2,x3,x4,x5\n1,2,3,4,5,6\n1,2,three,4,5,6\n", "row 2 (line 3)", `column "Column_2"`, `"three" is no number`)
 	f("x0,x1,x2,x3,x4,x5\n1,2,3\n", "row 1 (line 2)", "wrong number of fields")
-	f("", "header")
-	refused(t, exitFailed, []string{"cannot load model"}, "model", "score", rows, "--rows", rows)
+	f("x0;x1;x2;x3;x4;x5\n1;2;3;4;5;6\n", "Column_4 and 1 more", `it begins with "Column_0;Column_1;`, "has 1 columns")
+	f("1,2,3,4,,6\n1,2,3,4,5,6\n", "the first line holds numbers")
+	f("", "header: the file is empty")
+	write(t, rows, "no model")
+	refused(t, exitFailed, []string{`model "` + rows + `": cannot load a model: no known format`}, "model", "score", rows, "--rows", rows)
+	refused(t, exitFailed, []string{"cannot load a model: open nowhere.txt"}, "model", "score", "nowhere.txt", "--rows", rows)
 	refused(t, exitFailed, []string{"nowhere.csv"}, "model", "score", goldenModel+".txt", "--rows", "nowhere.csv")
-	// A file without known names and with as many columns is taken by position.
-	write(t, rows, "a,b,c,d,e,f\n1,2,3,4,,6\n")
-	if r := must(t, "model", "score", goldenModel+".txt", "--rows", rows); strings.Count(r.out, "\n") != 2 {
+	// A file without known names and with as many columns is taken by position; a byte order mark is no part of a name.
+	for _, header := range []string{"a,b,c,d,e,f", "0,1,2,3,4,5", "\ufeffColumn_0,Column_1,Column_2,Column_3,Column_4,Column_5"} {
+		write(t, rows, header+"\n1,2,3,4,,6\n")
+		if r := must(t, "model", "score", goldenModel+".txt", "--rows", rows); strings.Count(r.out, "\n") != 2 {
+			t.Errorf("%v", r)
+		}
+	}
+}
+
+// A blank line in a file of one column may be a row whose value is missing: it is never passed over in silence.
+func TestModelScoreOneColumn(t *testing.T) {
+	const model = "../../models/testdata/golden/one_feature.txt"
+	rows := filepath.Join(t.TempDir(), "rows.csv")
+	for _, text := range []string{"Column_0\n1\n\n2\n", "Column_0\n\n2\n", "Column_0\n1\n\n"} {
+		write(t, rows, text)
+		line := 1 + strings.Count(text[:strings.Index(text, "\n\n")+1], "\n")
+		refused(t, exitFailed, []string{fmt.Sprintf("(line %d): the line is blank", line)}, "model", "score", model, "--rows", rows)
+	}
+	write(t, rows, "Column_0\n1\n\"\"\nnan\n2")
+	if r := must(t, "model", "score", model, "--rows", rows); strings.Count(r.out, "\n") != 5 {
 		t.Errorf("%v", r)
 	}
+}
+
+// What is read is never written over, under whatever name.
+func TestOutIsNoInput(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "rows.csv"), filepath.Join(dir, "link.csv")
+	const text = "Column_0\n1\n"
+	write(t, file, text)
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"model", "score", "../../models/testdata/golden/one_feature.txt", "--rows", file},
+		{"model", "score", file, "--rows", "../../models/testdata/golden/one_feature.csv"},
+		{"batch", "--config", "../../examples/pitboss.yaml", "--source", file},
+		{"batch", "--config", "../../examples/pitboss.yaml", "--source", "nowhere.csv", "--map", file},
+		{"features", "eval", "--set", "../../examples/casino/features.yaml", "--source", file},
+	} {
+		r := pitboss(append(args, "--out", link)...)
+		if r.code == 0 || read(t, file) != text {
+			t.Errorf("%v: exit code %d, and the file is now %q", args, r.code, read(t, file))
+		}
+	}
+	refused(t, exitUsage, []string{"--out " + link + " is the same file as the input " + file}, "model", "score",
+		"../../models/testdata/golden/one_feature.txt", "--rows", file, "--out", link)
 }
