@@ -311,6 +311,26 @@ func TestGoldenRowsDecide(t *testing.T) {
 			t.Errorf("%s: got %+v", test.column, golden)
 		}
 	}
+	// The sum tells a model that answers otherwise from a trainer whose contributions are wrong in themselves.
+	for _, test := range []struct {
+		add    map[string]float64
+		blamed bool
+	}{
+		{map[string]float64{"contrib_stake_1h": -0.5, "contrib_amount": 0.5}, false},
+		{map[string]float64{"contrib_stake_1h": 0.5}, true},
+	} {
+		cells := strings.Split(lines[2], ",")
+		for i, name := range header {
+			if d := test.add[name]; d != 0 {
+				v, _ := strconv.ParseFloat(cells[i], 64)
+				cells[i] = strconv.FormatFloat(v+d, 'g', -1, 64)
+			}
+		}
+		_, err := registry.Load(edited(t, "golden.csv", lines[2], strings.Join(cells, ",")), config(t))
+		if err == nil || strings.Contains(err.Error(), "LightGBM cannot explain trees that deep") != test.blamed {
+			t.Errorf("%+v: got %v", test, err)
+		}
+	}
 	for _, test := range []struct{ old, new string }{{",", ",x"}, {",", ",NaN"}, {",", ",1e999"}} {
 		line := strings.Replace(lines[2], test.old, test.new, 1)
 		if _, err := registry.Load(edited(t, "golden.csv", lines[2], line), config(t)); err == nil || !strings.Contains(err.Error(), `row 2`) {

@@ -240,12 +240,32 @@ def test_refusals(place, capsys):
     refused(place, capsys, "not an ISO 8601 time", "--train-before", "yesterday")
     refused(place, capsys, "is fixed", "--params", "objective=poisson")
     refused(place, capsys, "is fixed", "--params", "linear_tree=true")
+    refused(place, capsys, "made linear_tree 1", "--params", "linear_trees=true")
+    refused(place, capsys, "made num_iterations 3, want 12", "--params", "n_estimators=3")
+    refused(place, capsys, "min_data_in_leaf should be of type int", "--params", "min_data_in_leaf=many")
+    refused(place, capsys, "must be greater than 0", "--trees", "0")
+    refused(place, capsys, "cannot read the features' names from v.parquet", "--feature-set", str(place / "v.parquet"))
     refused(place, capsys, "is not OUTCOME", "--thresholds", "explode=q0.9")
     refused(place, capsys, "--name", "--name", "A b")
     (place / "few.yaml").write_text("format: 1\nreasons: [{code: A, features: [bets_1m]}]\n")
     refused(place, capsys, "stake_1h is in 0 reasons", "--reasons", str(place / "few.yaml"))
     assert go(place) == 0
     assert go(place) == 2 and "never changed" in capsys.readouterr().err
+
+
+def test_trees_that_lightgbm_cannot_explain_are_refused(place, capsys):
+    """Each of 60 features singles out a few frauds: a chain of 60 splits, where LightGBM's contributions miss the margin."""
+    n, f = 8000, 60
+    g = np.random.Generator(np.random.PCG64(1))
+    block = g.permutation(np.repeat(np.arange(200), n // 200))
+    names = [f"is_{j}" for j in range(f)]
+    columns = {"event_id": [f"e{i}" for i in range(n)], "t": pa.array(np.arange(n) * 1_000_000, pa.timestamp("us", tz="UTC"))}
+    columns.update({name: (block == j).astype(float) for j, name in enumerate(names)}, label=(block < f).astype(int))
+    pa.parquet.write_table(pa.table(columns), place / "chain.parquet")
+    (place / "chain.yaml").write_text("features:\n" + "".join(f"  - {{name: {name}}}\n" for name in names))
+    deep = ("--leaves", "64", "--params", "min_sum_hessian_in_leaf=0", "--feature-set", str(place / "chain.yaml"))
+    refused(place, capsys, "the trees are too deep", *deep, vectors_file="chain.parquet")
+    assert go(place, *deep, "--params", "max_depth=30", vectors_file="chain.parquet") == 0
 
 
 def weights(place):

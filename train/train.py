@@ -11,6 +11,7 @@ seed give the same bytes. Exit codes: 0 done, 2 something is wrong with the inpu
 import argparse
 import os
 import platform
+import re
 import sys
 
 import lightgbm as lgb
@@ -102,8 +103,29 @@ def parameters(a):
 
 def fit(train, features, params, trees):
     """The model's text. What is scored later is what this text says, not what training had in memory."""
-    data = lgb.Dataset(train.x, train.y, weight=train.weight, feature_name=features)
-    return lgb.train({**FIXED, **params}, data, num_boost_round=trees).model_to_string()
+    try:
+        data = lgb.Dataset(train.x, train.y, weight=train.weight, feature_name=features)
+        text = lgb.train({**FIXED, **params}, data, num_boost_round=trees).model_to_string()
+    except (lgb.basic.LightGBMError, TypeError, ValueError) as e:
+        raise InputError(f"LightGBM refuses to train (--params, --trees, --leaves): {e}") from e
+    check_said(text, {"linear_tree": 0, "num_iterations": trees, "num_leaves": params["num_leaves"], "seed": params["seed"]})
+    return text
+
+
+def check_said(text, want):
+    """Every parameter has other names too: what the model's text says was used is what counts."""
+    said = dict(re.findall(r"^\[(\w+): (.*)\]$", text, re.M))
+    for key, value in want.items():
+        if said.get(key) != str(value):
+            raise InputError(f"--params made {key} {said.get(key)}, want {value}: it is fixed by this script, or has a flag of its own")
+
+
+def check_sums(margin, phi):
+    """LightGBM's contributions lose their digits where a path tests some 40 features or more; pitboss would refuse the bundle."""
+    off = np.abs(phi.sum(axis=1) - margin) / np.maximum(1, np.maximum(np.abs(margin), np.abs(phi).max(axis=1)))
+    if off.max() > 1e-9:
+        raise InputError(f"LightGBM's own contributions miss its margin by {off.max():.3g} of the largest: the trees are too deep for it to "
+                         "explain. Use fewer --leaves, or --params max_depth=30")
 
 
 def golden(model, cal, v, count):
@@ -118,6 +140,7 @@ def golden(model, cal, v, count):
     margin = model.predict(x, raw_score=True, num_threads=1)
     score = model.predict(x, num_threads=1)
     phi = model.predict(x, pred_contrib=True, num_threads=1)
+    check_sums(margin, phi)
     return [(x[i], margin[i], calibration.apply(cal, float(margin[i]), float(score[i])), phi[i, -1], phi[i, :-1]) for i in range(len(picked))]
 
 

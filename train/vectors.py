@@ -188,5 +188,5 @@ def feature_names(path):
         with open(path, encoding="utf-8") as f:
             s = yaml.safe_load(f)
         return [f["name"] for f in s["features"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as e:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as e:
         raise InputError(f"cannot read the features' names from {os.path.basename(path)}: {e}") from e
