@@ -61,8 +61,15 @@ func runCheck(out io.Writer, config, set, bundle string) error {
 		}
 		info := b.Model.Info()
 		fmt.Fprintf(out, "bundle %s: ok, %s %s, hash %s\n", bundle, b.Name, b.Version, hex.EncodeToString(b.Hash[:8]))
-		fmt.Fprintf(out, "  model: %s %s, %d trees, %d features; about %.0f us to score and %.0f us to explain a row\n",
-			info.Format, info.FormatVersion, info.Trees, len(info.Features), info.Cost.PredictMicros, info.Cost.ExplainMicros)
+		explain := fmt.Sprintf("%.0f us to explain a row", info.Cost.ExplainMicros)
+		if info.Unexplainable != "" {
+			explain = "no reasons from it: " + info.Unexplainable
+		}
+		fmt.Fprintf(out, "  model: %s %s, %d trees, %d features; about %.0f us to score a row, %s\n",
+			info.Format, info.FormatVersion, info.Trees, len(info.Features), info.Cost.PredictMicros, explain)
+		if !b.Leaves.Served {
+			fmt.Fprintf(out, "  golden rows: scored here alone, not by an independent implementation (%s)\n", b.Leaves.Reason)
+		}
 	}
 	return nil
 }

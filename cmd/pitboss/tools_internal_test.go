@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/csv"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -254,6 +256,28 @@ func (tb table) number(t *testing.T, row int, column string) float64 {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// A bundle that will give no reasons, or that nobody else has scored, says so when it is checked.
+func TestCheckSaysWhatABundleLacks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../examples/casino/bundle")); err != nil {
+		t.Fatal(err)
+	}
+	model, manifest := filepath.Join(dir, "model.txt"), filepath.Join(dir, "bundle.yaml")
+	text := regexp.MustCompile(`(?m)^(leaf_count|tree_sizes)=.*\n`).ReplaceAllString(read(t, model), "")
+	write(t, model, text)
+	listed := regexp.MustCompile(`(name: model\.txt\s+size: )\d+(\s+sha256: )\S+`)
+	if !listed.MatchString(read(t, manifest)) {
+		t.Fatal("the manifest does not list the model as expected")
+	}
+	write(t, manifest, listed.ReplaceAllString(read(t, manifest), fmt.Sprintf("${1}%d${2}%x", len(text), sha256.Sum256([]byte(text)))))
+	r := must(t, "check", "--bundle", dir)
+	for _, want := range []string{"no reasons from it: tree 0 has no training counts", "not by an independent implementation (leaves needs the key tree_sizes)"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("%v, want %q", r, want)
+		}
+	}
 }
 
 const goldenModel = "../../models/testdata/golden/binary_nan"
