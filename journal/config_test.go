@@ -2,6 +2,8 @@ package journal_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +67,53 @@ func TestPos(t *testing.T) {
 	p := journal.Pos{Partition: 3, Offset: 1234}
 	if p.String() != "3/1234" || p.Next() != (journal.Pos{Partition: 3, Offset: 1235}) || p.IsZero() || !(journal.Pos{}).IsZero() {
 		t.Errorf("%v: String, Next or IsZero is wrong", p)
+	}
+}
+
+// TestMemorySpills reads frames that were forgotten, out of a file that nobody sees.
+func TestMemorySpills(t *testing.T) {
+	dir := t.TempDir()
+	j := journal.NewMemory(journal.MemoryConfig{Forget: true, SpillDir: dir})
+	key, err := j.Keys().New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 100 {
+		f := journal.Frame{Kind: 3, Time: int64(n), Payload: []byte(fmt.Sprint("payload ", n))}
+		if n == 20 {
+			f.KeyID = key
+		}
+		journaltest.Write(t, j, f)
+		j.SetFloor(journal.Pos{Offset: uint64(n / 2)})
+	}
+	for n := range 100 {
+		f, err := j.Get(journal.Pos{Offset: uint64(n + 1)})
+		if err != nil || string(f.Payload) != fmt.Sprint("payload ", n) || f.Kind != 3 || f.Time != int64(n) || f.Pos.Offset != uint64(n+1) {
+			t.Errorf("Get(0/%d) = %+v, %v", n+1, f, err)
+		}
+	}
+	if err := j.Keys().Drop(key); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := j.Get(journal.Pos{Offset: 21}); err != nil || !f.Erased || f.Payload != nil {
+		t.Errorf("an erased frame is %+v, %v", f, err)
+	}
+	if _, err := j.Read(journal.Pos{Offset: 1}); !errors.Is(err, journal.ErrGone) {
+		t.Errorf("Read(0/1) = %v, want ErrGone", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left: %v", left, err)
+	}
+	// Where nothing can be written, the journal says so.
+	j = journal.NewMemory(journal.MemoryConfig{Forget: true, SpillDir: dir + "/none"})
+	journaltest.Write(t, j, journal.Frame{Payload: []byte("x")})
+	journaltest.Write(t, j, journal.Frame{Payload: []byte("x")})
+	j.SetFloor(journal.Pos{Offset: 2})
+	if err := j.Failed(); !errors.Is(err, journal.ErrFailed) {
+		t.Errorf("Failed() = %v, want ErrFailed", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +18,8 @@ type MemoryConfig struct {
 	// Forget drops frames as soon as SetFloor passes them, so that memory stays bounded over a long history.
 	// Default false: everything is kept.
 	Forget bool
+	// SpillDir keeps what Forget drops in a temporary file there, for Get. Default: it is gone.
+	SpillDir string
 }
 
 // Memory is a Journal in RAM, for tests and for passes over history that need no log afterwards. It keeps the same
@@ -34,6 +37,7 @@ type Memory struct {
 	failed   error
 	closed   bool
 	stats    Stats
+	spill    spill // what was forgotten, with MemoryConfig.SpillDir
 }
 
 var (
@@ -165,15 +169,23 @@ func (m *Memory) get(p Pos) (Frame, error) {
 		return Frame{}, fmt.Errorf("cannot read frame %v: %w", p, ErrForeign)
 	case p.IsZero(), p.Offset > m.written:
 		return Frame{}, fmt.Errorf("cannot read frame %v: %w", p, ErrNotFound)
-	case p.Offset < m.tail:
+	case p.Offset < m.tail && p.Offset > uint64(len(m.spill.index)):
 		return Frame{}, fmt.Errorf("cannot read frame %v: %w", p, ErrGone)
+	case p.Offset < m.tail:
+		f, err := m.spill.get(p)
+		return m.opened(f), err
 	}
-	f := m.frames[p.Offset-m.tail]
+	f := m.opened(m.frames[p.Offset-m.tail])
+	f.Payload = slices.Clone(f.Payload)
+	return f, nil
+}
+
+// opened gives a frame as whoever reads it sees it.
+func (m *Memory) opened(f Frame) Frame {
 	if f.KeyID != 0 && !m.keys.Has(f.KeyID) {
 		f.Payload, f.Erased = nil, true
 	}
-	f.Payload = slices.Clone(f.Payload)
-	return f, nil
+	return f
 }
 
 // Read implements Journal.
@@ -240,6 +252,14 @@ func (m *Memory) SetFloor(p Pos) {
 		return
 	}
 	n := min(p.Offset, m.written+1) - m.tail
+	if m.cfg.SpillDir != "" {
+		for i := range m.frames[:n] {
+			if err := m.spill.put(m.cfg.SpillDir, &m.frames[i]); err != nil {
+				m.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+				return
+			}
+		}
+	}
 	clear(m.frames[:n])
 	m.frames = m.frames[n:]
 	m.tail += n
@@ -272,7 +292,7 @@ func (m *Memory) Close() error {
 	}
 	m.closed = true
 	m.wake()
-	return m.failed
+	return errors.Join(m.failed, m.spill.close())
 }
 
 func (m *Memory) pos(offset uint64) Pos {

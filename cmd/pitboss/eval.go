@@ -137,7 +137,10 @@ func runEval(ctx context.Context, stderr, stdout io.Writer, f evalFlags) (err er
 	defer func() { err = errors.Join(err, drop()) }()
 	cfg := features.DefaultEngineConfig()
 	cfg.Kinds, cfg.Log, cfg.MaxEntities = kinds, slog.New(slog.DiscardHandler), f.ramEntities
-	engine, err := features.OpenEngine(ctx, cfg, journal.NewMemory(journal.MemoryConfig{Forget: true}), rest, set)
+	// What an event takes back is read from the journal, however long ago it was.
+	frames := journal.NewMemory(journal.MemoryConfig{Forget: true, SpillDir: os.TempDir()})
+	defer func() { err = errors.Join(err, frames.Close()) }()
+	engine, err := features.OpenEngine(ctx, cfg, frames, rest, set)
 	if err != nil {
 		return err
 	}
@@ -288,7 +291,7 @@ func (e *evaluation) each(ctx context.Context, row *files.Row, ev *features.Even
 			return err
 		}
 	}
-	return e.apply(ctx, slot, ev)
+	return e.apply(ctx, slot, ev, nil)
 }
 
 // vector writes the event's row, before the event is applied.
@@ -302,14 +305,14 @@ func (e *evaluation) vector(ctx context.Context, slot *features.Slot, place int6
 	return e.rows.write(place, ev.ID, &e.vec, kept)
 }
 
-func (e *evaluation) apply(ctx context.Context, slot *features.Slot, ev *features.Event) error {
+func (e *evaluation) apply(ctx context.Context, slot *features.Slot, ev *features.Event, decision *pb.DecisionRecord) error {
 	if e.flags.final {
 		e.final.note(ev)
 	}
-	if _, known := slot.Known(); known {
+	if known, ok := slot.Known(); ok && (decision == nil || !known.Decision.IsZero()) {
 		return nil
 	}
-	e.frame.Event, e.frame.ContentHash, e.frame.AppliedAt = ev.Msg, ev.Content[:], nil
+	e.frame.Event, e.frame.ContentHash, e.frame.AppliedAt, e.frame.Decision = ev.Msg, ev.Content[:], nil, decision
 	_, err := e.engine.Append(ctx, slot, e.frame)
 	return err
 }

@@ -80,7 +80,11 @@ func (e *evaluation) replayEvent(ctx context.Context, f *journal.Frame) error {
 			return err
 		}
 	}
-	return e.apply(ctx, slot, ev)
+	var decision *pb.DecisionRecord
+	if decided { // what was blocked did not take place
+		decision = &pb.DecisionRecord{Outputs: &pb.Outputs{Outcome: frame.GetDecision().GetOutputs().GetOutcome()}}
+	}
+	return e.apply(ctx, slot, ev, decision)
 }
 
 // journalRead is one way through all frames of a journal, as far as it went when the reading began.

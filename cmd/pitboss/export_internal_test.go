@@ -112,6 +112,35 @@ func TestEvalAsArrived(t *testing.T) {
 	f("a seed", "--source", events, "--shuffle", "-3", "--out", out)
 }
 
+// A rolled-back bet does not count in what comes after it, and counts as attempted.
+func TestEvalCorrects(t *testing.T) {
+	dir := t.TempDir()
+	set, events, out := filepath.Join(dir, "set.yaml"), filepath.Join(dir, "events.jsonl"), filepath.Join(dir, "out.csv")
+	write(t, set, `format: 1
+name: corrections
+version: "1"
+groups:
+  placed:    {entity: player, match: {type: bet.placed}}
+  attempted: {entity: player, match: {type: bet.placed}, count: attempted}
+features:
+  - {name: placed_1h, group: placed, aggregate: count, window: 1h}
+  - {name: attempted_1h, group: attempted, aggregate: count, window: 1h}
+`)
+	line := func(id, at, rest string) string {
+		return `{"eventId":"` + id + `","tenant":"acme","occurredAt":"2026-01-01T00:` + at + `Z","entities":[{"kind":"player","value":"a","form":"FORM_RAW"}],` + rest + "}\n"
+	}
+	const bet = `"type":"bet.placed","betPlaced":{"amount":{"amountMinor":"100","currency":"EUR"}},"transactionId":`
+	write(t, events, line("one", "10:00", bet+`"t1"`)+line("two", "11:00", bet+`"t2"`)+
+		line("back", "12:00", `"type":"bet.rolled_back","betRolledBack":{},"referenceTransactionId":"t1"`)+line("three", "13:00", bet+`"t3"`))
+	must(t, "features", "eval", "--set", set, "--source", events, "--out", out)
+	table := readCSV(t, out)
+	for row, want := range []string{"1/1", "2/2", "1/2", "2/3"} {
+		if got := table.cell(t, row, "placed_1h") + "/" + table.cell(t, row, "attempted_1h"); got != want {
+			t.Errorf("row %d: got %s, want %s", row, got, want)
+		}
+	}
+}
+
 func TestExportJoinsLabels(t *testing.T) {
 	h := newHouse(t)
 	events := h.sim(t, 300)
