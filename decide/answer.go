@@ -41,6 +41,9 @@ func Answer(frame *pb.EventFrame) *pb.Decision {
 	if at := out.GetExpiresAtUs(); at != 0 {
 		a.ExpiresAt = timestamp(at)
 	}
+	if at := r.GetObservations().GetWatermarkUs(); at != 0 {
+		a.Watermark = timestamp(at)
+	}
 	if frame.GetEvent().GetSupersedesEventId() != "" {
 		a.Status = pb.Status_STATUS_SUPERSEDING
 	}

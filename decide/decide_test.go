@@ -111,7 +111,7 @@ func numbered(t testing.TB, i int) *features.Event {
 // same compares decisions as duplicates are the same: all but status and timings.
 func same(t testing.TB, what string, want, got *pb.Decision) {
 	t.Helper()
-	opts := cmp.Options{protocmp.Transform(), protocmp.IgnoreFields(&pb.Decision{}, "status", "timings_us")}
+	opts := cmp.Options{protocmp.Transform(), protocmp.IgnoreFields(&pb.Decision{}, "status", "timings_us", "watermark")}
 	if diff := cmp.Diff(want, got, opts); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}

@@ -58,7 +58,7 @@ func (w *decision) record() *pb.DecisionRecord {
 		DecisionId: w.ev.Key.String(), LogicVersion: LogicVersion,
 		Inputs: j.in, Verdicts: j.verdicts, Outputs: j.outputs(),
 		PolicyVersion: j.policy.Version,
-		Observations:  &pb.Observations{Build: w.d.cfg.Build, DecidedAt: timestamppb.New(w.started)},
+		Observations:  &pb.Observations{Build: w.d.cfg.Build, DecidedAt: timestamppb.New(w.started), WatermarkUs: w.vector.Watermark},
 	}
 	if j.bundle != nil {
 		r.Model = j.bundle.Ref

@@ -29,11 +29,14 @@ type checkpoint struct {
 	offsets []*pb.KafkaOffset
 	// drops are keys to be dropped once the record is written: no frame after pos is sealed with them.
 	drops []journal.KeyID
+	// producers are how far each of them had come.
+	producers producers
 	// at is when it was made, a reading of this process's clock; it is not stored.
 	at time.Time
 }
 
-const checkpointFormat = 1
+// checkpointFormat 2 has producers, which 1 had not.
+const checkpointFormat = 2
 
 func (c *checkpoint) encode() ([]byte, error) {
 	b := binary.AppendUvarint([]byte{checkpointFormat}, uint64(c.pos.Partition))
@@ -49,15 +52,15 @@ func (c *checkpoint) encode() ([]byte, error) {
 	for _, key := range c.drops {
 		b = binary.AppendUvarint(b, uint64(key))
 	}
-	return b, nil
+	return c.producers.append(b), nil
 }
 
 func decodeCheckpoint(data []byte) (checkpoint, error) {
 	if data == nil {
-		return checkpoint{}, nil
+		return checkpoint{producers: producers{holder: -1}}, nil
 	}
 	r := blobReader{rest: data}
-	r.format(checkpointFormat)
+	old := r.formatOr(1, checkpointFormat)
 	c := checkpoint{pos: r.pos(), newest: r.varint()}
 	var offsets pb.OffsetAdvance
 	if err := proto.Unmarshal(r.bytes(), &offsets); err != nil {
@@ -66,6 +69,10 @@ func decodeCheckpoint(data []byte) (checkpoint, error) {
 	c.offsets = offsets.GetOffsets()
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		c.drops = append(c.drops, journal.KeyID(r.uvarint()))
+	}
+	c.producers.holder = -1
+	if !old {
+		c.producers = decodeProducers(&r)
 	}
 	return c, r.end()
 }
@@ -94,7 +101,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 func (e *Engine) makeCheckpoint(ctx context.Context) (err error) {
 	e.seq.Lock()
 	next := checkpoint{pos: e.sequencer.last, newest: e.sequencer.newest, offsets: e.sequencer.offsets.copies()}
-	next.drops = slices.Clone(e.sequencer.drops)
+	next.drops, next.producers = slices.Clone(e.sequencer.drops), e.sequencer.producers.clone()
 	dirty := e.sequencer.dirty
 	e.sequencer.dirty = nil
 	behind := e.behind.Swap(0)

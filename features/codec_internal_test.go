@@ -214,6 +214,21 @@ func TestPlanOfFormat1(t *testing.T) {
 	}
 }
 
+// TestCheckpointOfFormat1 reads what builds before watermarks wrote.
+func TestCheckpointOfFormat1(t *testing.T) {
+	text, err := os.ReadFile("testdata/codec/checkpoint_1.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := decodeCheckpoint(undump(t, string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.pos.Offset != 12345 || c.newest != -5 || len(c.drops) != 2 || len(c.offsets) != 1 || len(c.producers.list) != 0 {
+		t.Errorf("read as %+v", c)
+	}
+}
+
 // undump reads hex.Dump's text.
 func undump(t *testing.T, text string) []byte {
 	t.Helper()
@@ -234,6 +249,9 @@ func TestCheckpointCodec(t *testing.T) {
 		pos: journal.Pos{Partition: 1, Offset: 12345}, newest: -5, drops: []journal.KeyID{3, 400},
 		offsets: []*pb.KafkaOffset{{TopicId: []byte("0123456789abcdef"), Topic: "events", Partition: 3, Offset: 99}},
 	}
+	c.producers = producers{received: 7_000_000, overall: 5_000_000, list: []producer{
+		{producerKey{"acme", "engine-1"}, 6_000_000, 7_000_000}, {producerKey{"acme", ""}, 5_000_000, 6_500_000},
+	}}
 	data, err := c.encode()
 	if err != nil {
 		t.Fatal(err)

@@ -176,6 +176,7 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 		return // an earlier frame applied the event
 	}
 	e.sequencer.newest = max(e.sequencer.newest, p.ev.OccurredAt)
+	e.noteProducer(p.ev)
 	c := e.cache.Load()
 	late := false
 	for i := range p.entities[:p.own] {
@@ -194,6 +195,7 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 	e.correctFrom(p, p.own, pos)
 	e.stats.applied.Add(1)
 	e.countVoid(frame)
+	e.stats.countAge(p.ev.ReceivedAt - p.ev.OccurredAt)
 	if late {
 		e.stats.late.Add(1)
 	}

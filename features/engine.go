@@ -36,6 +36,13 @@ type EngineConfig struct {
 	// RetryEvery is the pause between attempts to recover from a failed write, doubled up to 30 times its length. Default
 	// 100ms.
 	RetryEvery time.Duration `yaml:"retry_every"`
+	// WatermarkLag is how far a producer's watermark lies behind its newest event. Default 2m: events of one producer that
+	// are out of order by more are late to what waits for the watermark.
+	WatermarkLag time.Duration `yaml:"watermark_lag"`
+	// ProducerActive is how long a producer that is silent holds the watermark of all back. Default 10m.
+	ProducerActive time.Duration `yaml:"producer_active"`
+	// MaxProducers bounds the producers that are told apart. Default 1024; of more, the longest silent is forgotten.
+	MaxProducers int `yaml:"max_producers"`
 	// Durable makes answers wait until their frame survives the death of the machine, not of the process alone: an fsync
 	// a batch. Default false.
 	Durable bool `yaml:"-"`
@@ -54,6 +61,7 @@ func DefaultEngineConfig() EngineConfig {
 	return EngineConfig{
 		SubjectKind: "player", MaxEntities: 1_000_000, MaxBytes: 2 << 30, CheckpointFrames: 300_000,
 		CheckpointEvery: 30 * time.Second, SweepEvery: time.Hour, RetryEvery: 100 * time.Millisecond,
+		WatermarkLag: 2 * time.Minute, ProducerActive: 10 * time.Minute, MaxProducers: 1024,
 	}
 }
 
@@ -72,6 +80,12 @@ func (c EngineConfig) Validate() error {
 		return fmt.Errorf("checkpoint_every: %v must be more than 0", c.CheckpointEvery)
 	case c.SweepEvery <= 0:
 		return fmt.Errorf("sweep_every: %v must be more than 0", c.SweepEvery)
+	case c.WatermarkLag < 0:
+		return fmt.Errorf("watermark_lag: %v is less than 0", c.WatermarkLag)
+	case c.ProducerActive <= 0:
+		return fmt.Errorf("producer_active: %v must be more than 0", c.ProducerActive)
+	case c.MaxProducers < 1 || c.MaxProducers > 65536:
+		return fmt.Errorf("max_producers: %d is not in 1 to 65536", c.MaxProducers)
 	case c.RetryEvery <= 0:
 		return fmt.Errorf("retry_every: %v must be more than 0", c.RetryEvery)
 	}
@@ -97,6 +111,8 @@ type Engine struct {
 	slots *slots
 	// epoch counts how often the memory was rebuilt: positions compare within one epoch only.
 	epoch atomic.Uint64
+	// watermark is what Watermark gives.
+	watermark atomic.Int64
 	// cache and dedupe are replaced when the memory is rebuilt.
 	cache  atomic.Pointer[cache]
 	dedupe atomic.Pointer[dedupe]
@@ -132,6 +148,8 @@ type sequencer struct {
 	offsets kafkaOffsets
 	// received is the newest received_at of all frames.
 	received int64
+	// producers keep how far each of them has come.
+	producers producers
 	// dirty are the entities that wait for a checkpoint.
 	dirty []*entity
 	// drops are keys of erased subjects, to be dropped when a checkpoint is beyond all frames that they seal.

@@ -117,12 +117,7 @@ func (t *planTable) encode() []byte {
 func decodePlanTable(data []byte) (planTable, error) {
 	t := planTable{}
 	r := blobReader{rest: data}
-	old := len(data) > 0 && data[0] == 1
-	if !old {
-		r.format(planFormat)
-	} else {
-		r.format(1)
-	}
+	old := r.formatOr(1, planFormat)
 	t.next = uint32(r.uvarint())
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		g := planTableGroup{id: uint32(r.uvarint())}

@@ -127,7 +127,8 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	e.seq.Lock()
 	e.cache.Store(newCache(e.states, e.plan, e.cfg.MaxEntities, e.cfg.MaxBytes))
 	e.dedupe.Store(newDedupe(e.states))
-	e.sequencer = sequencer{last: c.pos, newest: c.newest, drops: c.drops}
+	e.sequencer = sequencer{last: c.pos, newest: c.newest, drops: c.drops, received: c.producers.received, producers: c.producers.clone()}
+	e.watermark.Store(e.lagged(c.producers.overall))
 	for _, at := range c.offsets {
 		e.sequencer.offsets.set(at)
 	}

@@ -153,6 +153,15 @@ func (r *blobReader) format(want byte) { //nolint:unparam // each stored form co
 	}
 }
 
+// formatOr reads the format, which may be an older one that is still read, and says whether it is.
+func (r *blobReader) formatOr(old, want byte) bool {
+	if len(r.rest) > 0 && r.rest[0] == old {
+		want = old
+	}
+	r.format(want)
+	return want == old
+}
+
 func (r *blobReader) uvarint() uint64 {
 	if r.err != nil {
 		return 0

@@ -10,8 +10,32 @@ type engineCounters struct {
 	corrections, correctionsWaiting, correctionsMet    atomic.Uint64
 	correctionsLost, blocked                           atomic.Uint64
 	sweeps, swept, shrunk                              atomic.Uint64
+	ages                                               [ageBuckets]atomic.Uint64
 	checkpointOffset                                   atomic.Uint64
 	checkpointAt                                       atomic.Int64
+}
+
+// ageNames name how late an event was received, after it happened, in buckets that each end where the next begins.
+func ageNames() [ageBuckets]string { return [...]string{"1m-5m", "5m-1h", "1h-1d", "1d-7d", "7d-30d"} }
+
+const ageBuckets = 5
+
+// LateAges counts events by how long after they happened they were received, by the names of their buckets. What came
+// within a minute is in none.
+type LateAges [ageBuckets]struct {
+	Age    string
+	Events uint64
+}
+
+// countAge counts an event by how late it was received.
+func (s *engineCounters) countAge(age int64) {
+	const minute = 60 * microsPerSecond
+	for i, from := range [ageBuckets]int64{7 * 1440 * minute, 1440 * minute, 60 * minute, 5 * minute, minute} {
+		if age > from {
+			s.ages[ageBuckets-1-i].Add(1)
+			return
+		}
+	}
 }
 
 // EngineStats are figures for metrics: counters since opening, and gauges where said.
@@ -19,6 +43,8 @@ type EngineStats struct {
 	// Applied counts events applied by new frames and at recovery; Late those of them that were more than the grace of
 	// 60 s older than the newest event of an entity; Vectors vectors read.
 	Applied, Late, Vectors uint64
+	// Ages counts applied events by how late they were received.
+	Ages LateAges
 	// Duplicates counts ingested events that were there before; Conflicts events refused because another one has their
 	// event_id; Transactions those refused because another event has their transaction.
 	Duplicates, Conflicts, Transactions uint64
@@ -57,7 +83,7 @@ type EngineStats struct {
 func (e *Engine) Stats() EngineStats {
 	c := e.cache.Load()
 	s := &e.stats
-	return EngineStats{
+	stats := EngineStats{
 		Applied: s.applied.Load(), Late: s.late.Load(), Vectors: s.vectors.Load(), Duplicates: s.duplicates.Load(), Conflicts: s.conflicts.Load(),
 		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(), Erasures: s.erasures.Load(),
 		Corrections: s.corrections.Load(), CorrectionsWaiting: s.correctionsWaiting.Load(), CorrectionsMet: s.correctionsMet.Load(),
@@ -67,4 +93,8 @@ func (e *Engine) Stats() EngineStats {
 		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: c.dirty.Load(),
 		Sweeps: s.sweeps.Load(), Swept: s.swept.Load(), Shrunk: s.shrunk.Load(), Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),
 	}
+	for i, age := range ageNames() {
+		stats.Ages[i].Age, stats.Ages[i].Events = age, s.ages[i].Load()
+	}
+	return stats
 }

@@ -45,6 +45,8 @@ type Vector struct {
 	Status []Status
 	// At is the evaluation time, microseconds.
 	At int64
+	// Watermark is how far event time had come (Engine.Watermark) when the vector was read. It is no input of any value.
+	Watermark int64
 	// Inside says that the event was part of its entities' state when the vector was read.
 	Inside bool
 	// Pins has the position of each of the event's entities that was read.

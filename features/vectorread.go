@@ -35,7 +35,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	}
 	at := p.ev.OccurredAt
 	dst.reset(len(set.Features), at)
-	dst.Inside = !s.known.Event.IsZero()
+	dst.Inside, dst.Watermark = !s.known.Event.IsZero(), e.Watermark()
 	for i := range b.kinds {
 		kb := &b.kinds[i]
 		if pe := p.entityOf(kb.kind); pe != nil {
@@ -99,7 +99,7 @@ func (v *Vector) reset(n int, at int64) {
 	for i := range v.Values {
 		v.Values[i], v.Status[i] = math.NaN(), Missing
 	}
-	v.At, v.Inside, v.Pins, v.Sourced = at, false, v.Pins[:0], v.Sourced[:0]
+	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark = at, false, v.Pins[:0], v.Sourced[:0], 0
 }
 
 // readEntity reads all groups of one entity under its lock. known is where the event was applied, zero where it was not.

@@ -27,6 +27,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(name, help string, v float64) { send(prometheus.GaugeValue, name, help, v) }
 	c.journal(counter, gauge)
 	c.engine(counter, gauge)
+	c.lateness(ch, counter, gauge)
 	c.kafka(ch, counter, gauge)
 }
 
@@ -73,6 +74,41 @@ func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
 		gauge("pitboss_features_checkpoint_age_seconds", "Age of the last checkpoint. Far above engine.checkpoint_every, restarts get slow.",
 			time.Since(time.UnixMicro(s.CheckpointAt)).Seconds())
 	}
+}
+
+// lateness sends what came late, what was taken back, and how far event time has come.
+func (c *storeCollector) lateness(ch chan<- prometheus.Metric, counter sendCounter, gauge sendGauge) {
+	s := c.app.engine.Stats()
+	late := prometheus.NewDesc("pitboss_features_late_events_total",
+		"Events received more than a minute after they happened, by how long. Decisions meanwhile did not know of them.", []string{"age"}, nil)
+	for _, a := range s.Ages {
+		ch <- prometheus.MustNewConstMetric(late, prometheus.CounterValue, float64(a.Events), a.Age)
+	}
+	counter("pitboss_features_corrections_total", "Events that a later one took back or replaced.", s.Corrections)
+	counter("pitboss_features_corrections_waiting_total", "Corrections that came before their original. Far above met, originals are missing.", s.CorrectionsWaiting)
+	counter("pitboss_features_corrections_met_total", "Originals whose correction was there before them.", s.CorrectionsMet)
+	counter("pitboss_features_corrections_lost_total",
+		"Corrections whose original was erased or removed from the journal. Their values say correction_missed.", s.CorrectionsLost)
+	counter("pitboss_features_blocked_events_total", "Events that were blocked, and so count as attempted, not as placed.", s.Blocked)
+	e := c.app.edge.Stats()
+	counter("pitboss_edge_refused_events_total", "Events refused at the edge, for whatever reason. A rise after a producer's release is its mistake.", e.Refused)
+	counter("pitboss_edge_too_late_events_total", "Events refused because they had happened more than 30 days before. They count nowhere.", e.TooOld)
+	counter("pitboss_edge_future_events_total", "Events refused because they happen more than 5 s later than now. Any rate is a producer's clock that is wrong.", e.InFuture)
+	at := c.app.engine.Watermark()
+	if at == 0 {
+		return
+	}
+	gauge("pitboss_features_watermark_age_seconds", "How far event time lies behind now. Growing, a producer is silent or late: see the producers'.",
+		time.Since(time.UnixMicro(at)).Seconds())
+	age := prometheus.NewDesc("pitboss_features_producer_watermark_age_seconds",
+		"How far a producer's events lie behind now. The greatest of the active ones holds back what waits for the watermark.", []string{"tenant", "producer"}, nil)
+	producers, dropped := c.app.engine.Producers()
+	for _, p := range producers {
+		if p.Active {
+			ch <- prometheus.MustNewConstMetric(age, prometheus.GaugeValue, time.Since(time.UnixMicro(p.At)).Seconds(), p.Tenant, p.Producer)
+		}
+	}
+	counter("pitboss_features_producers_dropped_total", "Producers forgotten because there were more than engine.max_producers.", dropped)
 }
 
 func (c *storeCollector) kafka(ch chan<- prometheus.Metric, counter sendCounter, gauge sendGauge) {

@@ -58,7 +58,7 @@ type checker struct {
 }
 
 // check finds the first thing that is wrong with the event. It changes nothing.
-func (c *checker) check() error {
+func (c *checker) check() *Error {
 	for _, step := range []func(*checker) *Error{
 		(*checker).checkOwn, (*checker).checkType, (*checker).checkEnvelope, (*checker).checkTimes,
 		(*checker).checkEntities, (*checker).checkPayload, (*checker).checkAttributes,

@@ -25,6 +25,7 @@ type Edge struct {
 	lists   []*valueList
 	keys    *Keys
 	scratch sync.Pool
+	stats   counters
 }
 
 // tenant is what Accept needs of one operator.
@@ -82,6 +83,7 @@ func (e *Edge) Accept(msg *pb.Event, receivedAt time.Time, dst *features.Event) 
 	}()
 	c := checker{edge: e, msg: msg, receivedAt: receivedAt.Truncate(time.Microsecond), scratch: sc}
 	if err := c.check(); err != nil {
+		e.stats.count(err)
 		return err
 	}
 	c.apply()

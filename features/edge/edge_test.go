@@ -409,6 +409,17 @@ func TestAcceptAtTheBounds(t *testing.T) {
 	f(func(m *pb.Event) { m.GetBetPlaced().Amount.AmountMinor = 1e15 })
 	f(func(m *pb.Event) { m.SchemaVersion = 199 })
 	f(func(m *pb.Event) { m.Entities[0].Value = "\ufffd is a character" })
+
+	for _, at := range []time.Duration{6 * time.Second, -31 * 24 * time.Hour, -32 * 24 * time.Hour} {
+		msg := bet()
+		msg.OccurredAt = timestamppb.New(now.Add(at))
+		if err := e.Accept(msg, now, &features.Event{}); err == nil {
+			t.Errorf("an event of %s from now was accepted", at)
+		}
+	}
+	if got, want := e.Stats(), (edge.Stats{Refused: 3, TooOld: 2, InFuture: 1}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
 }
 
 func TestHistoryCarriesItsOwnTimeOfReceipt(t *testing.T) {

@@ -283,6 +283,11 @@ func testLate(t *testing.T, subject Subject) {
 	late("d", 30*day-3599)
 	late("e", 30*day-299)
 	late("f", 30*day-59)
+	for _, age := range w.e.Stats().Ages {
+		if want := map[string]uint64{"1m-5m": 1, "5m-1h": 1, "1h-1d": 1, "1d-7d": 1, "7d-30d": 1}[age.Age]; age.Events != want {
+			t.Errorf("%d events were late by %s, want %d", age.Events, age.Age, want)
+		}
+	}
 	want := map[string]float64{"bets_1m": 3, "bets_5m": 3, "stake_1h": 500, "stake_24h": 600, "stake_7d_before": 600, "bets_30d": 8}
 	w.everywhere(func() { w.want("p", 30*day, want) })
 	late("r", 30*day-1, rollback("t1"))

@@ -43,6 +43,8 @@ func Run(t *testing.T, subject Subject) {
 		{"corrections at once", testCorrectionsAtOnce},
 		{"corrections of a new group", testCorrectionOfNewGroup},
 		{"late by 30 days", testLate},
+		{"watermarks", testWatermarks},
+		{"producers whose clocks differ", testClocks},
 		{"admission", testAdmission},
 		{"second caller", testSecondCaller},
 		{"transactions", testTransactions},

@@ -139,7 +139,7 @@ func testMisfits(t *testing.T, subject Subject) {
 		refused(w.j, corrupt, nil, want, "")
 		corrupt = subject.Scratch()
 	}
-	f("checkpoint", "\x02\x00\x00", features.ErrStateFormat)
+	f("checkpoint", "\x03\x00\x00", features.ErrStateFormat)
 	f("checkpoint", "\x01\x00", features.ErrStateCorrupt)
 	f("checkpoint", "", features.ErrStateCorrupt)
 	f("plan", "\x09", features.ErrStateFormat)

@@ -903,7 +903,10 @@ type Decision struct {
 	// Until when an outcome other than allow holds.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// EXPLAIN_FULL only.
-	Features      []*FeatureValue `protobuf:"bytes,20,rep,name=features,proto3" json:"features,omitempty"`
+	Features []*FeatureValue `protobuf:"bytes,20,rep,name=features,proto3" json:"features,omitempty"`
+	// How far event time had come when the vector was read: events that happened before are in, but for what comes later
+	// than engine.watermark_lag. Absent before the first event.
+	Watermark     *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=watermark,proto3" json:"watermark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1078,6 +1081,13 @@ func (x *Decision) GetFeatures() []*FeatureValue {
 	return nil
 }
 
+func (x *Decision) GetWatermark() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Watermark
+	}
+	return nil
+}
+
 var File_pitboss_v1_decision_proto protoreflect.FileDescriptor
 
 const file_pitboss_v1_decision_proto_rawDesc = "" +
@@ -1145,7 +1155,7 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\aexplain\x18\x05 \x01(\x03R\aexplain\x12\x16\n" +
 	"\x06policy\x18\x06 \x01(\x03R\x06policy\x12\x16\n" +
 	"\x06record\x18\a \x01(\x03R\x06record\x12\x14\n" +
-	"\x05total\x18\b \x01(\x03R\x05total\"\xe7\x06\n" +
+	"\x05total\x18\b \x01(\x03R\x05total\"\xa1\a\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x19\n" +
@@ -1172,7 +1182,8 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"timings_us\x18\x12 \x01(\v2\x13.pitboss.v1.TimingsR\ttimingsUs\x129\n" +
 	"\n" +
 	"expires_at\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x124\n" +
-	"\bfeatures\x18\x14 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeaturesB\b\n" +
+	"\bfeatures\x18\x14 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures\x128\n" +
+	"\twatermark\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\twatermarkB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
 	"\v_base_value*\x84\x01\n" +
@@ -1242,11 +1253,12 @@ var file_pitboss_v1_decision_proto_depIdxs = []int32{
 	11, // 11: pitboss.v1.Decision.timings_us:type_name -> pitboss.v1.Timings
 	14, // 12: pitboss.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
 	9,  // 13: pitboss.v1.Decision.features:type_name -> pitboss.v1.FeatureValue
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 14: pitboss.v1.Decision.watermark:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_decision_proto_init() }

@@ -948,10 +948,12 @@ func (x *Outputs) GetInputsHash() []byte {
 
 // Observations are facts about the making; replay leaves them out.
 type Observations struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TimingsUs     *Timings               `protobuf:"bytes,1,opt,name=timings_us,json=timingsUs,proto3" json:"timings_us,omitempty"`
-	Build         string                 `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
-	DecidedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	TimingsUs *Timings               `protobuf:"bytes,1,opt,name=timings_us,json=timingsUs,proto3" json:"timings_us,omitempty"`
+	Build     string                 `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
+	DecidedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
+	// How far event time had come, over all active producers, microseconds; 0 before the first event.
+	WatermarkUs   int64 `protobuf:"varint,4,opt,name=watermark_us,json=watermarkUs,proto3" json:"watermark_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1005,6 +1007,13 @@ func (x *Observations) GetDecidedAt() *timestamppb.Timestamp {
 		return x.DecidedAt
 	}
 	return nil
+}
+
+func (x *Observations) GetWatermarkUs() int64 {
+	if x != nil {
+		return x.WatermarkUs
+	}
+	return 0
 }
 
 // DecisionRecord is a decision as it is kept.
@@ -1196,13 +1205,14 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"inputsHashB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
-	"\v_base_value\"\x93\x01\n" +
+	"\v_base_value\"\xb6\x01\n" +
 	"\fObservations\x122\n" +
 	"\n" +
 	"timings_us\x18\x01 \x01(\v2\x13.pitboss.v1.TimingsR\ttimingsUs\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x129\n" +
 	"\n" +
-	"decided_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\"\xf4\x02\n" +
+	"decided_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x12!\n" +
+	"\fwatermark_us\x18\x04 \x01(\x03R\vwatermarkUs\"\xf4\x02\n" +
 	"\x0eDecisionRecord\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12#\n" +
