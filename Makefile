@@ -173,7 +173,13 @@ venv: ## Python's packages, as pinned in train/requirements.txt, into .cache/ven
 
 .PHONY: test-python
 test-python: venv ## The training script's tests, and that the committed goldens are what it writes.
-	$(cache)/venv/bin/python -m pytest -q -p no:cacheprovider train
+	$(cache)/venv/bin/python -m pytest -q -p no:cacheprovider --ignore train/feast train
+
+.PHONY: test-feast
+test-feast: ## Feast's own client reads features from a running pitboss (its packages, 600 MB, into .cache/venv-feast).
+	scripts/venv.sh venv-feast train/feast/requirements.txt
+	$(GO) build -trimpath -o $(cache)/bin/pitboss ./cmd/pitboss
+	PITBOSS=$(cache)/bin/pitboss $(cache)/venv-feast/bin/python -m pytest -q -p no:cacheprovider train/feast
 
 include long.mk
 include examples/cards/cards.mk examples/casino/casino.mk

@@ -200,7 +200,7 @@ func (s *entityState) memBytes() int {
 	for i := range s.groups {
 		n += s.groups[i].MemBytes()
 	}
-	return n
+	return n + 40*len(s.pushes)
 }
 
 func (s *cacheShard) entity(i uint32) *entity { return &s.slabs[i/slabSize][i%slabSize] }

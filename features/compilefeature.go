@@ -101,6 +101,10 @@ func (c *compiler) compileFeature(m yamlMap) {
 
 func (c *compiler) compileSource(m yamlMap, name string) {
 	what := "feature " + name
+	if source, _ := c.text(m, "source", what); source == pushSource {
+		c.compilePush(m, what, name)
+		return
+	}
 	c.only(m, what, "name", "source", "key", "default")
 	sourceName, ok1 := c.text(m, "source", what)
 	key, ok2 := c.text(m, "key", what)

@@ -11,4 +11,6 @@ const (
 	FrameOffsets journal.Kind = 2
 	// FrameErasure holds a pb.ErasureFrame.
 	FrameErasure journal.Kind = 3
+	// FramePush holds a pb.PushFrame, sealed with the subject's key or the tenant's.
+	FramePush journal.Kind = 4
 )

@@ -31,6 +31,8 @@ type kindPlan struct {
 	// byType are the groups that an event of a type can be in; other types are in untyped at most.
 	byType  map[string][]int
 	untyped []int
+	// pushes are the types of the values that can be pushed, by key.
+	pushes map[string]FieldType
 }
 
 // planGroup is a group with its place in storage.
@@ -66,6 +68,8 @@ type kindBinding struct {
 	groups []groupBinding
 	// features are all that read this kind.
 	features []int
+	// pushes are those of its features that are pushed.
+	pushes []int
 }
 
 type groupBinding struct {
@@ -176,6 +180,9 @@ func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int
 		for _, g := range set.groups {
 			p.keep(g, ids, since)
 		}
+		if err := p.keepPushes(set); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortFunc(p.table.groups, func(a, b planTableGroup) int { return int(a.id) - int(b.id) })
 	for _, k := range p.kinds {
@@ -210,7 +217,7 @@ func (p *plan) keepKinds(kinds *Kinds, old planTable) error {
 func (p *plan) kindOf(kind Kind) *kindPlan {
 	k, ok := p.kinds[kind.ID]
 	if !ok {
-		k = &kindPlan{kind: kind, byID: map[uint32]int{}, byType: map[string][]int{}}
+		k = &kindPlan{kind: kind, byID: map[uint32]int{}, byType: map[string][]int{}, pushes: map[string]FieldType{}}
 		p.kinds[kind.ID] = k
 	}
 	return k
@@ -233,12 +240,25 @@ func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
 	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since, from: entry.from})
 }
 
+// keepPushes notes which values can be pushed.
+func (p *plan) keepPushes(set *Set) error {
+	for _, i := range set.pushed {
+		f := &set.plans[i]
+		k := p.kindOf(f.kind)
+		if have := k.pushes[f.key]; have != 0 && have != f.typ {
+			return fmt.Errorf("feature %s: two feature sets name the pushed value %s of a %s by different types: give one of them another key", f.name, f.key, f.kind.Name)
+		}
+		k.pushes[f.key] = f.typ
+	}
+	return nil
+}
+
 // maxStateBytes bounds an entity's blob, below what every implementation of States takes.
 const maxStateBytes = 900_000
 
 // worstBytes is what an entity's blob can come to.
 func (k *kindPlan) worstBytes() int {
-	total := 0
+	total := (64 + 20) * len(k.pushes)
 	for _, g := range k.groups {
 		total += g.worstBytes()
 	}
@@ -282,21 +302,30 @@ func (p *plan) bind(set *Set) {
 	b := &binding{set: set}
 	for i, g := range set.groups {
 		k := p.kinds[g.kind.ID]
-		at := slices.IndexFunc(b.kinds, func(kb kindBinding) bool { return kb.kind == k })
-		if at < 0 {
-			at = len(b.kinds)
-			b.kinds = append(b.kinds, kindBinding{kind: k})
-		}
-		kb := &b.kinds[at]
+		kb := b.of(k)
 		slot := slices.IndexFunc(k.groups, func(have *planGroup) bool { return have.hash == g.hash })
 		kb.groups = append(kb.groups, groupBinding{slot: slot, group: k.groups[slot], reads: set.reads[i]})
 		kb.features = append(kb.features, set.reads[i].include...)
 		kb.features = append(kb.features, set.reads[i].exclude...)
 	}
+	for _, i := range set.pushed {
+		kb := b.of(p.kinds[set.plans[i].kind.ID])
+		kb.features, kb.pushes = append(kb.features, i), append(kb.pushes, i)
+	}
 	for _, kb := range b.kinds {
 		b.windowed = append(b.windowed, kb.features...)
 	}
 	p.bindings[set.Hash] = b
+}
+
+// of gives the binding of a kind.
+func (b *binding) of(k *kindPlan) *kindBinding {
+	at := slices.IndexFunc(b.kinds, func(kb kindBinding) bool { return kb.kind == k })
+	if at < 0 {
+		at = len(b.kinds)
+		b.kinds = append(b.kinds, kindBinding{kind: k})
+	}
+	return &b.kinds[at]
 }
 
 // newState gives an empty entity of the kind.

@@ -192,6 +192,8 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, item *replayItem)
 		return nil
 	case f.Kind == FrameErasure && !f.Erased:
 		return e.replayErasure(ctx, f)
+	case f.Kind == FramePush && !f.Erased:
+		return e.replayPush(ctx, f)
 	}
 	// An erased frame is one of a subject whose key was dropped, which happens after a checkpoint beyond it: only a state
 	// that is built anew from an old journal meets one.

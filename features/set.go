@@ -28,6 +28,8 @@ type Set struct {
 	// own are the features of the event itself, sourced those of sources, ratios those over others, each after what it
 	// needs.
 	own, sourced, ratios []int
+	// pushed are those whose values are pushed.
+	pushed []int
 }
 
 // FeatureInfo describes one feature.
@@ -89,6 +91,7 @@ const (
 	aggRatio
 	aggValue
 	aggSource
+	aggPush
 )
 
 func (a aggregate) String() string {
@@ -118,6 +121,7 @@ var aggregateNames = [...]struct{ name, class string }{
 	aggRatio:        {"ratio", "read_time"},
 	aggValue:        {"value", "value"},
 	aggSource:       {"source", "source"},
+	aggPush:         {"push", "source"},
 }
 
 // feature is the compiled form of one feature.
@@ -140,7 +144,12 @@ type feature struct {
 	def      float64 // stands for a missing value, NaN without
 
 	source Source
-	key    string
+	key    string // source and push
+
+	// push: whose value it is, how it is typed, and how long it lives, in microseconds.
+	kind Kind
+	typ  FieldType
+	ttl  int64
 }
 
 // windowed says whether the feature has a window; else it is a time.
@@ -177,6 +186,10 @@ func (s *Set) finish() {
 			s.own = append(s.own, i)
 		case aggSource:
 			s.sourced = append(s.sourced, i)
+		case aggPush:
+			s.pushed = append(s.pushed, i)
+			info.Kind = f.kind.Name
+			info.Contract = fmt.Sprintf("the value that was pushed last for this time or before, at most %v old", time.Duration(f.ttl)*time.Microsecond)
 		default:
 			g := s.groups[f.group]
 			info.Kind, info.Group = g.kind.Name, g.name
@@ -266,6 +279,8 @@ func (s *Set) content() string {
 			fmt.Fprintf(&b, " %q", f.field)
 		case aggSource:
 			fmt.Fprintf(&b, " %q %q", f.source.Name(), f.key)
+		case aggPush:
+			fmt.Fprintf(&b, " %d %q %q type %d ttl %d", f.kind.ID, f.kind.Name, f.key, f.typ, f.ttl)
 		default:
 			g := s.groups[f.group]
 			fmt.Fprintf(&b, " group %x exclude %v", g.hash, f.exclude)

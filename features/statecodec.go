@@ -24,6 +24,8 @@ type entityState struct {
 	subject journal.KeyID
 	// groups are the windows, one per group of the kind, in the plan's order.
 	groups []tiles.State
+	// pushes are the values that were pushed, by key.
+	pushes []pushed
 }
 
 // horizon is the time before which windows need not be exact any more.
@@ -32,7 +34,7 @@ func horizon(newest int64) int64 { return newest - tiles.Grace.Microseconds() }
 // appendState encodes an entity:
 //
 //	format 1 byte | partition, offset, offset-born uvarint | newest, newest-first varint | subject uvarint
-//	groups uvarint, then each: id uvarint, length uvarint, bytes
+//	groups uvarint, then each: id uvarint, length uvarint, bytes | pushed values, where there are any
 //
 // Groups without anything in them are left out. It compacts the windows, which makes the blob smaller and changes no reading.
 func (k *kindPlan) appendState(dst []byte, s *entityState) []byte {
@@ -55,7 +57,7 @@ func (k *kindPlan) appendState(dst []byte, s *entityState) []byte {
 		dst = prependLength(dst, start)
 		full++
 	}
-	return prepend(dst, first, full)
+	return appendPushes(prepend(dst, first, full), s.pushes)
 }
 
 // decodeState reads what appendState wrote. Groups that the plan does not have are left out: nobody will read them.
@@ -74,6 +76,8 @@ func (k *kindPlan) decodeState(blob []byte, s *entityState) error {
 			return fmt.Errorf("%w: group %s: %w", ErrStateCorrupt, k.groups[i].short(), err)
 		}
 	}
+	s.pushes = nil
+	k.decodePushes(&r, s)
 	return r.end()
 }
 

@@ -6,7 +6,7 @@ import "sync/atomic"
 type engineCounters struct {
 	applied, late, duplicates, conflicts, transactions atomic.Uint64
 	vectors, replayed, erased, recoveries, throttled   atomic.Uint64
-	checkpoints, checkpointErrors, erasures            atomic.Uint64
+	checkpoints, checkpointErrors, erasures, pushes    atomic.Uint64
 	corrections, correctionsWaiting, correctionsMet    atomic.Uint64
 	correctionsLost, blocked                           atomic.Uint64
 	sweeps, swept, shrunk                              atomic.Uint64
@@ -57,6 +57,8 @@ type EngineStats struct {
 	Replayed, Erased uint64
 	// Erasures counts subjects erased, at recovery again.
 	Erasures uint64
+	// Pushes counts entities whose values were pushed, at recovery again.
+	Pushes uint64
 	// Recoveries counts failed writes of the journal. Throttled counts waits for a checkpoint: States is too slow.
 	Recoveries, Throttled uint64
 	// Recovering is a gauge: nothing is accepted now.
@@ -88,7 +90,7 @@ func (e *Engine) Stats() EngineStats {
 		Transactions: s.transactions.Load(), Replayed: s.replayed.Load(), Erased: s.erased.Load(), Recoveries: s.recoveries.Load(), Erasures: s.erasures.Load(),
 		Corrections: s.corrections.Load(), CorrectionsWaiting: s.correctionsWaiting.Load(), CorrectionsMet: s.correctionsMet.Load(),
 		CorrectionsLost: s.correctionsLost.Load(), Blocked: s.blocked.Load(),
-		Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
+		Pushes: s.pushes.Load(), Throttled: s.throttled.Load(), Recovering: e.gate.state.Load() == gateRecovering, Checkpoints: s.checkpoints.Load(),
 		CheckpointErrors: s.checkpointErrors.Load(), CheckpointOffset: s.checkpointOffset.Load(), CheckpointAt: s.checkpointAt.Load(),
 		Behind: e.behind.Load(), Entities: c.entities.Load(), EntityBytes: c.bytes.Load(), Dirty: c.dirty.Load(),
 		Sweeps: s.sweeps.Load(), Swept: s.swept.Load(), Shrunk: s.shrunk.Load(), Loaded: c.loaded.Load(), Evicted: c.evicted.Load(), DedupeEntries: e.dedupe.Load().len(), Slots: e.slots.len(),

@@ -172,6 +172,9 @@ func (e *Engine) sweepable(key EntityKey, blob []byte, now int64) (bool, error) 
 			return true, nil
 		}
 	}
+	if r.err == nil && len(r.rest) > 0 {
+		return false, nil // pushed values stay: they are few, and no event says when they are of no use any more
+	}
 	return empty && h.subject == 0 && kind.idle(h.newest, now), r.end()
 }
 
@@ -186,10 +189,10 @@ func (k *kindPlan) idle(newest, now int64) bool {
 	return true
 }
 
-// holdsNothing says whether an entity's blob has no group and no key.
+// holdsNothing says whether an entity's blob has no group, no key and no pushed value.
 func holdsNothing(blob []byte) bool {
 	r := blobReader{rest: blob}
-	return r.head().subject == 0 && r.uvarint() == 0
+	return r.head().subject == 0 && r.uvarint() == 0 && len(r.rest) == 0
 }
 
 // idle says whether no reading can tell the group's windows from none.

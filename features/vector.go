@@ -61,6 +61,8 @@ type Pin struct {
 	Entity int
 	// Pos is zero where the entity was unknown.
 	Pos journal.Pos
+	// Newest is the time of the newest event inside, microseconds; 0 without.
+	Newest int64
 }
 
 // SourcedValue is a value from a Source with the version that it was read at.
@@ -70,6 +72,8 @@ type SourcedValue struct {
 	Feature int
 	Value   float64
 	Status  Status
+	// AsOf is what a pushed value was computed for, microseconds; 0 for other sources.
+	AsOf int64
 }
 
 // Source gives values that do not come from the event's windows: links, lists, pushes. What it gives is pinned in the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"pitboss/features/tiles"
 	"pitboss/journal"
@@ -52,6 +53,12 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 // Features reads one entity's features at a time (microseconds), as they stand without any event in flight. Features
 // of other entities, of the event itself and of sources are missing. Errors as Vector's.
 func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set, dst *Vector) error {
+	return e.FeaturesOf(ctx, []EntityRef{ref}, at, set, dst)
+}
+
+// FeaturesOf is Features of several entities at once, each of another kind. The pins' Entity is the place in refs; an entity
+// that the set reads nothing of has none.
+func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set *Set, dst *Vector) error {
 	b, ok := e.plan.bindings[set.Hash]
 	if !ok {
 		return fmt.Errorf("cannot read features of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
@@ -63,15 +70,17 @@ func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set
 	dst.reset(len(set.Features), at)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
-		if kb.kind.kind.ID != ref.Key.Kind {
+		which := slices.IndexFunc(refs, func(ref EntityRef) bool { return ref.Key.Kind == kb.kind.kind.ID })
+		if which < 0 {
 			continue
 		}
-		entity, err := e.cache.Load().get(ctx, ref.Key, kb.kind)
+		entity, err := e.cache.Load().get(ctx, refs[which].Key, kb.kind)
 		if err != nil {
 			return err
 		}
 		p := &prepared{ev: &Event{OccurredAt: at}}
 		dst.readEntity(p, &preparedEntity{index: noEvent, kind: kb.kind, e: entity}, kb, set, journal.Pos{})
+		dst.Pins[len(dst.Pins)-1].Entity = which
 		entity.unpin()
 	}
 	dst.finish(set)
@@ -107,7 +116,7 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 	e := pe.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	v.Pins = append(v.Pins, Pin{Entity: max(0, pe.index), Pos: e.pos})
+	v.Pins = append(v.Pins, Pin{Entity: max(0, pe.index), Pos: e.pos, Newest: e.newest})
 	// The event is inside the entity iff born(entity) <= pos(event) <= pos(entity). It may be known and not inside: the
 	// entity may have been erased since.
 	inside := !known.IsZero() && !e.pos.Less(known) && !known.Less(e.born)
@@ -133,6 +142,9 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 		}
 		read(gb.reads.include, view.with, view.plus, nil)
 		read(gb.reads.exclude, view.without, nil, view.minus)
+	}
+	for _, f := range kb.pushes {
+		v.takePush(f, &set.plans[f], &e.entityState)
 	}
 }
 

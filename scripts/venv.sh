@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A virtual environment in .cache/venv with exactly the packages of train/requirements.txt; made anew when that file or
-# the interpreter changes.
+# A virtual environment with exactly the packages of a file of requirements; made anew when that file or the interpreter
+# changes:  scripts/venv.sh [NAME REQUIREMENTS]   default: .cache/venv with train/requirements.txt.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-venv=.cache/venv
-requirements=train/requirements.txt
+venv=.cache/${1:-venv}
+requirements=${2:-train/requirements.txt}
 [ -s "$requirements" ] || { echo "venv: $requirements is not there" >&2; exit 1; }
 stamp="$(python3 --version) $(cksum <"$requirements")"
 if [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ]; then exit; fi

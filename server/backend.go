@@ -26,10 +26,17 @@ type DecisionReader interface {
 	GetDecision(ctx context.Context, tenant, decisionID string, explain pb.Explain) (*pb.Decision, error)
 }
 
-// FeatureReader reads an entity's features at a time in microseconds into vec, and gives the feature set that they are
-// of.
+// FeatureReader reads features of entities, each of another kind, at a time in microseconds.
 type FeatureReader interface {
-	Features(ctx context.Context, ref features.EntityRef, at int64, vec *features.Vector) (*features.Set, error)
+	// FeatureSet gives the feature set that is served now.
+	FeatureSet() (*features.Set, error)
+	// Features reads them by that set into vec, whose pins' Entity are places in refs.
+	Features(ctx context.Context, set *features.Set, refs []features.EntityRef, at int64, vec *features.Vector) error
+}
+
+// Pusher keeps values that were computed elsewhere; *features.Engine is one.
+type Pusher interface {
+	Push(ctx context.Context, items []features.Push) ([]features.PushResult, error)
 }
 
 // Readiness says how the parts of the process are. It is asked often and must answer at once.
@@ -57,11 +64,14 @@ type Store struct {
 	Registry *registry.Registry
 	// Kinds are the engine's entity kinds. Needed.
 	Kinds *features.Kinds
+	// Set is the feature set that is served while no bundle is active; nil for none.
+	Set *features.Set
 }
 
 var (
 	_ Decider        = (*decide.Decider)(nil)
 	_ Ingester       = (*features.Engine)(nil)
+	_ Pusher         = (*features.Engine)(nil)
 	_ DecisionReader = Store{}
 	_ FeatureReader  = Store{}
 )
@@ -89,16 +99,21 @@ func (s Store) GetDecision(ctx context.Context, tenant, decisionID string, expla
 	return answer, nil
 }
 
-// Features reads by the active bundle's feature set.
-func (s Store) Features(
-	ctx context.Context, ref features.EntityRef, at int64, vec *features.Vector,
-) (*features.Set, error) {
-	bundle := s.Registry.Active()
-	if bundle == nil {
-		return nil, errNoBundle
+// FeatureSet gives the active bundle's feature set, or the one that is kept without a bundle.
+func (s Store) FeatureSet() (*features.Set, error) {
+	if bundle := s.Registry.Active(); bundle != nil {
+		return bundle.Set, nil
 	}
-	if err := s.Engine.Features(ctx, ref, at, bundle.Set, vec); err != nil {
-		return nil, fmt.Errorf("cannot read features of a %s: %w", ref.Kind, err)
+	if s.Set != nil {
+		return s.Set, nil
 	}
-	return bundle.Set, nil
+	return nil, errNoBundle
+}
+
+// Features reads by a feature set that the engine keeps.
+func (s Store) Features(ctx context.Context, set *features.Set, refs []features.EntityRef, at int64, vec *features.Vector) error {
+	if err := s.Engine.FeaturesOf(ctx, refs, at, set, vec); err != nil {
+		return fmt.Errorf("cannot read features: %w", err)
+	}
+	return nil
 }

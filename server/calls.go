@@ -214,26 +214,19 @@ func (c *calls) getEntityFeatures(
 		}
 		at = req.GetAt().AsTime()
 	}
-	id, err := c.deps.Edge.Alias(p.Tenant, "entity", req.GetEntity())
+	ref, err := c.ref(p, "entity", req.GetEntity())
 	if err != nil {
-		return nil, err //nolint:wrapcheck // an *edge.Error has its path, and its text is for the caller
+		return nil, err
 	}
-	kind, ok := c.deps.Kinds.Get(id.GetKind())
-	if !ok {
-		return nil, fmt.Errorf("BUG: edge knows kind %q and the server does not", id.GetKind())
-	}
-	ref := features.EntityRef{
-		Key: features.MakeEntityKey(p.Tenant, kind, id.GetValue()), Kind: kind.Name, Alias: id.GetValue(),
-	}
-	var vec features.Vector
-	set, err := c.deps.Features.Features(ctx, ref, at.UnixMicro(), &vec)
+	set, err := c.deps.Features.FeatureSet()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read features: %w", err)
+		return nil, err //nolint:wrapcheck // an error of the table in errors.go
 	}
-	if len(vec.Values) != len(set.Features) || len(vec.Status) != len(set.Features) {
-		return nil, fmt.Errorf("BUG: a vector of %d values for a set of %d", len(vec.Values), len(set.Features))
+	row := servedRow{refs: []features.EntityRef{ref}}
+	if err := c.read(ctx, &wanted{set: set}, at, &row); err != nil {
+		return nil, err
 	}
-	return entityFeatures(id, set, &vec), nil
+	return entityFeatures(c.identifier(ref), set, &row.vec), nil
 }
 
 // entityFeatures lists the features that belong to the entity's kind.

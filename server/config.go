@@ -24,6 +24,9 @@ type Config struct {
 	Keys []KeyConfig `yaml:"keys"`
 	// Certificates are the client certificates; they need tls.client_ca. Default: none.
 	Certificates []CertificateConfig `yaml:"certificates"`
+	// FeatureServices are lists of features by a name that callers of features:get and Feast's clients can ask for. The name of
+	// the feature set stands for all of it. Default: none.
+	FeatureServices map[string][]string `yaml:"feature_services"`
 	// PublicMetrics lets everyone who reaches the server read /metrics. Default false: it takes the right `operate`.
 	PublicMetrics bool `yaml:"public_metrics"`
 	// Limits bound what one caller can cost.
@@ -49,6 +52,10 @@ type LimitConfig struct {
 	BatchBytes int64 `yaml:"batch_bytes"`
 	// BatchEvents bounds the events of a batch, 1 to 1000. Default 1000.
 	BatchEvents int `yaml:"batch_events"`
+	// FeatureRows bounds the rows of one call for features, 1 to 10000. Default 1000.
+	FeatureRows int `yaml:"feature_rows"`
+	// FeatureValues bounds its values, rows times features. Default 100000: about 100 ms of reading.
+	FeatureValues int `yaml:"feature_values"`
 	// JSONDepth bounds how deep objects and lists may nest. Default 16; a batch needs 8.
 	JSONDepth int `yaml:"json_depth"`
 	// InFlight bounds the calls that are worked on at once; more are told to come back (429). Default 256. A decision
@@ -86,7 +93,7 @@ func DefaultConfig() Config {
 		HTTP: "127.0.0.1:8080",
 		GRPC: "127.0.0.1:9090",
 		Limits: LimitConfig{
-			BodyBytes: 1 << 20, BatchBytes: 4 << 20, BatchEvents: 1000, JSONDepth: 16, InFlight: 256, Connections: 4096,
+			BodyBytes: 1 << 20, BatchBytes: 4 << 20, BatchEvents: 1000, FeatureRows: 1000, FeatureValues: 100_000, JSONDepth: 16, InFlight: 256, Connections: 4096,
 		},
 		Deadlines: DeadlineConfig{
 			Decide: 30 * time.Millisecond, Call: 10 * time.Second, Header: 5 * time.Second, Read: 10 * time.Second,
@@ -118,6 +125,11 @@ func (c *Config) Validate() error {
 	if err := c.Deadlines.validate(); err != nil {
 		return err
 	}
+	for name, list := range c.FeatureServices {
+		if name == "" || len(list) == 0 {
+			return fmt.Errorf("feature_services: %q needs a name and a list of features", name)
+		}
+	}
 	return c.validatePrincipals()
 }
 
@@ -148,6 +160,8 @@ func (l *LimitConfig) validate() error {
 		{"body_bytes", l.BodyBytes, 1 << 10, 64 << 20},
 		{"batch_bytes", l.BatchBytes, 1 << 10, 64 << 20},
 		{"batch_events", int64(l.BatchEvents), 1, 1000},
+		{"feature_rows", int64(l.FeatureRows), 1, 10_000},
+		{"feature_values", int64(l.FeatureValues), 1, 10_000_000},
 		{"json_depth", int64(l.JSONDepth), 8, 64},
 		{"in_flight", int64(l.InFlight), 1, 1 << 20},
 		{"connections", int64(l.Connections), 1, 1 << 20},

@@ -25,11 +25,8 @@ func ingestCounting(n *int) func(context.Context, []features.IngestItem) ([]feat
 	}
 }
 
-func keepKeys(keys map[features.EntityKey]string) func(context.Context, features.EntityRef, int64, *features.Vector) (*features.Set, error) {
-	return func(_ context.Context, ref features.EntityRef, _ int64, _ *features.Vector) (*features.Set, error) {
-		keys[ref.Key] = ref.Alias
-		return &features.Set{}, nil
-	}
+func keepKeys(keys map[features.EntityKey]string) func([]features.EntityRef) {
+	return func(refs []features.EntityRef) { keys[refs[0].Key] = refs[0].Alias }
 }
 
 func failing(err error) func(context.Context, *features.Event, decide.Options) (*pb.Decision, error) {

@@ -246,3 +246,13 @@ func (g grpcFeatures) GetEntityFeatures(ctx context.Context, req *pb.GetEntityFe
 	p, arrived := principalOf(ctx)
 	return g.server.calls.getEntityFeatures(ctx, p, req, arrived)
 }
+
+func (g grpcFeatures) GetFeatures(ctx context.Context, req *pb.GetFeaturesRequest) (*pb.GetFeaturesResponse, error) {
+	p, arrived := principalOf(ctx)
+	return g.server.calls.getFeatures(ctx, p, req, arrived)
+}
+
+func (g grpcFeatures) PushFeatures(ctx context.Context, req *pb.PushFeaturesRequest) (*pb.PushFeaturesResponse, error) {
+	p, arrived := principalOf(ctx)
+	return g.server.calls.pushFeatures(ctx, p, req, arrived)
+}

@@ -121,7 +121,7 @@ func (c *httpCall) readBody() error {
 		return refuse(kindMediaType, "UNSUPPORTED_MEDIA_TYPE", "", "Content-Type must be application/json")
 	}
 	limit := c.server.cfg.Limits.BodyBytes
-	if c.route.right == Publish {
+	if c.route.right == Publish || c.route.right == PushFeatures {
 		limit = c.server.cfg.Limits.BatchBytes
 	}
 	if c.r.ContentLength > limit {

@@ -93,6 +93,30 @@ func (s *Server) httpGetFeatures(c *httpCall) error {
 	return c.write(answer)
 }
 
+func (s *Server) httpGetFeatureRows(c *httpCall) error {
+	req := &pb.GetFeaturesRequest{}
+	if err := c.decode(req); err != nil {
+		return err
+	}
+	answer, err := s.calls.getFeatures(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+func (s *Server) httpPushFeatures(c *httpCall) error {
+	req := &pb.PushFeaturesRequest{}
+	if err := c.decode(req); err != nil {
+		return err
+	}
+	answer, err := s.calls.pushFeatures(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
 // query reads the query's parameters, of which there may be no others and none twice.
 func (c *httpCall) query(known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(c.r.URL.RawQuery)

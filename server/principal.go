@@ -22,6 +22,7 @@ const (
 	Publish      Right = "publish"
 	ReadDecision Right = "read_decision"
 	ReadFeatures Right = "read_features"
+	PushFeatures Right = "push_features"
 	Operate      Right = "operate"
 )
 
@@ -34,10 +35,14 @@ func roles() map[string][]Right {
 		"producer": {Publish},
 		// A person or a console that looks.
 		"analyst": {ReadDecision, ReadFeatures},
+		// Something that reads features for a model of its own.
+		"reader": {ReadFeatures},
+		// A batch that brings values computed elsewhere.
+		"pusher": {PushFeatures},
 		// Monitoring.
 		"operator": {Operate},
 		// Everything, within the tenant.
-		"admin": {Decide, Publish, ReadDecision, ReadFeatures, Operate},
+		"admin": {Decide, Publish, ReadDecision, ReadFeatures, PushFeatures, Operate},
 	}
 }
 

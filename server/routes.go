@@ -45,6 +45,15 @@ func routes() []route {
 			name: "get_features", right: ReadFeatures, method: http.MethodGet, pattern: "/v1/entities/{kind}/{id}/features",
 			rpcs: []string{pb.FeatureService_GetEntityFeatures_FullMethodName}, serve: (*Server).httpGetFeatures,
 		},
+		{
+			name: "get_feature_rows", right: ReadFeatures, method: http.MethodPost, pattern: "/v1/features:get",
+			rpcs: []string{pb.FeatureService_GetFeatures_FullMethodName}, serve: (*Server).httpGetFeatureRows,
+		},
+		{
+			name: "push_features", right: PushFeatures, method: http.MethodPost, pattern: "/v1/features:push",
+			rpcs: []string{pb.FeatureService_PushFeatures_FullMethodName}, serve: (*Server).httpPushFeatures,
+		},
+		{name: "feast", right: ReadFeatures, method: http.MethodPost, pattern: "/get-online-features", serve: (*Server).httpFeast},
 		// The client guard's signals come here one day, with tokens of their own.
 		{name: "guard", right: Public, method: http.MethodPost, pattern: "/v1/guard", serve: (*Server).httpGuard},
 		{

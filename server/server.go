@@ -36,6 +36,8 @@ type Deps struct {
 	Decisions DecisionReader
 	// Features reads windows; usually a Store.
 	Features FeatureReader
+	// Pusher keeps pushed values.
+	Pusher Pusher
 	// Readiness says how the parts are.
 	Readiness Readiness
 	// Metrics is where the server's figures are registered, and what /metrics serves.
@@ -102,7 +104,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
 		"Edge": d.Edge == nil, "Kinds": d.Kinds == nil, "Decider": d.Decider == nil, "Ingester": d.Ingester == nil,
-		"Decisions": d.Decisions == nil, "Features": d.Features == nil, "Readiness": d.Readiness == nil,
+		"Decisions": d.Decisions == nil, "Features": d.Features == nil, "Pusher": d.Pusher == nil, "Readiness": d.Readiness == nil,
 		"Metrics": d.Metrics == nil, "Log": d.Log == nil,
 	} {
 		if missing {

@@ -39,7 +39,8 @@ type backend struct {
 	decide   func(context.Context, *features.Event, decide.Options) (*pb.Decision, error)
 	ingest   func(context.Context, []features.IngestItem) ([]features.IngestResult, error)
 	read     func(context.Context, string, string, pb.Explain) (*pb.Decision, error)
-	features func(context.Context, features.EntityRef, int64, *features.Vector) (*features.Set, error)
+	features func([]features.EntityRef) // is told what is read
+	push     func(context.Context, []features.Push) ([]features.PushResult, error)
 
 	mu    sync.Mutex
 	known map[string]*pb.Decision // by tenant and decision id; guarded by mu
@@ -80,17 +81,31 @@ func (b *backend) GetDecision(ctx context.Context, tenant, id string, explain pb
 	return nil, features.ErrNoRecord
 }
 
-func (b *backend) Features(ctx context.Context, ref features.EntityRef, at int64, vec *features.Vector) (*features.Set, error) {
+func (b *backend) FeatureSet() (*features.Set, error) {
+	return &features.Set{Name: "test", Version: "1", Features: []features.FeatureInfo{
+		{Name: "bets_1m", Kind: "player", Group: "bets"}, {Name: "since_deposit_s", Kind: "player"}, {Name: "ip_logins_1h", Kind: "ip24"},
+	}}, nil
+}
+
+func (b *backend) Push(ctx context.Context, items []features.Push) ([]features.PushResult, error) {
+	if b.push != nil {
+		return b.push(ctx, items)
+	}
+	return make([]features.PushResult, len(items)), nil
+}
+
+func (b *backend) Features(_ context.Context, _ *features.Set, refs []features.EntityRef, at int64, vec *features.Vector) error {
 	if b.features != nil {
-		return b.features(ctx, ref, at, vec)
+		b.features(refs)
 	}
 	vec.At = at
 	vec.Values = []float64{3, math.NaN(), 9}
 	vec.Status = []features.Status{features.Present, features.Missing, features.Present}
-	vec.Pins = []features.Pin{{Pos: journal.Pos{Offset: 12}}}
-	return &features.Set{Features: []features.FeatureInfo{
-		{Name: "bets_1m", Kind: "player"}, {Name: "since_deposit_s", Kind: "player"}, {Name: "ip_logins_1h", Kind: "ip24"},
-	}}, nil
+	vec.Pins = vec.Pins[:0]
+	for i := range refs {
+		vec.Pins = append(vec.Pins, features.Pin{Entity: i, Pos: journal.Pos{Offset: 12}, Newest: at - 1_500_000})
+	}
+	return nil
 }
 
 func (b *backend) Components() []server.Component {
@@ -146,6 +161,7 @@ func testConfig(tb testing.TB) (server.Config, map[string]string) {
 	}{
 		"engine": {"casino", []string{"engine"}}, "producer": {"casino", []string{"producer"}},
 		"analyst": {"casino", []string{"analyst"}}, "operator": {"casino", []string{"operator"}},
+		"reader": {"casino", []string{"reader"}}, "pusher": {"casino", []string{"pusher"}},
 		"admin": {"casino", []string{"admin"}}, "other": {"other", []string{"admin"}},
 	} {
 		text, entry, err := server.NewKey(id, k.tenant, id, k.roles...)
@@ -189,7 +205,7 @@ func start(tb testing.TB, change func(*server.Config)) *running {
 	e, kinds := testEdge(tb)
 	b, log := &backend{known: map[string]*pb.Decision{}}, &syncBuffer{}
 	r := serve(tb, cfg, keys, server.Deps{
-		Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Readiness: b, Metrics: prometheus.NewRegistry(),
+		Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Readiness: b, Metrics: prometheus.NewRegistry(),
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	r.backend, r.log = b, log
@@ -518,10 +534,7 @@ func TestEntityFeatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen features.EntityRef
-	r.backend.features = func(ctx context.Context, ref features.EntityRef, at int64, vec *features.Vector) (*features.Set, error) {
-		seen = ref
-		return (&backend{}).Features(ctx, ref, at, vec)
-	}
+	r.backend.features = func(refs []features.EntityRef) { seen = refs[0] }
 	for _, query := range []string{"player/jane%2F1/features?form=raw", "player/" + stored.GetValue() + "/features?form=alias&tenant=casino"} {
 		got := get(query)
 		if got.status != http.StatusOK || seen.Alias != stored.GetValue() {

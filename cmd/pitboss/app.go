@@ -31,6 +31,8 @@ type app struct {
 	edge     *edge.Edge
 	engine   *features.Engine
 	decider  *decide.Decider
+	// set is the feature set that is kept without a bundle, nil with one.
+	set *features.Set
 
 	closers []func() error
 }
@@ -178,6 +180,7 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.set = set
 		return []*features.Set{set}, nil
 	}
 	a.log.Warn("no bundle: every decision is the default outcome, marked degraded")

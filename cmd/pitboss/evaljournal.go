@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -52,9 +53,40 @@ func (e *evaluation) replayFrame(ctx context.Context, f *journal.Frame) error {
 			return fmt.Errorf("cannot decode an erasure: %w", err)
 		}
 		return e.engine.Erase(ctx, erased.GetTenant(), erased.GetSubject())
+	case features.FramePush:
+		return e.replayPush(ctx, f)
 	default: // changes no window
 		return nil
 	}
+}
+
+// replayPush pushes again what this set has features of.
+func (e *evaluation) replayPush(ctx context.Context, f *journal.Frame) error {
+	var frame pb.PushFrame
+	if err := proto.Unmarshal(f.Payload, &frame); err != nil {
+		return fmt.Errorf("cannot decode a push: %w", err)
+	}
+	kind, ok := e.kinds.Get(frame.GetEntity().GetKind())
+	if !ok {
+		return fmt.Errorf("%q is not an entity kind of this configuration", frame.GetEntity().GetKind())
+	}
+	item := features.Push{Tenant: frame.GetTenant(), AsOf: frame.GetAsOfUs(), Entity: features.EntityRef{
+		Key: features.MakeEntityKey(frame.GetTenant(), kind, frame.GetEntity().GetValue()), Kind: kind.Name, Alias: frame.GetEntity().GetValue(),
+	}}
+	for _, v := range frame.GetValues() {
+		value := features.PushedValue{Key: v.GetKey(), Number: math.NaN()}
+		if v.Number != nil {
+			value.Number = v.GetNumber()
+		}
+		if e.engine.CheckPush(kind, []features.PushedValue{value}) == nil {
+			item.Values = append(item.Values, value)
+		}
+	}
+	if len(item.Values) == 0 {
+		return nil
+	}
+	_, err := e.engine.Push(ctx, []features.Push{item})
+	return err
 }
 
 func (e *evaluation) replayEvent(ctx context.Context, f *journal.Frame) error {

@@ -94,10 +94,10 @@ func newService(a *app) (*service, error) {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)
 		}
 	}
-	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds}
+	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds, Set: a.set}
 	var err error
 	s.server, err = server.New(a.cfg.Server, server.Deps{
-		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store,
+		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store, Pusher: a.engine,
 		Readiness: s, Metrics: metrics, Log: a.log,
 	})
 	if err != nil {

@@ -15,11 +15,8 @@ import (
 // nesting are errors (*Error) with the field's path, which starts with root. No error quotes a value: it may be personal,
 // and refusals go to logs and dead letters.
 func DecodeJSON(data []byte, root string, maxDepth int, msg proto.Message) error {
-	if len(bytes.TrimLeft(data, " \t\r\n")) == 0 {
-		return refuse(InvalidJSON, root, "there is no body")
-	}
-	if at := tooDeep(data, maxDepth); at >= 0 {
-		return refuse(TooDeep, root, "nested deeper than %d at byte %d", maxDepth, at)
+	if err := CheckJSON(data, root, maxDepth); err != nil {
+		return err
 	}
 	err := protojson.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(data, msg)
 	if err == nil {
@@ -30,6 +27,17 @@ func DecodeJSON(data []byte, root string, maxDepth int, msg proto.Message) error
 		return refuse(InvalidJSON, root, "%s", message)
 	}
 	return refuse(InvalidJSON, jsonPath(data, root, offsetOf(data, line, column)), "%s (line %d, column %d)", message, line, column)
+}
+
+// CheckJSON refuses what is nothing, or nested too deep for any decoder.
+func CheckJSON(data []byte, root string, maxDepth int) error {
+	if len(bytes.TrimLeft(data, " \t\r\n")) == 0 {
+		return refuse(InvalidJSON, root, "there is no body")
+	}
+	if at := tooDeep(data, maxDepth); at >= 0 {
+		return refuse(TooDeep, root, "nested deeper than %d at byte %d", maxDepth, at)
+	}
+	return nil
 }
 
 // tooDeep gives the first byte that nests deeper than most, -1 where there is none. It looks at nothing but brackets
@@ -159,7 +167,7 @@ func (w *pathWalker) object(path string) {
 			w.path, w.done = path, true
 			return
 		}
-		inner := pathName(name)
+		inner := PathName(name)
 		if path != "" {
 			inner = path + "." + inner
 		}
@@ -186,8 +194,8 @@ func (w *pathWalker) close(path string) {
 // passed says whether the token that was just read ends after the offset.
 func (w *pathWalker) passed() bool { return w.dec.InputOffset() > w.offset }
 
-// pathName keeps a stranger's name in a path short and plain.
-func pathName(name string) string {
+// PathName keeps a stranger's name in a path short and plain.
+func PathName(name string) string {
 	const most = 64
 	if len(name) > most {
 		name = name[:most] + "..."

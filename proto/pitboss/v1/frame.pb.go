@@ -480,6 +480,130 @@ func (x *ErasureFrame) GetKeyId() uint64 {
 	return 0
 }
 
+// PushFrame notes values of an entity that were computed elsewhere.
+type PushFrame struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// By its alias.
+	Entity *Identifier `protobuf:"bytes,2,opt,name=entity,proto3" json:"entity,omitempty"`
+	// What the values are computed for, microseconds.
+	AsOfUs        int64          `protobuf:"varint,3,opt,name=as_of_us,json=asOfUs,proto3" json:"as_of_us,omitempty"`
+	Values        []*PushedValue `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushFrame) Reset() {
+	*x = PushFrame{}
+	mi := &file_pitboss_v1_frame_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushFrame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushFrame) ProtoMessage() {}
+
+func (x *PushFrame) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_frame_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushFrame.ProtoReflect.Descriptor instead.
+func (*PushFrame) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PushFrame) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PushFrame) GetEntity() *Identifier {
+	if x != nil {
+		return x.Entity
+	}
+	return nil
+}
+
+func (x *PushFrame) GetAsOfUs() int64 {
+	if x != nil {
+		return x.AsOfUs
+	}
+	return 0
+}
+
+func (x *PushFrame) GetValues() []*PushedValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// PushedValue is one of them; without a number it is taken away.
+type PushedValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Number        *float64               `protobuf:"fixed64,2,opt,name=number,proto3,oneof" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushedValue) Reset() {
+	*x = PushedValue{}
+	mi := &file_pitboss_v1_frame_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushedValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushedValue) ProtoMessage() {}
+
+func (x *PushedValue) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_frame_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushedValue.ProtoReflect.Descriptor instead.
+func (*PushedValue) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PushedValue) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PushedValue) GetNumber() float64 {
+	if x != nil && x.Number != nil {
+		return *x.Number
+	}
+	return 0
+}
+
 // Pin is the state of one entity that a vector was read from.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -493,7 +617,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[6]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +629,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[6]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +642,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{6}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pin) GetEntity() uint32 {
@@ -548,7 +672,7 @@ type SourceValue struct {
 
 func (x *SourceValue) Reset() {
 	*x = SourceValue{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[7]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +684,7 @@ func (x *SourceValue) String() string {
 func (*SourceValue) ProtoMessage() {}
 
 func (x *SourceValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[7]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +697,7 @@ func (x *SourceValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceValue.ProtoReflect.Descriptor instead.
 func (*SourceValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{7}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SourceValue) GetSource() string {
@@ -630,7 +754,7 @@ type Inputs struct {
 
 func (x *Inputs) Reset() {
 	*x = Inputs{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[8]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +766,7 @@ func (x *Inputs) String() string {
 func (*Inputs) ProtoMessage() {}
 
 func (x *Inputs) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[8]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +779,7 @@ func (x *Inputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inputs.ProtoReflect.Descriptor instead.
 func (*Inputs) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{8}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Inputs) GetEvaluatedAtUs() int64 {
@@ -760,7 +884,7 @@ type Verdicts struct {
 
 func (x *Verdicts) Reset() {
 	*x = Verdicts{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[9]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +896,7 @@ func (x *Verdicts) String() string {
 func (*Verdicts) ProtoMessage() {}
 
 func (x *Verdicts) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[9]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +909,7 @@ func (x *Verdicts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdicts.ProtoReflect.Descriptor instead.
 func (*Verdicts) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Verdicts) GetSkipped() []*Degraded {
@@ -827,7 +951,7 @@ type Outputs struct {
 
 func (x *Outputs) Reset() {
 	*x = Outputs{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[10]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +963,7 @@ func (x *Outputs) String() string {
 func (*Outputs) ProtoMessage() {}
 
 func (x *Outputs) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[10]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +976,7 @@ func (x *Outputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outputs.ProtoReflect.Descriptor instead.
 func (*Outputs) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Outputs) GetOutcome() Outcome {
@@ -960,7 +1084,7 @@ type Observations struct {
 
 func (x *Observations) Reset() {
 	*x = Observations{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[11]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1096,7 @@ func (x *Observations) String() string {
 func (*Observations) ProtoMessage() {}
 
 func (x *Observations) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[11]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1109,7 @@ func (x *Observations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observations.ProtoReflect.Descriptor instead.
 func (*Observations) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{11}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Observations) GetTimingsUs() *Timings {
@@ -1033,7 +1157,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_pitboss_v1_frame_proto_msgTypes[12]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1169,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_frame_proto_msgTypes[12]
+	mi := &file_pitboss_v1_frame_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1182,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{12}
+	return file_pitboss_v1_frame_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DecisionRecord) GetDecisionId() string {
@@ -1153,7 +1277,16 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"\fErasureFrame\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x120\n" +
 	"\asubject\x18\x02 \x01(\v2\x16.pitboss.v1.IdentifierR\asubject\x12\x15\n" +
-	"\x06key_id\x18\x03 \x01(\x04R\x05keyId\"O\n" +
+	"\x06key_id\x18\x03 \x01(\x04R\x05keyId\"\x9e\x01\n" +
+	"\tPushFrame\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12.\n" +
+	"\x06entity\x18\x02 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12\x18\n" +
+	"\bas_of_us\x18\x03 \x01(\x03R\x06asOfUs\x12/\n" +
+	"\x06values\x18\x04 \x03(\v2\x17.pitboss.v1.PushedValueR\x06values\"G\n" +
+	"\vPushedValue\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1b\n" +
+	"\x06number\x18\x02 \x01(\x01H\x00R\x06number\x88\x01\x01B\t\n" +
+	"\a_number\"O\n" +
 	"\x03Pin\x12\x16\n" +
 	"\x06entity\x18\x01 \x01(\rR\x06entity\x120\n" +
 	"\bposition\x18\x02 \x01(\v2\x14.pitboss.v1.PositionR\bposition\"~\n" +
@@ -1241,7 +1374,7 @@ func file_pitboss_v1_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pitboss_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_pitboss_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_pitboss_v1_frame_proto_goTypes = []any{
 	(Cause)(0),                    // 0: pitboss.v1.Cause
 	(*Position)(nil),              // 1: pitboss.v1.Position
@@ -1250,54 +1383,58 @@ var file_pitboss_v1_frame_proto_goTypes = []any{
 	(*Correction)(nil),            // 4: pitboss.v1.Correction
 	(*OffsetAdvance)(nil),         // 5: pitboss.v1.OffsetAdvance
 	(*ErasureFrame)(nil),          // 6: pitboss.v1.ErasureFrame
-	(*Pin)(nil),                   // 7: pitboss.v1.Pin
-	(*SourceValue)(nil),           // 8: pitboss.v1.SourceValue
-	(*Inputs)(nil),                // 9: pitboss.v1.Inputs
-	(*Verdicts)(nil),              // 10: pitboss.v1.Verdicts
-	(*Outputs)(nil),               // 11: pitboss.v1.Outputs
-	(*Observations)(nil),          // 12: pitboss.v1.Observations
-	(*DecisionRecord)(nil),        // 13: pitboss.v1.DecisionRecord
-	(*Event)(nil),                 // 14: pitboss.v1.Event
-	(*Identifier)(nil),            // 15: pitboss.v1.Identifier
-	(*Degraded)(nil),              // 16: pitboss.v1.Degraded
-	(Explain)(0),                  // 17: pitboss.v1.Explain
-	(Outcome)(0),                  // 18: pitboss.v1.Outcome
-	(*Reaction)(nil),              // 19: pitboss.v1.Reaction
-	(*Reason)(nil),                // 20: pitboss.v1.Reason
-	(*Timings)(nil),               // 21: pitboss.v1.Timings
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*ModelRef)(nil),              // 23: pitboss.v1.ModelRef
+	(*PushFrame)(nil),             // 7: pitboss.v1.PushFrame
+	(*PushedValue)(nil),           // 8: pitboss.v1.PushedValue
+	(*Pin)(nil),                   // 9: pitboss.v1.Pin
+	(*SourceValue)(nil),           // 10: pitboss.v1.SourceValue
+	(*Inputs)(nil),                // 11: pitboss.v1.Inputs
+	(*Verdicts)(nil),              // 12: pitboss.v1.Verdicts
+	(*Outputs)(nil),               // 13: pitboss.v1.Outputs
+	(*Observations)(nil),          // 14: pitboss.v1.Observations
+	(*DecisionRecord)(nil),        // 15: pitboss.v1.DecisionRecord
+	(*Event)(nil),                 // 16: pitboss.v1.Event
+	(*Identifier)(nil),            // 17: pitboss.v1.Identifier
+	(*Degraded)(nil),              // 18: pitboss.v1.Degraded
+	(Explain)(0),                  // 19: pitboss.v1.Explain
+	(Outcome)(0),                  // 20: pitboss.v1.Outcome
+	(*Reaction)(nil),              // 21: pitboss.v1.Reaction
+	(*Reason)(nil),                // 22: pitboss.v1.Reason
+	(*Timings)(nil),               // 23: pitboss.v1.Timings
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*ModelRef)(nil),              // 25: pitboss.v1.ModelRef
 }
 var file_pitboss_v1_frame_proto_depIdxs = []int32{
-	14, // 0: pitboss.v1.EventFrame.event:type_name -> pitboss.v1.Event
+	16, // 0: pitboss.v1.EventFrame.event:type_name -> pitboss.v1.Event
 	2,  // 1: pitboss.v1.EventFrame.kafka:type_name -> pitboss.v1.KafkaOffset
-	13, // 2: pitboss.v1.EventFrame.decision:type_name -> pitboss.v1.DecisionRecord
+	15, // 2: pitboss.v1.EventFrame.decision:type_name -> pitboss.v1.DecisionRecord
 	1,  // 3: pitboss.v1.EventFrame.applied_at:type_name -> pitboss.v1.Position
 	4,  // 4: pitboss.v1.EventFrame.corrections:type_name -> pitboss.v1.Correction
 	0,  // 5: pitboss.v1.Correction.cause:type_name -> pitboss.v1.Cause
 	1,  // 6: pitboss.v1.Correction.original:type_name -> pitboss.v1.Position
 	2,  // 7: pitboss.v1.OffsetAdvance.offsets:type_name -> pitboss.v1.KafkaOffset
-	15, // 8: pitboss.v1.ErasureFrame.subject:type_name -> pitboss.v1.Identifier
-	1,  // 9: pitboss.v1.Pin.position:type_name -> pitboss.v1.Position
-	7,  // 10: pitboss.v1.Inputs.pins:type_name -> pitboss.v1.Pin
-	8,  // 11: pitboss.v1.Inputs.sources:type_name -> pitboss.v1.SourceValue
-	16, // 12: pitboss.v1.Verdicts.skipped:type_name -> pitboss.v1.Degraded
-	17, // 13: pitboss.v1.Verdicts.explain:type_name -> pitboss.v1.Explain
-	18, // 14: pitboss.v1.Outputs.outcome:type_name -> pitboss.v1.Outcome
-	19, // 15: pitboss.v1.Outputs.reactions:type_name -> pitboss.v1.Reaction
-	20, // 16: pitboss.v1.Outputs.reasons:type_name -> pitboss.v1.Reason
-	21, // 17: pitboss.v1.Observations.timings_us:type_name -> pitboss.v1.Timings
-	22, // 18: pitboss.v1.Observations.decided_at:type_name -> google.protobuf.Timestamp
-	9,  // 19: pitboss.v1.DecisionRecord.inputs:type_name -> pitboss.v1.Inputs
-	10, // 20: pitboss.v1.DecisionRecord.verdicts:type_name -> pitboss.v1.Verdicts
-	11, // 21: pitboss.v1.DecisionRecord.outputs:type_name -> pitboss.v1.Outputs
-	12, // 22: pitboss.v1.DecisionRecord.observations:type_name -> pitboss.v1.Observations
-	23, // 23: pitboss.v1.DecisionRecord.model:type_name -> pitboss.v1.ModelRef
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	17, // 8: pitboss.v1.ErasureFrame.subject:type_name -> pitboss.v1.Identifier
+	17, // 9: pitboss.v1.PushFrame.entity:type_name -> pitboss.v1.Identifier
+	8,  // 10: pitboss.v1.PushFrame.values:type_name -> pitboss.v1.PushedValue
+	1,  // 11: pitboss.v1.Pin.position:type_name -> pitboss.v1.Position
+	9,  // 12: pitboss.v1.Inputs.pins:type_name -> pitboss.v1.Pin
+	10, // 13: pitboss.v1.Inputs.sources:type_name -> pitboss.v1.SourceValue
+	18, // 14: pitboss.v1.Verdicts.skipped:type_name -> pitboss.v1.Degraded
+	19, // 15: pitboss.v1.Verdicts.explain:type_name -> pitboss.v1.Explain
+	20, // 16: pitboss.v1.Outputs.outcome:type_name -> pitboss.v1.Outcome
+	21, // 17: pitboss.v1.Outputs.reactions:type_name -> pitboss.v1.Reaction
+	22, // 18: pitboss.v1.Outputs.reasons:type_name -> pitboss.v1.Reason
+	23, // 19: pitboss.v1.Observations.timings_us:type_name -> pitboss.v1.Timings
+	24, // 20: pitboss.v1.Observations.decided_at:type_name -> google.protobuf.Timestamp
+	11, // 21: pitboss.v1.DecisionRecord.inputs:type_name -> pitboss.v1.Inputs
+	12, // 22: pitboss.v1.DecisionRecord.verdicts:type_name -> pitboss.v1.Verdicts
+	13, // 23: pitboss.v1.DecisionRecord.outputs:type_name -> pitboss.v1.Outputs
+	14, // 24: pitboss.v1.DecisionRecord.observations:type_name -> pitboss.v1.Observations
+	25, // 25: pitboss.v1.DecisionRecord.model:type_name -> pitboss.v1.ModelRef
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_frame_proto_init() }
@@ -1308,14 +1445,15 @@ func file_pitboss_v1_frame_proto_init() {
 	file_pitboss_v1_decision_proto_init()
 	file_pitboss_v1_event_proto_init()
 	file_pitboss_v1_frame_proto_msgTypes[7].OneofWrappers = []any{}
-	file_pitboss_v1_frame_proto_msgTypes[10].OneofWrappers = []any{}
+	file_pitboss_v1_frame_proto_msgTypes[9].OneofWrappers = []any{}
+	file_pitboss_v1_frame_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_frame_proto_rawDesc), len(file_pitboss_v1_frame_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

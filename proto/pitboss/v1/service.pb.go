@@ -431,6 +431,743 @@ func (x *GetEntityFeaturesResponse) GetFeatures() []*FeatureValue {
 	return nil
 }
 
+// GetFeaturesRequest asks for rows of features, as of now.
+type GetFeaturesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Features by name; either these or a feature service.
+	Features []string `protobuf:"bytes,2,rep,name=features,proto3" json:"features,omitempty"`
+	// A list of features that the configuration names, or the name of the feature set for all of it.
+	FeatureService string       `protobuf:"bytes,3,opt,name=feature_service,json=featureService,proto3" json:"feature_service,omitempty"`
+	Rows           []*EntityRow `protobuf:"bytes,4,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetFeaturesRequest) Reset() {
+	*x = GetFeaturesRequest{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFeaturesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFeaturesRequest) ProtoMessage() {}
+
+func (x *GetFeaturesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFeaturesRequest.ProtoReflect.Descriptor instead.
+func (*GetFeaturesRequest) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetFeaturesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetFeaturesRequest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *GetFeaturesRequest) GetFeatureService() string {
+	if x != nil {
+		return x.FeatureService
+	}
+	return ""
+}
+
+func (x *GetFeaturesRequest) GetRows() []*EntityRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+// EntityRow names the entities of one row, each kind at most once.
+type EntityRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entities      []*Identifier          `protobuf:"bytes,1,rep,name=entities,proto3" json:"entities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityRow) Reset() {
+	*x = EntityRow{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityRow) ProtoMessage() {}
+
+func (x *EntityRow) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityRow.ProtoReflect.Descriptor instead.
+func (*EntityRow) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *EntityRow) GetEntities() []*Identifier {
+	if x != nil {
+		return x.Entities
+	}
+	return nil
+}
+
+// GetFeaturesResponse has one row per row of the request.
+type GetFeaturesResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	FeaturesAsOf *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=features_as_of,json=featuresAsOf,proto3" json:"features_as_of,omitempty"`
+	// Name, version and SHA-256 (hex) of the feature set.
+	FeatureSet        string `protobuf:"bytes,2,opt,name=feature_set,json=featureSet,proto3" json:"feature_set,omitempty"`
+	FeatureSetVersion string `protobuf:"bytes,3,opt,name=feature_set_version,json=featureSetVersion,proto3" json:"feature_set_version,omitempty"`
+	FeatureSetHash    string `protobuf:"bytes,4,opt,name=feature_set_hash,json=featureSetHash,proto3" json:"feature_set_hash,omitempty"`
+	// What each row's values are of, in their order.
+	FeatureNames  []string      `protobuf:"bytes,5,rep,name=feature_names,json=featureNames,proto3" json:"feature_names,omitempty"`
+	Rows          []*FeatureRow `protobuf:"bytes,6,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFeaturesResponse) Reset() {
+	*x = GetFeaturesResponse{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFeaturesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFeaturesResponse) ProtoMessage() {}
+
+func (x *GetFeaturesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFeaturesResponse.ProtoReflect.Descriptor instead.
+func (*GetFeaturesResponse) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetFeaturesResponse) GetFeaturesAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FeaturesAsOf
+	}
+	return nil
+}
+
+func (x *GetFeaturesResponse) GetFeatureSet() string {
+	if x != nil {
+		return x.FeatureSet
+	}
+	return ""
+}
+
+func (x *GetFeaturesResponse) GetFeatureSetVersion() string {
+	if x != nil {
+		return x.FeatureSetVersion
+	}
+	return ""
+}
+
+func (x *GetFeaturesResponse) GetFeatureSetHash() string {
+	if x != nil {
+		return x.FeatureSetHash
+	}
+	return ""
+}
+
+func (x *GetFeaturesResponse) GetFeatureNames() []string {
+	if x != nil {
+		return x.FeatureNames
+	}
+	return nil
+}
+
+func (x *GetFeaturesResponse) GetRows() []*FeatureRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+// FeatureRow is a row's entities and values.
+type FeatureRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entities      []*EntityState         `protobuf:"bytes,1,rep,name=entities,proto3" json:"entities,omitempty"`
+	Values        []*ServedValue         `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureRow) Reset() {
+	*x = FeatureRow{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureRow) ProtoMessage() {}
+
+func (x *FeatureRow) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureRow.ProtoReflect.Descriptor instead.
+func (*FeatureRow) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FeatureRow) GetEntities() []*EntityState {
+	if x != nil {
+		return x.Entities
+	}
+	return nil
+}
+
+func (x *FeatureRow) GetValues() []*ServedValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// EntityState is an entity as it was read.
+type EntityState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By its alias.
+	Entity *Identifier `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
+	// False where no event named it, or since it was erased.
+	Known bool `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	// The last frame applied to it.
+	Position string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Time of its newest event.
+	NewestEvent   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=newest_event,json=newestEvent,proto3" json:"newest_event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityState) Reset() {
+	*x = EntityState{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityState) ProtoMessage() {}
+
+func (x *EntityState) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityState.ProtoReflect.Descriptor instead.
+func (*EntityState) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EntityState) GetEntity() *Identifier {
+	if x != nil {
+		return x.Entity
+	}
+	return nil
+}
+
+func (x *EntityState) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *EntityState) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *EntityState) GetNewestEvent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NewestEvent
+	}
+	return nil
+}
+
+// ServedValue is one value.
+type ServedValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent where missing.
+	Value *float64 `protobuf:"fixed64,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	// present, missing, default, warming_up, stale, late, capped, correction_missed.
+	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// What the value is of: the entity's newest event, or of a pushed value the time it was computed for.
+	EventTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// How old that is, in milliseconds.
+	AgeMs         *int64 `protobuf:"varint,4,opt,name=age_ms,json=ageMs,proto3,oneof" json:"age_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServedValue) Reset() {
+	*x = ServedValue{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServedValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServedValue) ProtoMessage() {}
+
+func (x *ServedValue) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServedValue.ProtoReflect.Descriptor instead.
+func (*ServedValue) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ServedValue) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *ServedValue) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *ServedValue) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *ServedValue) GetAgeMs() int64 {
+	if x != nil && x.AgeMs != nil {
+		return *x.AgeMs
+	}
+	return 0
+}
+
+// PushFeaturesRequest holds 1 to 1000 entities' values.
+type PushFeaturesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Entities      []*EntityPush          `protobuf:"bytes,2,rep,name=entities,proto3" json:"entities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushFeaturesRequest) Reset() {
+	*x = PushFeaturesRequest{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushFeaturesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushFeaturesRequest) ProtoMessage() {}
+
+func (x *PushFeaturesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushFeaturesRequest.ProtoReflect.Descriptor instead.
+func (*PushFeaturesRequest) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PushFeaturesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *PushFeaturesRequest) GetEntities() []*EntityPush {
+	if x != nil {
+		return x.Entities
+	}
+	return nil
+}
+
+// EntityPush are values of one entity, computed elsewhere.
+type EntityPush struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Entity *Identifier            `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
+	// What the values are computed for: data up to then. Now where absent; not in the future.
+	AsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// 1 to 64.
+	Values        []*PushValue `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityPush) Reset() {
+	*x = EntityPush{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityPush) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityPush) ProtoMessage() {}
+
+func (x *EntityPush) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityPush.ProtoReflect.Descriptor instead.
+func (*EntityPush) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EntityPush) GetEntity() *Identifier {
+	if x != nil {
+		return x.Entity
+	}
+	return nil
+}
+
+func (x *EntityPush) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *EntityPush) GetValues() []*PushValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// PushValue is one value, by the key that feature sets name it by.
+type PushValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// [a-z0-9_]{1,64}.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Neither is: the value is taken away.
+	//
+	// Types that are valid to be assigned to Value:
+	//
+	//	*PushValue_Number
+	//	*PushValue_Int
+	//	*PushValue_Flag
+	Value         isPushValue_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushValue) Reset() {
+	*x = PushValue{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushValue) ProtoMessage() {}
+
+func (x *PushValue) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushValue.ProtoReflect.Descriptor instead.
+func (*PushValue) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PushValue) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PushValue) GetValue() isPushValue_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *PushValue) GetNumber() float64 {
+	if x != nil {
+		if x, ok := x.Value.(*PushValue_Number); ok {
+			return x.Number
+		}
+	}
+	return 0
+}
+
+func (x *PushValue) GetInt() int64 {
+	if x != nil {
+		if x, ok := x.Value.(*PushValue_Int); ok {
+			return x.Int
+		}
+	}
+	return 0
+}
+
+func (x *PushValue) GetFlag() bool {
+	if x != nil {
+		if x, ok := x.Value.(*PushValue_Flag); ok {
+			return x.Flag
+		}
+	}
+	return false
+}
+
+type isPushValue_Value interface {
+	isPushValue_Value()
+}
+
+type PushValue_Number struct {
+	// Finite.
+	Number float64 `protobuf:"fixed64,2,opt,name=number,proto3,oneof"`
+}
+
+type PushValue_Int struct {
+	Int int64 `protobuf:"varint,3,opt,name=int,proto3,oneof"`
+}
+
+type PushValue_Flag struct {
+	Flag bool `protobuf:"varint,4,opt,name=flag,proto3,oneof"`
+}
+
+func (*PushValue_Number) isPushValue_Value() {}
+
+func (*PushValue_Int) isPushValue_Value() {}
+
+func (*PushValue_Flag) isPushValue_Value() {}
+
+// PushFeaturesResponse has one result per entity, in the request's order.
+type PushFeaturesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*PushResult          `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushFeaturesResponse) Reset() {
+	*x = PushFeaturesResponse{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushFeaturesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushFeaturesResponse) ProtoMessage() {}
+
+func (x *PushFeaturesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushFeaturesResponse.ProtoReflect.Descriptor instead.
+func (*PushFeaturesResponse) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PushFeaturesResponse) GetResults() []*PushResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// PushResult is the fate of one entity's values.
+type PushResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ACCEPTED, REJECTED or UNAVAILABLE.
+	Status PublishStatus `protobuf:"varint,1,opt,name=status,proto3,enum=pitboss.v1.PublishStatus" json:"status,omitempty"`
+	Error  *FieldError   `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// How many values were older than what is kept, and so changed nothing.
+	Outdated      uint32 `protobuf:"varint,3,opt,name=outdated,proto3" json:"outdated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushResult) Reset() {
+	*x = PushResult{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushResult) ProtoMessage() {}
+
+func (x *PushResult) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushResult.ProtoReflect.Descriptor instead.
+func (*PushResult) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PushResult) GetStatus() PublishStatus {
+	if x != nil {
+		return x.Status
+	}
+	return PublishStatus_PUBLISH_STATUS_UNSPECIFIED
+}
+
+func (x *PushResult) GetError() *FieldError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *PushResult) GetOutdated() uint32 {
+	if x != nil {
+		return x.Outdated
+	}
+	return 0
+}
+
 var File_pitboss_v1_service_proto protoreflect.FileDescriptor
 
 const file_pitboss_v1_service_proto_rawDesc = "" +
@@ -458,7 +1195,60 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\x06entity\x18\x01 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12@\n" +
 	"\x0efeatures_as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ffeaturesAsOf\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\tR\bposition\x124\n" +
-	"\bfeatures\x18\x04 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures*\xa7\x01\n" +
+	"\bfeatures\x18\x04 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures\"\x9c\x01\n" +
+	"\x12GetFeaturesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\bfeatures\x18\x02 \x03(\tR\bfeatures\x12'\n" +
+	"\x0ffeature_service\x18\x03 \x01(\tR\x0efeatureService\x12)\n" +
+	"\x04rows\x18\x04 \x03(\v2\x15.pitboss.v1.EntityRowR\x04rows\"?\n" +
+	"\tEntityRow\x122\n" +
+	"\bentities\x18\x01 \x03(\v2\x16.pitboss.v1.IdentifierR\bentities\"\xa3\x02\n" +
+	"\x13GetFeaturesResponse\x12@\n" +
+	"\x0efeatures_as_of\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ffeaturesAsOf\x12\x1f\n" +
+	"\vfeature_set\x18\x02 \x01(\tR\n" +
+	"featureSet\x12.\n" +
+	"\x13feature_set_version\x18\x03 \x01(\tR\x11featureSetVersion\x12(\n" +
+	"\x10feature_set_hash\x18\x04 \x01(\tR\x0efeatureSetHash\x12#\n" +
+	"\rfeature_names\x18\x05 \x03(\tR\ffeatureNames\x12*\n" +
+	"\x04rows\x18\x06 \x03(\v2\x16.pitboss.v1.FeatureRowR\x04rows\"r\n" +
+	"\n" +
+	"FeatureRow\x123\n" +
+	"\bentities\x18\x01 \x03(\v2\x17.pitboss.v1.EntityStateR\bentities\x12/\n" +
+	"\x06values\x18\x02 \x03(\v2\x17.pitboss.v1.ServedValueR\x06values\"\xae\x01\n" +
+	"\vEntityState\x12.\n" +
+	"\x06entity\x18\x01 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\bR\x05known\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\tR\bposition\x12=\n" +
+	"\fnewest_event\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vnewestEvent\"\xac\x01\n" +
+	"\vServedValue\x12\x19\n" +
+	"\x05value\x18\x01 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x16\n" +
+	"\x06status\x18\x02 \x01(\tR\x06status\x129\n" +
+	"\n" +
+	"event_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12\x1a\n" +
+	"\x06age_ms\x18\x04 \x01(\x03H\x01R\x05ageMs\x88\x01\x01B\b\n" +
+	"\x06_valueB\t\n" +
+	"\a_age_ms\"a\n" +
+	"\x13PushFeaturesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x122\n" +
+	"\bentities\x18\x02 \x03(\v2\x16.pitboss.v1.EntityPushR\bentities\"\x9c\x01\n" +
+	"\n" +
+	"EntityPush\x12.\n" +
+	"\x06entity\x18\x01 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12/\n" +
+	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12-\n" +
+	"\x06values\x18\x03 \x03(\v2\x15.pitboss.v1.PushValueR\x06values\"j\n" +
+	"\tPushValue\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
+	"\x06number\x18\x02 \x01(\x01H\x00R\x06number\x12\x12\n" +
+	"\x03int\x18\x03 \x01(\x03H\x00R\x03int\x12\x14\n" +
+	"\x04flag\x18\x04 \x01(\bH\x00R\x04flagB\a\n" +
+	"\x05value\"H\n" +
+	"\x14PushFeaturesResponse\x120\n" +
+	"\aresults\x18\x01 \x03(\v2\x16.pitboss.v1.PushResultR\aresults\"\x89\x01\n" +
+	"\n" +
+	"PushResult\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.pitboss.v1.PublishStatusR\x06status\x12,\n" +
+	"\x05error\x18\x02 \x01(\v2\x16.pitboss.v1.FieldErrorR\x05error\x12\x1a\n" +
+	"\boutdated\x18\x03 \x01(\rR\boutdated*\xa7\x01\n" +
 	"\rPublishStatus\x12\x1e\n" +
 	"\x1aPUBLISH_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PUBLISH_STATUS_ACCEPTED\x10\x01\x12\x1c\n" +
@@ -469,9 +1259,11 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\x06Decide\x12\x1b.pitboss.v1.DecisionRequest\x1a\x14.pitboss.v1.Decision\x12C\n" +
 	"\vGetDecision\x12\x1e.pitboss.v1.GetDecisionRequest\x1a\x14.pitboss.v1.Decision2R\n" +
 	"\fEventService\x12B\n" +
-	"\aPublish\x12\x1a.pitboss.v1.PublishRequest\x1a\x1b.pitboss.v1.PublishResponse2r\n" +
+	"\aPublish\x12\x1a.pitboss.v1.PublishRequest\x1a\x1b.pitboss.v1.PublishResponse2\x95\x02\n" +
 	"\x0eFeatureService\x12`\n" +
-	"\x11GetEntityFeatures\x12$.pitboss.v1.GetEntityFeaturesRequest\x1a%.pitboss.v1.GetEntityFeaturesResponseB$Z\"pitboss/proto/pitboss/v1;pitbossv1b\x06proto3"
+	"\x11GetEntityFeatures\x12$.pitboss.v1.GetEntityFeaturesRequest\x1a%.pitboss.v1.GetEntityFeaturesResponse\x12N\n" +
+	"\vGetFeatures\x12\x1e.pitboss.v1.GetFeaturesRequest\x1a\x1f.pitboss.v1.GetFeaturesResponse\x12Q\n" +
+	"\fPushFeatures\x12\x1f.pitboss.v1.PushFeaturesRequest\x1a .pitboss.v1.PushFeaturesResponseB$Z\"pitboss/proto/pitboss/v1;pitbossv1b\x06proto3"
 
 var (
 	file_pitboss_v1_service_proto_rawDescOnce sync.Once
@@ -486,7 +1278,7 @@ func file_pitboss_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_pitboss_v1_service_proto_goTypes = []any{
 	(PublishStatus)(0),                // 0: pitboss.v1.PublishStatus
 	(*PublishRequest)(nil),            // 1: pitboss.v1.PublishRequest
@@ -495,37 +1287,68 @@ var file_pitboss_v1_service_proto_goTypes = []any{
 	(*PublishResponse)(nil),           // 4: pitboss.v1.PublishResponse
 	(*GetEntityFeaturesRequest)(nil),  // 5: pitboss.v1.GetEntityFeaturesRequest
 	(*GetEntityFeaturesResponse)(nil), // 6: pitboss.v1.GetEntityFeaturesResponse
-	(*Event)(nil),                     // 7: pitboss.v1.Event
-	(*Identifier)(nil),                // 8: pitboss.v1.Identifier
-	(*timestamppb.Timestamp)(nil),     // 9: google.protobuf.Timestamp
-	(*FeatureValue)(nil),              // 10: pitboss.v1.FeatureValue
-	(*DecisionRequest)(nil),           // 11: pitboss.v1.DecisionRequest
-	(*GetDecisionRequest)(nil),        // 12: pitboss.v1.GetDecisionRequest
-	(*Decision)(nil),                  // 13: pitboss.v1.Decision
+	(*GetFeaturesRequest)(nil),        // 7: pitboss.v1.GetFeaturesRequest
+	(*EntityRow)(nil),                 // 8: pitboss.v1.EntityRow
+	(*GetFeaturesResponse)(nil),       // 9: pitboss.v1.GetFeaturesResponse
+	(*FeatureRow)(nil),                // 10: pitboss.v1.FeatureRow
+	(*EntityState)(nil),               // 11: pitboss.v1.EntityState
+	(*ServedValue)(nil),               // 12: pitboss.v1.ServedValue
+	(*PushFeaturesRequest)(nil),       // 13: pitboss.v1.PushFeaturesRequest
+	(*EntityPush)(nil),                // 14: pitboss.v1.EntityPush
+	(*PushValue)(nil),                 // 15: pitboss.v1.PushValue
+	(*PushFeaturesResponse)(nil),      // 16: pitboss.v1.PushFeaturesResponse
+	(*PushResult)(nil),                // 17: pitboss.v1.PushResult
+	(*Event)(nil),                     // 18: pitboss.v1.Event
+	(*Identifier)(nil),                // 19: pitboss.v1.Identifier
+	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
+	(*FeatureValue)(nil),              // 21: pitboss.v1.FeatureValue
+	(*DecisionRequest)(nil),           // 22: pitboss.v1.DecisionRequest
+	(*GetDecisionRequest)(nil),        // 23: pitboss.v1.GetDecisionRequest
+	(*Decision)(nil),                  // 24: pitboss.v1.Decision
 }
 var file_pitboss_v1_service_proto_depIdxs = []int32{
-	7,  // 0: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
+	18, // 0: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
 	0,  // 1: pitboss.v1.PublishResult.status:type_name -> pitboss.v1.PublishStatus
 	2,  // 2: pitboss.v1.PublishResult.error:type_name -> pitboss.v1.FieldError
 	3,  // 3: pitboss.v1.PublishResponse.results:type_name -> pitboss.v1.PublishResult
-	8,  // 4: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
-	9,  // 5: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
-	8,  // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
-	9,  // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	10, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
-	11, // 9: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
-	12, // 10: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
-	1,  // 11: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
-	5,  // 12: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
-	13, // 13: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
-	13, // 14: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
-	4,  // 15: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
-	6,  // 16: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	19, // 4: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
+	20, // 5: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
+	19, // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
+	20, // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	21, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
+	8,  // 9: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
+	19, // 10: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
+	20, // 11: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	10, // 12: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
+	11, // 13: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
+	12, // 14: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
+	19, // 15: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
+	20, // 16: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
+	20, // 17: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
+	14, // 18: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
+	19, // 19: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
+	20, // 20: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
+	15, // 21: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
+	17, // 22: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
+	0,  // 23: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
+	2,  // 24: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
+	22, // 25: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
+	23, // 26: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
+	1,  // 27: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
+	5,  // 28: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
+	7,  // 29: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
+	13, // 30: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
+	24, // 31: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
+	24, // 32: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
+	4,  // 33: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
+	6,  // 34: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
+	9,  // 35: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
+	16, // 36: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
+	31, // [31:37] is the sub-list for method output_type
+	25, // [25:31] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_service_proto_init() }
@@ -535,13 +1358,19 @@ func file_pitboss_v1_service_proto_init() {
 	}
 	file_pitboss_v1_decision_proto_init()
 	file_pitboss_v1_event_proto_init()
+	file_pitboss_v1_service_proto_msgTypes[11].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[14].OneofWrappers = []any{
+		(*PushValue_Number)(nil),
+		(*PushValue_Int)(nil),
+		(*PushValue_Flag)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_service_proto_rawDesc), len(file_pitboss_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

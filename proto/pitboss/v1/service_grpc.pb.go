@@ -278,6 +278,8 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	FeatureService_GetEntityFeatures_FullMethodName = "/pitboss.v1.FeatureService/GetEntityFeatures"
+	FeatureService_GetFeatures_FullMethodName       = "/pitboss.v1.FeatureService/GetFeatures"
+	FeatureService_PushFeatures_FullMethodName      = "/pitboss.v1.FeatureService/PushFeatures"
 )
 
 // FeatureServiceClient is the client API for FeatureService service.
@@ -288,6 +290,10 @@ const (
 type FeatureServiceClient interface {
 	// GetEntityFeatures gives an entity's features as they are now; nothing is kept.
 	GetEntityFeatures(ctx context.Context, in *GetEntityFeaturesRequest, opts ...grpc.CallOption) (*GetEntityFeaturesResponse, error)
+	// GetFeatures gives features of many entities as they are now.
+	GetFeatures(ctx context.Context, in *GetFeaturesRequest, opts ...grpc.CallOption) (*GetFeaturesResponse, error)
+	// PushFeatures brings entity values that were computed elsewhere. Each stands for itself.
+	PushFeatures(ctx context.Context, in *PushFeaturesRequest, opts ...grpc.CallOption) (*PushFeaturesResponse, error)
 }
 
 type featureServiceClient struct {
@@ -308,6 +314,26 @@ func (c *featureServiceClient) GetEntityFeatures(ctx context.Context, in *GetEnt
 	return out, nil
 }
 
+func (c *featureServiceClient) GetFeatures(ctx context.Context, in *GetFeaturesRequest, opts ...grpc.CallOption) (*GetFeaturesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetFeaturesResponse)
+	err := c.cc.Invoke(ctx, FeatureService_GetFeatures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *featureServiceClient) PushFeatures(ctx context.Context, in *PushFeaturesRequest, opts ...grpc.CallOption) (*PushFeaturesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PushFeaturesResponse)
+	err := c.cc.Invoke(ctx, FeatureService_PushFeatures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FeatureServiceServer is the server API for FeatureService service.
 // All implementations must embed UnimplementedFeatureServiceServer
 // for forward compatibility.
@@ -316,6 +342,10 @@ func (c *featureServiceClient) GetEntityFeatures(ctx context.Context, in *GetEnt
 type FeatureServiceServer interface {
 	// GetEntityFeatures gives an entity's features as they are now; nothing is kept.
 	GetEntityFeatures(context.Context, *GetEntityFeaturesRequest) (*GetEntityFeaturesResponse, error)
+	// GetFeatures gives features of many entities as they are now.
+	GetFeatures(context.Context, *GetFeaturesRequest) (*GetFeaturesResponse, error)
+	// PushFeatures brings entity values that were computed elsewhere. Each stands for itself.
+	PushFeatures(context.Context, *PushFeaturesRequest) (*PushFeaturesResponse, error)
 	mustEmbedUnimplementedFeatureServiceServer()
 }
 
@@ -328,6 +358,12 @@ type UnimplementedFeatureServiceServer struct{}
 
 func (UnimplementedFeatureServiceServer) GetEntityFeatures(context.Context, *GetEntityFeaturesRequest) (*GetEntityFeaturesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEntityFeatures not implemented")
+}
+func (UnimplementedFeatureServiceServer) GetFeatures(context.Context, *GetFeaturesRequest) (*GetFeaturesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetFeatures not implemented")
+}
+func (UnimplementedFeatureServiceServer) PushFeatures(context.Context, *PushFeaturesRequest) (*PushFeaturesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PushFeatures not implemented")
 }
 func (UnimplementedFeatureServiceServer) mustEmbedUnimplementedFeatureServiceServer() {}
 func (UnimplementedFeatureServiceServer) testEmbeddedByValue()                        {}
@@ -368,6 +404,42 @@ func _FeatureService_GetEntityFeatures_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FeatureService_GetFeatures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetFeaturesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeatureServiceServer).GetFeatures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FeatureService_GetFeatures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeatureServiceServer).GetFeatures(ctx, req.(*GetFeaturesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FeatureService_PushFeatures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PushFeaturesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeatureServiceServer).PushFeatures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FeatureService_PushFeatures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeatureServiceServer).PushFeatures(ctx, req.(*PushFeaturesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // FeatureService_ServiceDesc is the grpc.ServiceDesc for FeatureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -378,6 +450,14 @@ var FeatureService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEntityFeatures",
 			Handler:    _FeatureService_GetEntityFeatures_Handler,
+		},
+		{
+			MethodName: "GetFeatures",
+			Handler:    _FeatureService_GetFeatures_Handler,
+		},
+		{
+			MethodName: "PushFeatures",
+			Handler:    _FeatureService_PushFeatures_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
