@@ -172,8 +172,9 @@ venv: ## Python's packages, as pinned in train/requirements.txt, into .cache/ven
 	scripts/venv.sh
 
 .PHONY: test-python
-test-python: venv ## The training script's tests, and that the committed goldens are what it writes.
-	$(cache)/venv/bin/python -m pytest -q -p no:cacheprovider --ignore train/feast train
+test-python: venv ## The training script's tests, that the committed goldens are what it writes, and that pandas reads what we export.
+	$(GO) build -trimpath -o $(cache)/bin/pitboss ./cmd/pitboss
+	PITBOSS=$(cache)/bin/pitboss $(cache)/venv/bin/python -m pytest -q -p no:cacheprovider --ignore train/feast train
 
 .PHONY: test-feast
 test-feast: ## Feast's own client reads features from a running pitboss (its packages, 600 MB, into .cache/venv-feast).

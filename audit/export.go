@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -196,7 +197,7 @@ func (e *exporter) learn(item *exportItem) error {
 func (e *exporter) choose() error {
 	var found [][32]byte
 	for hash := range e.sets {
-		if len(e.cfg.Set) == 0 && hash == e.last || len(e.cfg.Set) > 0 && len(e.cfg.Set) <= len(hash) && string(hash[:len(e.cfg.Set)]) == string(e.cfg.Set) {
+		if len(e.cfg.Set) == 0 && hash == e.last || len(e.cfg.Set) > 0 && len(e.cfg.Set) <= len(hash) && bytes.Equal(hash[:len(e.cfg.Set)], e.cfg.Set) {
 			found = append(found, hash)
 		}
 	}

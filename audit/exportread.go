@@ -160,7 +160,7 @@ const (
 var errTornFrame = errors.New("the frame is torn")
 
 // walk calls f with each field of a message: its number, and its bytes or its value.
-func walk(b []byte, f func(field protowire.Number, bytes []byte, value uint64) error) error {
+func walk(b []byte, f func(field int, bytes []byte, value uint64) error) error {
 	for len(b) > 0 {
 		field, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -183,7 +183,7 @@ func walk(b []byte, f func(field protowire.Number, bytes []byte, value uint64) e
 			return errTornFrame
 		}
 		b = b[n:]
-		if err := f(field, bytes, value); err != nil {
+		if err := f(int(field), bytes, value); err != nil {
 			return err
 		}
 	}
@@ -192,14 +192,14 @@ func walk(b []byte, f func(field protowire.Number, bytes []byte, value uint64) e
 
 // skimFrame reads of an event's frame whether it is a label, and which feature set decided.
 func skimFrame(f *journal.Frame, item *exportItem) error {
-	return walk(f.Payload, func(field protowire.Number, b []byte, _ uint64) error {
+	return walk(f.Payload, func(field int, b []byte, _ uint64) error {
 		switch field {
 		case frameEvent:
 			if string(typeOf(b)) == "label.assigned" {
 				return item.readLabel(f, b)
 			}
 		case frameDecision:
-			return walk(b, func(field protowire.Number, b []byte, _ uint64) error {
+			return walk(b, func(field int, b []byte, _ uint64) error {
 				if field != decisionInputs {
 					return nil
 				}
@@ -214,7 +214,7 @@ func skimFrame(f *journal.Frame, item *exportItem) error {
 func typeOf(event []byte) []byte {
 	found := errors.New("found")
 	var typ []byte
-	_ = walk(event, func(field protowire.Number, b []byte, _ uint64) error { // a torn event has no type
+	_ = walk(event, func(field int, b []byte, _ uint64) error { // a torn event has no type
 		if field == eventType {
 			typ = b
 			return found
@@ -241,7 +241,7 @@ func (item *exportItem) readLabel(f *journal.Frame, event []byte) error {
 }
 
 func (ex *Example) readHashes(inputs []byte) error {
-	return walk(inputs, func(field protowire.Number, b []byte, _ uint64) error {
+	return walk(inputs, func(field int, b []byte, _ uint64) error {
 		switch field {
 		case inputsSet:
 			copy(ex.setHash[:], b)
@@ -255,10 +255,10 @@ func (ex *Example) readHashes(inputs []byte) error {
 // readExample reads of an event's frame all that an example has.
 func readExample(f *journal.Frame, item *exportItem) error {
 	ex := &item.example
-	return walk(f.Payload, func(field protowire.Number, b []byte, _ uint64) error {
+	return walk(f.Payload, func(field int, b []byte, _ uint64) error {
 		switch field {
 		case frameEvent:
-			return walk(b, func(field protowire.Number, b []byte, _ uint64) error {
+			return walk(b, func(field int, b []byte, _ uint64) error {
 				switch field {
 				case eventID:
 					ex.EventID = string(b)
@@ -278,14 +278,14 @@ func readExample(f *journal.Frame, item *exportItem) error {
 }
 
 func (ex *Example) readDecision(b []byte) error {
-	return walk(b, func(field protowire.Number, b []byte, _ uint64) error {
+	return walk(b, func(field int, b []byte, _ uint64) error {
 		switch field {
 		case decisionID:
 			ex.DecisionID = string(b)
 		case decisionInputs:
 			return ex.readInputs(b)
 		case decisionOutputs:
-			return walk(b, func(field protowire.Number, _ []byte, v uint64) error {
+			return walk(b, func(field int, _ []byte, v uint64) error {
 				switch field {
 				case outputsOutcome:
 					ex.Outcome = pb.Outcome(v)
@@ -297,7 +297,7 @@ func (ex *Example) readDecision(b []byte) error {
 				return nil
 			})
 		case decisionModel:
-			return walk(b, func(field protowire.Number, b []byte, _ uint64) error {
+			return walk(b, func(field int, b []byte, _ uint64) error {
 				switch field {
 				case modelName:
 					ex.Model = string(b)
@@ -312,7 +312,7 @@ func (ex *Example) readDecision(b []byte) error {
 }
 
 func (ex *Example) readInputs(b []byte) error {
-	return walk(b, func(field protowire.Number, b []byte, v uint64) error {
+	return walk(b, func(field int, b []byte, v uint64) error {
 		switch field {
 		case inputsAt:
 			ex.Vector.At = int64(v)

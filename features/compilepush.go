@@ -29,10 +29,11 @@ func (c *compiler) compilePush(m yamlMap, what, name string) {
 		}
 	}
 	types := []string{"number", "integer", "flag"}
-	if text, ok := c.text(m, "type", what); ok {
-		i := slices.Index(types, text)
+	typ, ok := c.text(m, "type", what)
+	if ok {
+		i := slices.Index(types, typ)
 		if i < 0 {
-			c.refusef(m.keyAt("type"), "%s: type is %s, not %q", what, strings.Join(types, ", "), text)
+			c.refusef(m.keyAt("type"), "%s: type is %s, not %q", what, strings.Join(types, ", "), typ)
 		} else {
 			f.typ = [...]FieldType{FieldNumber, FieldInt, FieldBool}[i]
 		}

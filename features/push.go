@@ -177,7 +177,8 @@ func (e *Engine) preparePush(ctx context.Context, frame *pb.PushFrame) (*prepare
 		refs = append(refs, EntityRef{MakeEntityKey(frame.GetTenant(), tenant, frame.GetTenant()), tenant.Name, frame.GetTenant()})
 	}
 	p.prepare(e.plan, &Event{Entities: refs})
-	return p, p.pin(ctx, e.cache.Load())
+	err := p.pin(ctx, e.cache.Load())
+	return p, err
 }
 
 // applyPush changes memory for a push that has its position, now or at a replay, and says how many values were outdated. The

@@ -162,7 +162,7 @@ func (c *calls) getFeatures(ctx context.Context, p *Principal, req *pb.GetFeatur
 	if err != nil {
 		return nil, err
 	}
-	if err := c.bounded(len(req.GetRows()), len(w.places)); err != nil {
+	if err = c.bounded(len(req.GetRows()), len(w.places)); err != nil {
 		return nil, err
 	}
 	out := &pb.GetFeaturesResponse{
@@ -174,13 +174,13 @@ func (c *calls) getFeatures(ctx context.Context, p *Principal, req *pb.GetFeatur
 	}
 	row := &servedRow{}
 	for i, asked := range req.GetRows() {
-		if err := ctx.Err(); err != nil {
+		if err = ctx.Err(); err != nil {
 			return nil, err
 		}
 		if row.refs, err = c.rowOf(p, i, asked.GetEntities(), row.refs[:0]); err != nil {
 			return nil, err
 		}
-		if err := c.read(ctx, w, arrived, row); err != nil {
+		if err = c.read(ctx, w, arrived, row); err != nil {
 			return nil, err
 		}
 		out.Rows = append(out.Rows, c.answer(w, row))

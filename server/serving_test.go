@@ -90,9 +90,11 @@ func TestPushFeatures(t *testing.T) {
 	}, ",")+`]}`)
 	var answer struct {
 		Results []struct {
-			Status string
-			Error  struct{ Reason, Path string }
-		}
+			Status string `json:"status"`
+			Error  struct {
+				Path string `json:"path"`
+			} `json:"error"`
+		} `json:"results"`
 	}
 	if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != http.StatusOK || len(answer.Results) != 7 {
 		t.Fatalf("got %d %s, %v", got.status, got.body, err)

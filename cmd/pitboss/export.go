@@ -161,7 +161,8 @@ func openRecords(config string) (_ *app, err error) {
 	if a.edge, err = edge.New(cfg.Edge); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
-	if err = a.openJournal(); err != nil {
+	err = a.openJournal()
+	if err != nil {
 		return nil, err
 	}
 	a.registry, err = registry.Open(a.registryConfig())

@@ -230,3 +230,22 @@ func TestExportJoinsLabels(t *testing.T) {
 	empty := newHouse(t)
 	refused(t, exitFailed, []string{"no decision with a vector"}, "features", "export", "--config", empty.config, "--out", exported)
 }
+
+func TestEventsExport(t *testing.T) {
+	h := newHouse(t)
+	must(t, "batch", "--config", h.config, "--source", h.sim(t, 200), "--out", h.path("decisions.jsonl"))
+	r := must(t, "events", "export", "--config", h.config, "--out", h.path("lake"))
+	if !strings.Contains(r.errOut, "wrote 200 events in ") {
+		t.Errorf("%v", r)
+	}
+	parts, err := filepath.Glob(h.path("lake/type=bet.placed/day=2026-01-05/part-0.parquet"))
+	if err != nil || len(parts) != 1 {
+		t.Errorf("%v, %v are the bets", parts, err)
+	}
+	refused(t, exitFailed, []string{"there already"}, "events", "export", "--config", h.config, "--out", h.path("lake"))
+	r = must(t, "events", "export", "--config", h.config, "--out", h.path("none"), "--tenant", "other")
+	if !strings.Contains(r.errOut, "wrote 0 events") {
+		t.Errorf("%v", r)
+	}
+	refused(t, exitUsage, []string{"--from"}, "events", "export", "--config", h.config, "--out", h.path("x"), "--from", "monday")
+}

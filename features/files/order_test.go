@@ -116,16 +116,16 @@ func TestPlacedVectors(t *testing.T) {
 		for i := range rows {
 			place := i/every*every + (every - 1 - i%every) // each group of every rows backwards
 			v := &features.Vector{At: int64(place), Values: []float64{float64(place), math.NaN()}, Status: []features.Status{features.Capped, features.Missing}}
-			if err := p.Write(int64(place), fmt.Sprint("e", place), v, []files.Cell{files.TextCell(pad[:1+place%7*10_000])}); err != nil {
+			if err = p.Write(int64(place), fmt.Sprint("e", place), v, []files.Cell{files.TextCell(pad[:1+place%7*10_000])}); err != nil {
 				t.Fatal(err)
 			}
 			if i%every == every-1 {
-				if err := p.Flush(); err != nil {
+				if err = p.Flush(); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		if err := errors.Join(p.Close(), w.Close()); err != nil {
+		if err = errors.Join(p.Close(), w.Close()); err != nil {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(out)
