@@ -57,6 +57,7 @@ func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
 	counter("pitboss_features_duplicate_events_total", "Events that had been applied before. A jump is a producer that sends again.", s.Duplicates)
 	counter("pitboss_features_conflicting_events_total", "Events refused because another one has their event_id: a producer's mistake.", s.Conflicts)
 	counter("pitboss_features_duplicate_transactions_total", "Events refused because another one has their transaction.", s.Transactions)
+	counter("pitboss_features_pushes_total", "Entities whose values were pushed. None for longer than a value's ttl: features are stale.", s.Pushes)
 	counter("pitboss_features_vectors_total", "Vectors read.", s.Vectors)
 	counter("pitboss_features_recoveries_total", "Times that memory was rebuilt after a failed write.", s.Recoveries)
 	counter("pitboss_features_checkpoint_errors_total", "Checkpoints that failed. Restarts get slower until one succeeds.", s.CheckpointErrors)
