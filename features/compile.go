@@ -66,8 +66,8 @@ type compiler struct {
 	groupAt      []*token.Token
 	// columns are asked for by feature and placed when all are known, so that their order does not depend on the file's.
 	columns []columnWish
-	// links are the names that ratios refer to.
-	links []ratioLink
+	// links are the features that are made of others.
+	links []link
 }
 
 type columnWish struct {
@@ -77,13 +77,6 @@ type columnWish struct {
 	kept     keptColumn
 	distinct distinctColumn
 	table    *tableColumn
-}
-
-type ratioLink struct {
-	feature  int
-	num, den string
-	numAt    *token.Token
-	denAt    *token.Token
 }
 
 func (c *compiler) compile(root yamlMap) {
@@ -105,7 +98,7 @@ func (c *compiler) compile(root yamlMap) {
 		return
 	}
 	c.placeColumns()
-	c.linkRatios()
+	c.linkDerived()
 	if len(c.errs) == 0 {
 		c.set.finish()
 	}
@@ -404,50 +397,6 @@ func compareSums(a, b sumColumn) int {
 		return int(boolInt(a.presence) - boolInt(b.presence))
 	}
 	return int(max(-1, min(1, a.scale-b.scale)))
-}
-
-// linkRatios finds what ratios refer to and refuses cycles.
-func (c *compiler) linkRatios() {
-	at := map[int]*token.Token{}
-	for _, l := range c.links {
-		f := &c.set.plans[l.feature]
-		f.num = c.linked(f.name, "numerator", l.num, l.numAt)
-		f.den = c.linked(f.name, "denominator", l.den, l.denAt)
-		at[l.feature] = l.numAt
-	}
-	if len(c.errs) > 0 {
-		return
-	}
-	const visiting, done = 1, 2
-	state := map[int]int{}
-	var visit func(i int, trail []string)
-	visit = func(i int, trail []string) {
-		f := &c.set.plans[i]
-		if f.agg != aggRatio || state[i] == done {
-			return
-		}
-		trail = append(trail, f.name)
-		if state[i] == visiting {
-			c.refusef(at[i], "feature %s: ratios go round: %s", f.name, strings.Join(trail, " -> "))
-			return
-		}
-		state[i] = visiting
-		visit(f.num, trail)
-		visit(f.den, trail)
-		state[i] = done
-	}
-	for _, l := range c.links {
-		visit(l.feature, nil)
-	}
-}
-
-func (c *compiler) linked(name, role, target string, at *token.Token) int {
-	i, ok := c.featureIndex[target]
-	if !ok {
-		c.refusef(at, "feature %s: %s %q is no feature of this set%s", name, role, target, meant(target, slices.Sorted(maps.Keys(c.featureIndex))))
-		return 0
-	}
-	return i
 }
 
 // nan is the default of a feature that has none.

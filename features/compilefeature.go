@@ -37,6 +37,7 @@ func aggregateRules() []aggregateRule {
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
+		{agg: aggCEL, needs: []string{"expr"}},
 		{agg: aggValue, needs: []string{"value"}},
 	}
 }
@@ -174,18 +175,12 @@ func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
 	switch rule.agg {
 	case aggRatio:
 		c.compileRatio(m, what, i)
+	case aggCEL:
+		c.compileCEL(m, what, i)
 	case aggValue:
 		c.compileValue(m, what, f)
 	default:
 		c.compileWindowed(m, what, i)
-	}
-}
-
-func (c *compiler) compileRatio(m yamlMap, what string, i int) {
-	num, ok1 := c.text(m, "numerator", what)
-	den, ok2 := c.text(m, "denominator", what)
-	if ok1 && ok2 {
-		c.links = append(c.links, ratioLink{i, num, den, m.keyAt("numerator"), m.keyAt("denominator")})
 	}
 }
 

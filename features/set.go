@@ -25,9 +25,9 @@ type Set struct {
 	groups []*group
 	// reads are the features that come from each of groups.
 	reads []groupReads
-	// own are the features of the event itself, sourced those of sources, ratios those over others, each after what it
+	// own are the features of the event itself, sourced those of sources, derived those over others, each after what it
 	// needs.
-	own, sourced, ratios []int
+	own, sourced, derived []int
 	// pushed are those whose values are pushed.
 	pushed []int
 }
@@ -36,12 +36,12 @@ type Set struct {
 type FeatureInfo struct {
 	// Name is the feature's.
 	Name string
-	// Kind is the entity kind whose windows it reads; empty for the event's own values, ratios and sources.
+	// Kind is the entity kind whose windows it reads; empty for the event's own values, derived ones and sources.
 	Kind string
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, time_since, first_seen, ratio, value or source.
+	// distinct, time_since, first_seen, ratio, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -49,6 +49,9 @@ type FeatureInfo struct {
 	Class string
 	// ExcludesCurrent says that the event being decided is left out.
 	ExcludesCurrent bool
+	// Expression is what a derived feature was declared with, and Unlowered what of it runs in cel-go instead of closures: it
+	// takes microseconds then, and allocates.
+	Expression, Unlowered string
 	// Exact is how many of its group's events may be newer than t-W for the window to be exact: (t-W, t] to the microsecond.
 	// With more, the value is from_tiles. 0 is never.
 	Exact int
@@ -89,6 +92,7 @@ const (
 	aggTimeSince
 	aggFirstSeen
 	aggRatio
+	aggCEL
 	aggValue
 	aggSource
 	aggPush
@@ -119,6 +123,7 @@ var aggregateNames = [...]struct{ name, class string }{
 	aggTimeSince:    {"time_since", "semilattice"},
 	aggFirstSeen:    {"first_seen", "semilattice"},
 	aggRatio:        {"ratio", "read_time"},
+	aggCEL:          {"cel", "read_time"},
 	aggValue:        {"value", "value"},
 	aggSource:       {"source", "source"},
 	aggPush:         {"push", "source"},
@@ -139,9 +144,9 @@ type feature struct {
 	halfLife   time.Duration
 	millionths uint64
 
-	field    string  // value
-	num, den int     // ratio: features
-	def      float64 // stands for a missing value, NaN without
+	field string  // value
+	def   float64 // stands for a missing value, NaN without
+	derivation
 
 	source Source
 	key    string // source and push
@@ -181,7 +186,10 @@ func (s *Set) finish() {
 		info := FeatureInfo{Name: f.name, Aggregate: f.agg.String(), Class: f.agg.class(), ExcludesCurrent: f.exclude}
 		switch f.agg {
 		case aggRatio:
-			s.ratios = append(s.ratios, i)
+			s.derived = append(s.derived, i)
+		case aggCEL:
+			s.derived = append(s.derived, i)
+			info.Expression, info.Unlowered = f.expr, f.program.Unlowered
 		case aggValue:
 			s.own = append(s.own, i)
 		case aggSource:
@@ -215,7 +223,7 @@ func (s *Set) finish() {
 		}
 		s.Groups = append(s.Groups, info)
 	}
-	s.sortRatios()
+	s.sortDerived()
 	s.Hash = sha256.Sum256([]byte(s.content()))
 }
 
@@ -244,27 +252,6 @@ func (f *feature) contract(g *group) string {
 	}
 }
 
-// sortRatios puts each ratio after those that it reads; the compiler has refused cycles.
-func (s *Set) sortRatios() {
-	var order []int
-	done := map[int]bool{}
-	var visit func(i int)
-	visit = func(i int) {
-		f := &s.plans[i]
-		if f.agg != aggRatio || done[i] {
-			return
-		}
-		done[i] = true
-		visit(f.num)
-		visit(f.den)
-		order = append(order, i)
-	}
-	for _, i := range s.ratios {
-		visit(i)
-	}
-	s.ratios = order
-}
-
 // content is the canonical text of a set: two files with the same content give the same vectors.
 func (s *Set) content() string {
 	var b strings.Builder
@@ -274,7 +261,9 @@ func (s *Set) content() string {
 		fmt.Fprintf(&b, "%q %s", f.name, f.agg)
 		switch f.agg {
 		case aggRatio:
-			fmt.Fprintf(&b, " %d %d", f.num, f.den)
+			fmt.Fprintf(&b, " %d %d", f.needs[0], f.needs[1])
+		case aggCEL:
+			fmt.Fprintf(&b, " %q %d", f.expr, f.needs)
 		case aggValue:
 			fmt.Fprintf(&b, " %q", f.field)
 		case aggSource:

@@ -1,6 +1,9 @@
 package features
 
-import "pitboss/journal"
+import (
+	"pitboss/features/derived"
+	"pitboss/journal"
+)
 
 // Status says what a value of a vector is worth. The numbers are in records: never change one, only add.
 type Status uint8
@@ -53,6 +56,9 @@ type Vector struct {
 	Pins []Pin
 	// Sourced are the values that came from elsewhere, as they were read.
 	Sourced []SourcedValue
+
+	// inputs are used again, by each expression.
+	inputs *derived.Values
 }
 
 // Pin is the state of one entity that a vector was read from: the last frame applied to it.

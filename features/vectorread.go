@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"pitboss/features/derived"
 	"pitboss/features/tiles"
 	"pitboss/journal"
 )
@@ -35,7 +36,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 		return err
 	}
 	at := p.ev.OccurredAt
-	dst.reset(len(set.Features), at)
+	dst.reset(set, at)
 	dst.Inside, dst.Watermark = !s.known.Event.IsZero(), e.Watermark()
 	for i := range b.kinds {
 		kb := &b.kinds[i]
@@ -45,7 +46,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	}
 	dst.readOwn(p.ev, set)
 	dst.readSources(p.ev, set)
-	dst.finish(set)
+	dst.finish(set, p.ev)
 	e.stats.vectors.Add(1)
 	return nil
 }
@@ -67,7 +68,7 @@ func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set
 		return err
 	}
 	defer e.gate.leave()
-	dst.reset(len(set.Features), at)
+	dst.reset(set, at)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
 		which := slices.IndexFunc(refs, func(ref EntityRef) bool { return ref.Key.Kind == kb.kind.kind.ID })
@@ -83,7 +84,7 @@ func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set
 		dst.Pins[len(dst.Pins)-1].Entity = which
 		entity.unpin()
 	}
-	dst.finish(set)
+	dst.finish(set, &Event{})
 	return nil
 }
 
@@ -100,13 +101,17 @@ func (p *prepared) entityOf(kind *kindPlan) *preparedEntity {
 }
 
 // reset makes every value missing.
-func (v *Vector) reset(n int, at int64) {
+func (v *Vector) reset(set *Set, at int64) {
+	n := len(set.Features)
 	if cap(v.Values) < n {
 		v.Values, v.Status = make([]float64, n), make([]Status, n)
 	}
 	v.Values, v.Status = v.Values[:n], v.Status[:n]
 	for i := range v.Values {
 		v.Values[i], v.Status[i] = math.NaN(), Missing
+	}
+	if v.inputs == nil && len(set.derived) > 0 {
+		v.inputs = &derived.Values{}
 	}
 	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark = at, false, v.Pins[:0], v.Sourced[:0], 0
 }
@@ -331,30 +336,6 @@ func (v *Vector) readSources(ev *Event, set *Set) {
 		}
 		v.Values[i], v.Status[i] = value, status
 		v.Sourced = append(v.Sourced, SourcedValue{Source: f.source.Name(), Version: version, Feature: i, Value: value, Status: status})
-	}
-}
-
-// finish makes the values that depend on others: ratios, each after what it reads, with the defaults of both.
-func (v *Vector) finish(set *Set) {
-	for i := range set.plans {
-		if set.plans[i].agg != aggRatio {
-			v.replaceMissing(i, &set.plans[i])
-		}
-	}
-	for _, i := range set.ratios {
-		f := &set.plans[i]
-		num, den := v.Values[f.num], v.Values[f.den]
-		v.Status[i] = worst(v.Status[f.num], v.Status[f.den])
-		if math.IsNaN(num) || math.IsNaN(den) || den == 0 {
-			v.Values[i] = math.NaN()
-			v.Status[i] = worst(v.Status[i], Missing)
-		} else {
-			v.Values[i] = num / den
-		}
-		if math.IsInf(v.Values[i], 0) { // two huge ends of the range: no number to learn from
-			v.Values[i], v.Status[i] = math.NaN(), worst(v.Status[i], Missing)
-		}
-		v.replaceMissing(i, f)
 	}
 }
 

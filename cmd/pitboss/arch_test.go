@@ -48,9 +48,10 @@ var rooms = []room{
 		"drift sees names and floats only, so the same detectors serve features, scores and whatever comes later",
 	},
 	{
-		"features", []string{"features/tiles", "floats", "proto/*/*", "journal"},
+		"features", []string{"features/derived", "features/tiles", "floats", "proto/*/*", "journal"},
 		"a vector is a function of the frames applied and the evaluation time, and of nothing that is built on vectors",
 	},
+	{"features/derived", []string{"floats"}, "an expression is numbers in, a number out: it is tested against cel-go alone"},
 	{"features/tiles", []string{"floats"}, "windows are arithmetic on columns and times; which event goes into which is said above them"},
 	{"features/states", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a store keeps states and reads none of their meaning"},
 	{"features/edge", []string{"features", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
@@ -132,6 +133,10 @@ var fences = []fence{
 	{
 		"github.com/yalue/onnxruntime_go", []string{"models"},
 		"ONNX Runtime needs cgo and a shared library: one adapter, which the rest can do without",
+	},
+	{
+		"cel.dev/cel-go", []string{"features/derived", "rules"},
+		"cel-go reads expressions at load and is the oracle of what was made of them: no hot path evaluates by it unasked",
 	},
 	{
 		"github.com/spf13/cobra", []string{"cmd/*"},

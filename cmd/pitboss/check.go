@@ -51,7 +51,10 @@ func runCheck(out io.Writer, config, set, bundle string) error {
 		}
 		fmt.Fprintf(out, "feature set %s: ok, %d features\n", set, len(s.Features))
 		for _, f := range s.Features {
-			fmt.Fprintf(out, "  %-40s %-10s %-10s %s\n", f.Name, f.Aggregate, f.Window, f.Contract)
+			fmt.Fprintf(out, "  %-40s %-10s %-10s %s%s\n", f.Name, f.Aggregate, f.Window, f.Contract, f.Expression)
+			if f.Unlowered != "" {
+				fmt.Fprintf(out, "  %-40s runs in cel-go, microseconds instead of nanoseconds: %s is not lowered\n", "", f.Unlowered)
+			}
 		}
 	}
 	if bundle != "" {
