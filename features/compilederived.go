@@ -44,6 +44,21 @@ func (c *compiler) compileCEL(m yamlMap, what string, i int) {
 	c.links = append(c.links, link{feature: i, exprAt: m.keyAt("expr")})
 }
 
+// How many values a z-score's baseline needs: of fewer, a standard deviation says little.
+const defaultMinCount, maxMinCount = 5, 1_000_000
+
+// compileZScore reads a baseline, and which feature is compared with it, if it is not the event's own value.
+func (c *compiler) compileZScore(m yamlMap, what string, i int, g *group) {
+	c.compileAmount(m, what, i, g)
+	c.set.plans[i].minCount = defaultMinCount
+	if n, ok := c.integer(m, "min_count", what, 2, maxMinCount); ok {
+		c.set.plans[i].minCount = n
+	}
+	if of, ok := c.text(m, "of", what); ok && of != "" {
+		c.links = append(c.links, link{feature: i, names: []linkName{{"of", of, m.keyAt("of")}}})
+	}
+}
+
 // linkDerived finds what features that are made of others refer to, and refuses cycles.
 func (c *compiler) linkDerived() {
 	for _, l := range c.links {

@@ -37,6 +37,7 @@ func aggregateRules() []aggregateRule {
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
+		{agg: aggZScore, needs: []string{"group", "window", "value"}, takes: []string{"of", "min_count", "current", "scale", "shift"}, exclude: true},
 		{agg: aggCEL, needs: []string{"expr"}},
 		{agg: aggValue, needs: []string{"value"}},
 	}
@@ -247,6 +248,8 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	switch f.agg {
 	case aggSum, aggMean, aggStd, aggCV, aggMin, aggMax, aggRange:
 		c.compileAmount(m, what, i, g)
+	case aggZScore:
+		c.compileZScore(m, what, i, g)
 	case aggDecayedCount:
 		c.compileHalfLife(m, what, f)
 	case aggDecayedSum:
@@ -328,7 +331,7 @@ func (c *compiler) wishAmount(f *feature, i int, sum sumColumn) {
 	case aggMin, aggMax, aggRange:
 		wish(columnWish{kept: keptColumn{field: sum.field, scale: sum.scale, low: f.agg != aggMax, high: f.agg != aggMin}})
 		return
-	case aggStd, aggCV:
+	case aggStd, aggCV, aggZScore:
 		wish(columnWish{square: sum})
 	default: // a sum alone, or with what a mean divides by
 	}

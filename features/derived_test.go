@@ -81,3 +81,29 @@ features:
 		t.Errorf("what of slow is not lowered is %q", got)
 	}
 }
+
+// TestZScores compares the event's own value, or a feature's, with a baseline that leaves the event out.
+func TestZScores(t *testing.T) {
+	a := aggregates{t}
+	const of = "aggregate: zscore, value: amount_base, window: 1h"
+	textbook := spend(2, 4, 4, 4, 5, 5, 7, 9, 11) // before the last: mean 5, deviation 2
+	a.check(of, 3, features.Present, textbook...)
+	a.check(of+", min_count: 8", 3, features.Present, textbook...)
+	a.check(of+", min_count: 9", math.NaN(), features.Missing, textbook...)
+	a.check(of+", min_count: 9, default: 0", 0, features.Default, textbook...)
+	a.check(of, -1.5, features.Present, spend(2, 4, 4, 4, 5, 5, 7, 9, 2)...)
+	a.check(of, math.NaN(), features.Missing, spend(3, 3, 3, 3, 3, 3, 9)...)          // no spread
+	a.check(of, math.NaN(), features.Missing, spend(2, 4, 4, 4, 5, 5, 7, noStake)...) // no value of its own
+	a.check(of, math.NaN(), features.Missing, spend(2, 4, 4, 4, 5)...)                // four before it
+	a.check(of+", current: include, min_count: 2", 1, features.Present, spend(1, 3)...)
+	a.check("aggregate: zscore, value: attr_odds, scale: 100, window: 24h", 3, features.Present, textbook...)
+
+	const list = `
+  - {name: of_mean, group: bets, aggregate: zscore, value: amount_base, window: 1h, of: mean}
+  - {name: mean, group: bets, aggregate: mean, value: amount_base, window: 1h}
+  - {name: twice, aggregate: cel, expr: "of_mean * 2.0"}
+`
+	nine := spend(2, 4, 4, 4, 5, 5, 7, 9, 14) // a mean of 6 with it
+	a.derived(list, "of_mean", 0.5, features.Present, nine...)
+	a.derived(list, "twice", 1, features.Present, nine...)
+}

@@ -28,6 +28,8 @@ type Set struct {
 	// own are the features of the event itself, sourced those of sources, derived those over others, each after what it
 	// needs.
 	own, sourced, derived []int
+	// baselines is how many z-scores there are.
+	baselines int
 	// pushed are those whose values are pushed.
 	pushed []int
 }
@@ -41,7 +43,7 @@ type FeatureInfo struct {
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, time_since, first_seen, ratio, cel, value or source.
+	// distinct, time_since, first_seen, ratio, zscore, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -92,6 +94,7 @@ const (
 	aggTimeSince
 	aggFirstSeen
 	aggRatio
+	aggZScore
 	aggCEL
 	aggValue
 	aggSource
@@ -123,6 +126,7 @@ var aggregateNames = [...]struct{ name, class string }{
 	aggTimeSince:    {"time_since", "semilattice"},
 	aggFirstSeen:    {"first_seen", "semilattice"},
 	aggRatio:        {"ratio", "read_time"},
+	aggZScore:       {"zscore", "read_time"},
 	aggCEL:          {"cel", "read_time"},
 	aggValue:        {"value", "value"},
 	aggSource:       {"source", "source"},
@@ -207,6 +211,10 @@ func (s *Set) finish() {
 					info.Exact = g.exact
 				}
 			}
+			if f.agg == aggZScore {
+				f.place, s.baselines = s.baselines, s.baselines+1
+				s.derived = append(s.derived, i)
+			}
 			r := &s.reads[f.group]
 			if f.exclude {
 				r.exclude = append(r.exclude, i)
@@ -245,6 +253,8 @@ func (f *feature) contract(g *group) string {
 			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), 100*tiles.DecayError(f.window, f.halfLife))
 	case aggStd, aggCV:
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
+	case aggZScore:
+		return text + fmt.Sprintf("; in standard deviations from the mean, both exact; missing with fewer than %d values or without any spread", f.minCount)
 	case aggMin, aggMax, aggRange:
 		return text + fmt.Sprintf("; leaving an event out is exact among the newest %d", g.layout.Spec().Raw)
 	default:
@@ -285,6 +295,8 @@ func (s *Set) content() string {
 			switch f.agg {
 			case aggTopShare, aggEntropy, aggQuantile:
 				fmt.Fprintf(&b, " %s millionths %d", g.tables[f.column].content(), f.millionths)
+			case aggZScore:
+				fmt.Fprintf(&b, " %q scale %d min %d of %d", g.sums[f.column].field, f.scale, f.minCount, f.needs)
 			case aggSum, aggMean, aggStd, aggCV, aggDecayedSum:
 				fmt.Fprintf(&b, " %q scale %d", g.sums[f.column].field, f.scale)
 			case aggMin, aggMax, aggRange:

@@ -59,6 +59,8 @@ type Vector struct {
 
 	// inputs are used again, by each expression.
 	inputs *derived.Values
+	// means are those of the baselines that z-scores compare with.
+	means []float64
 }
 
 // Pin is the state of one entity that a vector was read from: the last frame applied to it.

@@ -110,6 +110,9 @@ func (v *Vector) reset(set *Set, at int64) {
 	for i := range v.Values {
 		v.Values[i], v.Status[i] = math.NaN(), Missing
 	}
+	if len(v.means) < set.baselines {
+		v.means = make([]float64, set.baselines)
+	}
 	if v.inputs == nil && len(set.derived) > 0 {
 		v.inputs = &derived.Values{}
 	}
@@ -175,6 +178,8 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 		}
 	case aggStd, aggCV:
 		value, status = f.spread(r)
+	case aggZScore:
+		value, status = v.baseline(f, r)
 	case aggTopShare, aggEntropy:
 		value, status = f.share(r)
 	case aggQuantile:

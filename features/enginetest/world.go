@@ -93,6 +93,8 @@ features:
   - {name: exact_game_1h, group: exact_game, aggregate: distinct, value: player, window: 1h}
   - {name: share, aggregate: ratio, numerator: stake_1h, denominator: stake_24h, default: 0}
   - {name: share_of_share, aggregate: ratio, numerator: share, denominator: bets_1m}
+  - {name: stake_z, group: bets, aggregate: zscore, value: amount_base, window: 24h, min_count: 2}
+  - {name: of_others, aggregate: cel, expr: "event.type == 'bet.placed' ? stake_z * share : stake_1h / (bets_1m - 1.0)"}
   - {name: amount, aggregate: value, value: amount_base}
   - {name: hour, aggregate: value, value: hour_of_day}
   - {name: day, aggregate: value, value: day_of_week}
