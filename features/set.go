@@ -250,7 +250,7 @@ func (f *feature) contract(g *group) string {
 		return text + f.contractOfTable(&g.tables[f.column])
 	case aggDecayedCount, aggDecayedSum:
 		return text + fmt.Sprintf("; weighs 2^(-age/%s) by the middle of the step of %s: one event's weight is off by up to %.0f %%",
-			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), 100*tiles.DecayError(f.window, f.halfLife))
+			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), float64(100*tiles.DecayError(f.window, f.halfLife)))
 	case aggStd, aggCV:
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
 	case aggZScore:

@@ -144,7 +144,7 @@ func (r *blobReader) fail(what string) {
 	r.rest = nil
 }
 
-func (r *blobReader) format(want byte) { //nolint:unparam // each stored form counts its own versions
+func (r *blobReader) format(want byte) {
 	if len(r.rest) == 0 {
 		r.fail("empty")
 		return

@@ -2,6 +2,7 @@ package features
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
 )
 
@@ -131,9 +132,7 @@ func (p *producers) clone() producers {
 	c := *p
 	c.list = append([]producer(nil), p.list...)
 	c.index = make(map[producerKey]int, len(p.index))
-	for key, at := range p.index {
-		c.index[key] = at
-	}
+	maps.Copy(c.index, p.index)
 	return c
 }
 

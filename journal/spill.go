@@ -38,7 +38,7 @@ func (s *spill) put(dir string, f *Frame) error {
 	if _, err := s.w.Write(f.Payload); err != nil {
 		return fmt.Errorf("cannot write frame %v to %q: %w", f.Pos, s.file.Name(), err)
 	}
-	s.index = append(s.index, spilled{s.size, uint32(len(f.Payload)), f.Kind, f.KeyID, f.Time}) //nolint:gosec // a payload is at most some MiB
+	s.index = append(s.index, spilled{s.size, uint32(len(f.Payload)), f.Kind, f.KeyID, f.Time})
 	s.size += int64(len(f.Payload))
 	return nil
 }

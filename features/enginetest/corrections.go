@@ -6,9 +6,8 @@ import (
 	"sync"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"pitboss/features"
+	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
 )
 
@@ -158,7 +157,7 @@ func testBlocked(t *testing.T, subject Subject) {
 func testReplaced(t *testing.T, subject Subject) {
 	supersedes := func(id string) func(*pb.Event) { return func(m *pb.Event) { m.SupersedesEventId = id } }
 	amount := func(minor int64) func(*pb.Event) {
-		return func(m *pb.Event) { m.GetBetPlaced().GetAmount().BaseMinor = proto.Int64(minor) }
+		return func(m *pb.Event) { m.GetBetPlaced().GetAmount().BaseMinor = new(minor) }
 	}
 	w := newWorld(t, subject)
 	events := []*features.Event{
@@ -205,6 +204,35 @@ func testLostOriginal(t *testing.T, subject Subject) {
 			want := map[string]features.Status{
 				"ip_stake_30d": features.CorrectionMissed, "ip_players_1h": features.CorrectionMissed, "bets_1m": features.Present,
 			}
+			if s, ok := want[f.Name]; ok && v.Status[i] != s {
+				t.Errorf("%s is %v, want %v", f.Name, v.Status[i], s)
+			}
+		}
+	})
+}
+
+// testRemovedOriginal takes back a bet whose frame the journal no longer has.
+func testRemovedOriginal(t *testing.T, subject Subject) {
+	if subject.Durable {
+		t.Skip("retention of files is by age and size: the journal in memory forgets at once")
+	}
+	subject.Journal = func(testing.TB, string) journal.Journal { return journal.NewMemory(journal.MemoryConfig{Forget: true}) }
+	w := newWorld(t, subject)
+	w.apply(w.bet("a", "p", 1, transaction("t1")))
+	if err := w.e.Checkpoint(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(w.bet("b", "p", 2, transaction("t2")))
+	w.apply(w.bet("r", "p", 3, rollback("t1")))
+	w.apply(w.bet("s", "p", 3, rollback("t2")))
+	w.apply(w.bet("r2", "p", 3, rollback("t1"))) // it counts as said
+	if s := w.e.Stats(); s.CorrectionsLost != 1 || s.Corrections != 1 {
+		t.Errorf("%d corrections are lost and %d are not, want 1 and 1", s.CorrectionsLost, s.Corrections)
+	}
+	w.everywhere(func() {
+		v := w.want("p", 4, map[string]float64{"bets_1m": 2, "attempts_24h": 3})
+		for i, f := range w.set.Features {
+			want := map[string]features.Status{"bets_1m": features.CorrectionMissed, "stake_24h": features.CorrectionMissed, "attempts_24h": features.Present}
 			if s, ok := want[f.Name]; ok && v.Status[i] != s {
 				t.Errorf("%s is %v, want %v", f.Name, v.Status[i], s)
 			}

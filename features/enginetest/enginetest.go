@@ -40,6 +40,7 @@ func Run(t *testing.T, subject Subject) {
 		{"blocked events", testBlocked},
 		{"an event replaced", testReplaced},
 		{"original that is erased", testLostOriginal},
+		{"original that retention removed", testRemovedOriginal},
 		{"corrections at once", testCorrectionsAtOnce},
 		{"corrections of a new group", testCorrectionOfNewGroup},
 		{"late by 30 days", testLate},

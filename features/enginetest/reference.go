@@ -113,7 +113,7 @@ func (f *counted) of(events []*features.Event, back, replaced map[string]bool, p
 		ref, ok := ev.Entity(f.kind)
 		void := replaced[ev.ID] || back[ev.ID] && !f.attempted
 		at := ev.OccurredAt / 1_000_000
-		if ok && ref.Key == entity.Key && slices.Contains(f.types, ev.Type) && !void && at >= from && at <= second && !(f.exclude && ev == probe) {
+		if ok && ref.Key == entity.Key && slices.Contains(f.types, ev.Type) && !void && at >= from && at <= second && (!f.exclude || ev != probe) {
 			in = append(in, ev)
 		}
 	}

@@ -98,8 +98,8 @@ func testClocks(t *testing.T, subject Subject) {
 	var events []*features.Event
 	for n := range 120 {
 		second := float64(n)
-		events = append(events, w.bet(fmt.Sprint("a", n), "p", second, of("right", second)))
-		events = append(events, w.bet(fmt.Sprint("b", n), "p", second+5, of("ahead", second)))
+		events = append(events, w.bet(fmt.Sprint("a", n), "p", second, of("right", second)),
+			w.bet(fmt.Sprint("b", n), "p", second+5, of("ahead", second)))
 		if n >= 60 {
 			second -= 50
 		}

@@ -21,7 +21,7 @@ const (
 func (s *State) voidMarks(l *Layout) []byte {
 	var marks []byte
 	stride := l.rawStride()
-	for i := 0; i < len(s.raw)/stride; i++ {
+	for i := range len(s.raw) / stride {
 		if s.raw[i*stride+1]&voidMark == 0 {
 			continue
 		}
