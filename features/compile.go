@@ -64,6 +64,7 @@ type compiler struct {
 	groupIndex   map[string]int
 	featureIndex map[string]int
 	groupAt      []*token.Token
+	on           treatments // of the set
 	// columns are asked for by feature and placed when all are known, so that their order does not depend on the file's.
 	columns []columnWish
 	// links are the features that are made of others.
@@ -80,7 +81,7 @@ type columnWish struct {
 }
 
 func (c *compiler) compile(root yamlMap) {
-	c.only(root, "the feature set", "format", "name", "version", "max_features", "groups", "features")
+	c.only(root, "the feature set", "format", "name", "version", "max_features", "on", "groups", "features")
 	if n, ok := root.get("format"); !ok {
 		c.refusef(root.at, "the file must say format: 1")
 	} else if v, ok := integerOf(n); !ok || v != 1 {
@@ -92,6 +93,7 @@ func (c *compiler) compile(root yamlMap) {
 	if n, ok := c.integer(root, "max_features", "the feature set", 1, MaxFeatures); ok {
 		limit = n
 	}
+	c.compilePolicy(root, "the feature set", &c.on, false)
 	c.compileGroups(root)
 	c.compileFeatures(root, int(limit))
 	if len(c.errs) > 0 {

@@ -88,11 +88,12 @@ func (c *compiler) compileFeature(m yamlMap) {
 		c.refusef(m.keyAt("name"), "feature %s is declared twice", name)
 		return
 	}
-	f := feature{name: name, def: nan(), scale: 1}
+	f := feature{name: name, def: nan(), scale: 1, on: c.on}
 	c.featureIndex[name] = len(c.set.plans)
 	if v, ok := c.number(m, "default", "feature "+name); ok {
 		f.def = v
 	}
+	c.compilePolicy(m, "feature "+name, &f.on, m.has("default"))
 	c.set.plans = append(c.set.plans, f)
 	if _, ok := m.get("source"); ok {
 		c.compileSource(m, name)
@@ -107,7 +108,7 @@ func (c *compiler) compileSource(m yamlMap, name string) {
 		c.compilePush(m, what, name)
 		return
 	}
-	c.only(m, what, "name", "source", "key", "default")
+	c.only(m, what, "name", "source", "key", "default", "on")
 	sourceName, ok1 := c.text(m, "source", what)
 	key, ok2 := c.text(m, "key", what)
 	if !ok1 || !ok2 {
@@ -156,7 +157,7 @@ func (c *compiler) compileAggregate(m yamlMap, name string) {
 
 func (c *compiler) compileRule(m yamlMap, what string, rule aggregateRule) {
 	before := len(c.errs)
-	keys := slices.Concat([]string{"name", "aggregate"}, rule.needs, rule.takes, []string{"default"})
+	keys := slices.Concat([]string{"name", "aggregate"}, rule.needs, rule.takes, []string{"default", "on"})
 	for _, e := range m.entries {
 		if !slices.Contains(keys, e.key) && !c.refuseShift(e, what, rule.agg) {
 			c.refusef(e.at, "%s: %s takes no %q%s: its keys are %s", what, rule.agg, e.key, meant(e.key, keys), strings.Join(keys, ", "))

@@ -11,7 +11,7 @@ const maxPushTTL = 400 * 24 * time.Hour
 
 // compilePush reads a feature whose value is pushed: source: push, entity, type, ttl, and key where it is not the name.
 func (c *compiler) compilePush(m yamlMap, what, name string) {
-	c.only(m, what, "name", "source", "entity", "key", "type", "ttl", "default")
+	c.only(m, what, "name", "source", "entity", "key", "type", "ttl", "default", "on")
 	f := &c.set.plans[len(c.set.plans)-1]
 	f.agg, f.key = aggPush, name
 	if key, ok := c.text(m, "key", what); ok && key != "" {

@@ -53,7 +53,7 @@ func (s *Set) sortDerived() {
 func (v *Vector) finish(set *Set, ev *Event) {
 	for i := range set.plans {
 		if f := &set.plans[i]; !f.derived() {
-			v.replaceMissing(i, f)
+			v.settle(i, f)
 		}
 	}
 	for _, i := range set.derived {
@@ -70,7 +70,7 @@ func (v *Vector) finish(set *Set, ev *Event) {
 			v.Values[i] = math.NaN()
 			v.Status[i] = worst(v.Status[i], Missing)
 		}
-		v.replaceMissing(i, f)
+		v.settle(i, f)
 	}
 }
 

@@ -54,6 +54,8 @@ type FeatureInfo struct {
 	// Expression is what a derived feature was declared with, and Unlowered what of it runs in cel-go instead of closures: it
 	// takes microseconds then, and allocates.
 	Expression, Unlowered string
+	// Policy says what stands in the vector for values of some statuses, where it is not the value: "late: missing".
+	Policy string
 	// Exact is how many of its group's events may be newer than t-W for the window to be exact: (t-W, t] to the microsecond.
 	// With more, the value is from_tiles. 0 is never.
 	Exact int
@@ -150,6 +152,7 @@ type feature struct {
 
 	field string  // value
 	def   float64 // stands for a missing value, NaN without
+	on    treatments
 	derivation
 
 	source Source
@@ -187,7 +190,7 @@ func (s *Set) finish() {
 	s.reads = make([]groupReads, len(s.groups))
 	for i := range s.plans {
 		f := &s.plans[i]
-		info := FeatureInfo{Name: f.name, Aggregate: f.agg.String(), Class: f.agg.class(), ExcludesCurrent: f.exclude}
+		info := FeatureInfo{Policy: f.on.String(), Name: f.name, Aggregate: f.agg.String(), Class: f.agg.class(), ExcludesCurrent: f.exclude}
 		switch f.agg {
 		case aggRatio:
 			s.derived = append(s.derived, i)
@@ -306,7 +309,11 @@ func (s *Set) content() string {
 			default: // a count or a time has no column
 			}
 		}
-		fmt.Fprintf(&b, " default %x\n", math.Float64bits(f.def))
+		fmt.Fprintf(&b, " default %x", math.Float64bits(f.def))
+		if policy := f.on.String(); policy != "" {
+			fmt.Fprintf(&b, " on %s", policy)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

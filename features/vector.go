@@ -52,6 +52,8 @@ type Vector struct {
 	Watermark int64
 	// Inside says that the event was part of its entities' state when the vector was read.
 	Inside bool
+	// WarmingSince is the event time since which all groups that are warming up have seen everything; 0 where none is.
+	WarmingSince int64
 	// Pins has the position of each of the event's entities that was read.
 	Pins []Pin
 	// Sourced are the values that came from elsewhere, as they were read.

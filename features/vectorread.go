@@ -116,6 +116,7 @@ func (v *Vector) reset(set *Set, at int64) {
 	if v.inputs == nil && len(set.derived) > 0 {
 		v.inputs = &derived.Values{}
 	}
+	v.WarmingSince = 0
 	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark = at, false, v.Pins[:0], v.Sourced[:0], 0
 }
 
@@ -212,6 +213,9 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 		panic("BUG: " + f.agg.String() + " reads no group")
 	}
 	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, exact, flags)
+	if v.Status[i] == WarmingUp {
+		v.WarmingSince = max(v.WarmingSince, g.since)
+	}
 }
 
 // ofTiles says that the value is made of tiles, also in a group that reads others exactly.
@@ -341,16 +345,6 @@ func (v *Vector) readSources(ev *Event, set *Set) {
 		}
 		v.Values[i], v.Status[i] = value, status
 		v.Sourced = append(v.Sourced, SourcedValue{Source: f.source.Name(), Version: version, Feature: i, Value: value, Status: status})
-	}
-}
-
-func (v *Vector) replaceMissing(i int, f *feature) {
-	if !math.IsNaN(v.Values[i]) || math.IsNaN(f.def) {
-		return
-	}
-	v.Values[i] = f.def
-	if v.Status[i] == Missing {
-		v.Status[i] = Default
 	}
 }
 

@@ -339,6 +339,9 @@ func testWarmingUp(t *testing.T, subject Subject) {
 		t.Helper()
 		probe++
 		v := vectorOf(t, w.e, set, w.bet(fmt.Sprint("probe", probe), "p", second))
+		if (v.WarmingSince != 0) != (countStatus == features.WarmingUp) {
+			t.Errorf("at %v: it warms up since %d", second, v.WarmingSince)
+		}
 		if v.Values[0] != count || v.Status[0] != countStatus || v.Status[1] != sinceStatus {
 			t.Errorf("at %v: %v %v, want count %v, statuses %v and %v", second, v.Values, v.Status, count, countStatus, sinceStatus)
 		}
