@@ -56,7 +56,11 @@ var rooms = []room{
 	{"features/states", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a store keeps states and reads none of their meaning"},
 	{"features/edge", []string{"features", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
 	{
-		"features/feed", []string{"features", "features/edge", "proto/*/*", "journal"},
+		"features/wire", []string{"features/edge", "proto/*/*"},
+		"what an event came as is forgotten once it is decoded, and its refusals read like those of the edge",
+	},
+	{
+		"features/feed", []string{"features", "features/edge", "features/wire", "proto/*/*", "journal"},
 		"the feed brings events in, through the same edge as calls (whose refusals become dead letters); who uses them is not its business",
 	},
 	{"features/files", []string{"features", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
@@ -119,7 +123,7 @@ var fences = []fence{
 		"transport ends at the edge: a decision made from a file or from Kafka has no gRPC status",
 	},
 	{
-		"github.com/twmb/franz-go", []string{"features/feed", "outbox", "sim", "client", "cmd/*"},
+		"github.com/twmb/franz-go", []string{"features/feed", "features/wire", "outbox", "sim", "client", "cmd/*"},
 		"one consumer and two producers speak Kafka; everything else sees frames and events",
 	},
 	{
@@ -155,7 +159,8 @@ var fences = []fence{
 		"journal, models and drift hold bytes and floats; a message there is meaning in the wrong room",
 	},
 	{
-		"net/http", []string{"server", "console", "client", "outbox", "cmd/*"},
+		// features/wire: the schema registry is asked over HTTP, and its answers are bounded there.
+		"net/http", []string{"server", "console", "client", "outbox", "features/wire", "cmd/*"},
 		"transport ends at the edge",
 	},
 	{

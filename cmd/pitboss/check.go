@@ -133,9 +133,18 @@ func checkCertificates(cfg *Config) error {
 		pair("server.tls", cfg.Server.TLS.Cert, cfg.Server.TLS.Key), authorities("server.tls.client_ca", cfg.Server.TLS.ClientCA),
 		pair("kafka.tls_cert_file", cfg.Kafka.TLSCertFile, cfg.Kafka.TLSKeyFile), authorities("kafka.tls_ca_file", cfg.Kafka.TLSCAFile),
 	}
-	if file := cfg.Kafka.SASLPasswordFile; file != "" {
-		if _, err := os.ReadFile(cfg.path(file)); err != nil {
-			errs = append(errs, fmt.Errorf("kafka.sasl_password_file: %w", err))
+	registry := cfg.Kafka.SchemaRegistry
+	errs = append(errs, authorities("kafka.schema_registry.tls_ca_file", registry.TLSCAFile))
+	for _, secret := range []struct{ key, file string }{
+		{"kafka.sasl_password_file", cfg.Kafka.SASLPasswordFile},
+		{"kafka.schema_registry.password_file", registry.PasswordFile},
+		{"kafka.schema_registry.token_file", registry.TokenFile},
+	} {
+		if secret.file == "" {
+			continue
+		}
+		if _, err := os.ReadFile(cfg.path(secret.file)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", secret.key, err))
 		}
 	}
 	return errors.Join(errs...)

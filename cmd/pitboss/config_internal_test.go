@@ -83,6 +83,9 @@ func TestExampleConfigNamesEveryKey(t *testing.T) {
 		case reflect.Slice:
 			return entries(t.Elem(), path+"[0]")
 		case reflect.Map:
+			if t.Elem().Kind() != reflect.Struct {
+				return []string{path}
+			}
 			return entries(t.Elem(), path+".acme")
 		default:
 			return []string{path}

@@ -123,12 +123,15 @@ func (c *storeCollector) kafka(ch chan<- prometheus.Metric, counter sendCounter,
 	counter("pitboss_feed_dead_letters_total", "Records sent to the dead-letter topic. A rise after a producer's release is its mistake.", s.Dead)
 	counter("pitboss_feed_away_total", "Times that the brokers were lost.", s.Away)
 	counter("pitboss_feed_waits_total", "Times that a batch waited because nothing could be written.", s.Waits)
+	counter("pitboss_feed_quarantined_total", "Dead letters of a newer major schema than this build reads. Any at all wants an upgrade, and then those letters sent again.", s.Quarantined)
+	counter("pitboss_feed_schema_lookups_total", "Questions to the schema registry. A steady rate is a cache that is too small (kafka.schema_registry.max_schemas) or ids that it does not have.", s.Lookups)
+	counter("pitboss_feed_registry_away_total", "Times that reading began to wait for the schema registry.", s.RegistryAway)
 	lag := prometheus.NewDesc("pitboss_feed_lag_records",
 		"Records that Kafka has and pitboss has not read. Growing under steady load, windows are behind what happens.", []string{"topic", "partition"}, nil)
 	for _, l := range c.feed.Lags() {
 		ch <- prometheus.MustNewConstMetric(lag, prometheus.GaugeValue, float64(l.Records), l.Topic, strconv.Itoa(int(l.Partition)))
 	}
-	gauge("pitboss_feed_reading", "1 while Kafka is read; 0 is brokers away, a refused offset, or a full disk: see /readyz.",
+	gauge("pitboss_feed_reading", "1 while Kafka is read; 0 is brokers or the schema registry away, a refused offset, or a full disk: see /readyz.",
 		asFloat(c.feed.Status().State == feed.StateReading))
 }
 

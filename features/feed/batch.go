@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pitboss/features"
+	"pitboss/features/edge"
+	"pitboss/features/wire"
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -28,6 +31,8 @@ type item struct {
 	record *kgo.Record
 	at     *pb.KafkaOffset
 	event  features.Event
+	// schema is what its value was written by, where it names one.
+	schema *wire.Schema
 	// refusal says why the record is a dead letter; nil where it is none.
 	refusal *refusal
 	fate    fate
@@ -48,6 +53,9 @@ const (
 func (s *session) apply(ctx context.Context, fetches kgo.Fetches) error {
 	b, err := s.sort(fetches)
 	if err != nil || len(b.items) == 0 {
+		return err
+	}
+	if err := s.lookUp(ctx, b.items); err != nil {
 		return err
 	}
 	s.accept(b.items)
@@ -101,6 +109,33 @@ func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 	return b, err
 }
 
+// lookUp finds the schemas that a batch's records name. Where the registry cannot be asked, nothing is known of the
+// records: reading waits for it, as it does for a full disk, and no record becomes a dead letter.
+func (s *session) lookUp(ctx context.Context, items []item) error {
+	var ids []int
+	for i := range items {
+		if id, ok := s.decoder.SchemaID(items[i].record); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for ids = slices.Compact(ids); ; {
+		schemas, err := s.decoder.Schemas(ctx, ids)
+		s.asked(err)
+		if err == nil {
+			for i := range items {
+				if id, ok := s.decoder.SchemaID(items[i].record); ok {
+					items[i].schema = schemas[id]
+				}
+			}
+			return nil
+		}
+		if !pause(ctx, s.cfg.RetryEvery) {
+			return fmt.Errorf("%w: %w", errStopping, err)
+		}
+	}
+}
+
 // accept decodes and accepts every record, on two goroutines where there are as many processors: it is pure work, and
 // 44 % of what a record costs (BenchmarkIngest).
 func (s *session) accept(items []item) {
@@ -119,20 +154,20 @@ func (s *session) accept(items []item) {
 func (s *session) acceptAll(items []item) {
 	for i := range items {
 		it := &items[i]
-		it.refusal = s.acceptOne(it.record, &it.event)
+		it.refusal = s.acceptOne(it)
 	}
 }
 
-func (f *Feed) acceptOne(r *kgo.Record, dst *features.Event) *refusal {
+func (f *Feed) acceptOne(it *item) *refusal {
 	msg := &pb.Event{}
-	if why := decode(r, msg); why != nil {
-		return why
+	if err := f.decoder.Decode(it.record, it.schema, msg); err != nil {
+		return refusalOf(err)
 	}
 	if why := f.ofTenant(msg); why != nil {
 		return why
 	}
 	// The record's timestamp, not now: a topic that is read again gives the same events.
-	if err := f.edge.Accept(msg, r.Timestamp, dst); err != nil {
+	if err := f.edge.Accept(msg, it.record.Timestamp, &it.event); err != nil {
 		return refusalOf(err)
 	}
 	return nil
@@ -289,11 +324,16 @@ func (s *session) pass(b *batch, framed map[partition]*pb.KafkaOffset) {
 
 func (s *session) count(b *batch) {
 	var n [dead + 1]uint64
+	var newer uint64
 	for i := range b.items {
 		n[b.items[i].fate]++
+		if r := b.items[i].refusal; r != nil && r.reason == string(edge.NewerSchema) {
+			newer++
+		}
 	}
 	s.counts.records.Add(uint64(len(b.items)))
 	s.counts.applied.Add(n[applied])
 	s.counts.duplicates.Add(n[duplicate])
 	s.counts.dead.Add(n[dead])
+	s.counts.quarantined.Add(newer)
 }

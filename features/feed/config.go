@@ -6,16 +6,23 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"pitboss/features/wire"
 )
 
 // Config says which Kafka to read and what to do where reading cannot simply go on.
 type Config struct {
 	// Brokers are the seed addresses, host:port. Empty: no Kafka; events come by call alone.
 	Brokers []string `yaml:"brokers"`
-	// Topics hold the events: pb.Event as Protobuf, or as JSON (a record header content-type with "json" in it, or a
-	// value that starts with "{"). The record's timestamp is received_at; give a topic whose producers' clocks are not
+	// Topics hold the events: pb.Event as Protobuf, JSON or Avro, by the record's content-type header or else by Formats. The record's timestamp is received_at; give a topic whose producers' clocks are not
 	// to be trusted message.timestamp.type=LogAppendTime. Default [pitboss.events].
 	Topics []string `yaml:"topics"`
+	// Formats says how a topic's events are written where the record does not: auto (default), json, protobuf, avro or
+	// confluent. auto takes a value that starts with "{" for JSON, one that starts with a zero byte for the Confluent wire
+	// format if there is a schema registry, and any other for Protobuf.
+	Formats map[string]string `yaml:"formats"`
+	// SchemaRegistry has the schemas of records in the Confluent wire format. While it does not answer, reading waits.
+	SchemaRegistry wire.RegistryConfig `yaml:"schema_registry"`
 	// DeadLetterTopic gets what cannot be decoded or accepted, with the reason in headers. Where it is missing it is
 	// made at the start, with the brokers' defaults. The values are as they came, so give the topic the same protection
 	// as the source. Default pitboss.events.dead.
@@ -76,7 +83,8 @@ func DefaultConfig() Config {
 	return Config{
 		Topics: []string{"pitboss.events"}, DeadLetterTopic: "pitboss.events.dead", Group: "pitboss", Instance: "pitboss",
 		Start: "earliest", OutOfRange: choiceRefuse, NewTopic: choiceRefuse, MaxBatch: 2000, AdvanceEvery: time.Second,
-		RetryEvery: 200 * time.Millisecond, Timeout: 5 * time.Second, SASLMechanism: "scram-sha-512",
+		SchemaRegistry: wire.DefaultRegistryConfig(),
+		RetryEvery:     200 * time.Millisecond, Timeout: 5 * time.Second, SASLMechanism: "scram-sha-512",
 	}
 }
 
@@ -114,6 +122,8 @@ func (c Config) Validate() error {
 		oneOf("start", c.Start, choiceEarliest, choiceLatest),
 		oneOf("out_of_range", c.OutOfRange, choiceRefuse, choiceEarliest, choiceLatest),
 		oneOf("new_topic", c.NewTopic, choiceRefuse, choiceRestart),
+		wire.ValidateFormats(c.Formats, c.Topics, len(c.SchemaRegistry.URLs) > 0),
+		underKey("schema_registry", c.SchemaRegistry.Validate()),
 		c.validateSecurity())
 }
 
@@ -130,6 +140,14 @@ func (c Config) validateSecurity() error {
 		return errors.New("sasl_mechanism: plain sends the password as it is: set tls, or use scram-sha-512")
 	}
 	return oneOf("sasl_mechanism", c.SASLMechanism, "scram-sha-512", "scram-sha-256", "plain")
+}
+
+// underKey puts the key of a section before its error.
+func underKey(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s.%w", key, err)
 }
 
 func oneOf(field, value string, allowed ...string) error {

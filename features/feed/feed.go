@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"pitboss/features"
+	"pitboss/features/wire"
 	pb "pitboss/proto/pitboss/v1"
 )
 
@@ -74,6 +75,8 @@ type Feed struct {
 	engine Engine
 	edge   Edge
 	log    *slog.Logger
+	// decoder knows the topics' formats and the schema registry.
+	decoder *wire.Decoder
 
 	condition condition
 	counts    counters
@@ -98,8 +101,12 @@ func New(cfg Config, engine Engine, edge Edge, log *slog.Logger) (*Feed, error) 
 	if err := errors.Join(cfg.Validate(), cfg.checkFiles()); err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
+	decoder, err := wire.New(wire.Config{Formats: cfg.Formats, Registry: cfg.SchemaRegistry, Dir: cfg.Dir})
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
 	return &Feed{
-		cfg: cfg, engine: engine, edge: edge, log: log, condition: condition{state: StateConnecting, since: time.Now()},
+		cfg: cfg, engine: engine, edge: edge, log: log, decoder: decoder, condition: condition{state: StateConnecting, since: time.Now()},
 		late: map[string]bool{}, lost: map[partition]string{},
 	}, nil
 }
@@ -117,6 +124,7 @@ var (
 // broker that is away is waited for, and so is an engine that cannot write.
 func (f *Feed) Run(ctx context.Context) (err error) {
 	defer func() { f.stopped(err) }()
+	defer f.decoder.Close()
 	for ctx.Err() == nil {
 		err := f.connect(ctx)
 		if !errors.Is(err, errAgain) {

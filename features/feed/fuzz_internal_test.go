@@ -11,6 +11,7 @@ import (
 
 	"pitboss/features"
 	"pitboss/features/edge"
+	"pitboss/features/wire"
 	pb "pitboss/proto/pitboss/v1"
 )
 
@@ -23,11 +24,15 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(strings.Repeat(`{"attributes":`, 40)), "")
 	f.Add([]byte{}, "json")
 	f.Add(bytes.Repeat([]byte{0x62, 0}, 100), "") // many entities in few bytes
-	s := &session{Feed: &Feed{cfg: Config{DeadLetterTopic: "dead", Tenants: []string{"demo"}}, edge: anyEdge{}}}
+	decoder, err := wire.New(wire.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := &session{Feed: &Feed{cfg: Config{DeadLetterTopic: "dead", Tenants: []string{"demo"}}, edge: anyEdge{}, decoder: decoder}}
 	f.Fuzz(func(t *testing.T, value []byte, contentType string) {
 		r := &kgo.Record{Topic: "t", Value: value, Timestamp: time.Unix(1, 0), Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte(contentType)}}}
 		it := item{record: r}
-		it.refusal = s.acceptOne(r, &it.event)
+		it.refusal = s.acceptOne(&it)
 		if it.refusal == nil {
 			if it.event.Msg.GetTenant() != "demo" {
 				t.Errorf("%q: an event of tenant %q came through", value, it.event.Msg.GetTenant())
@@ -42,7 +47,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q: the letter has value %q and %d headers", value, l.Value, len(l.Headers))
 		}
 		msg := &pb.Event{}
-		if why := decode(r, msg); why == nil && proto.Size(msg) > 20*len(value)+100 {
+		if why := decoder.Decode(r, nil, msg); why == nil && proto.Size(msg) > 20*len(value)+100 {
 			t.Errorf("%d bytes became an event of %d", len(value), proto.Size(msg))
 		}
 	})

@@ -26,6 +26,8 @@ const (
 	StateAway State = "away"
 	// StateWaiting waits for the engine, which cannot write now.
 	StateWaiting State = "waiting"
+	// StateNoSchema waits for the schema registry, which cannot be asked now.
+	StateNoSchema State = "registry_away"
 	// StateRefused needs a person: see Error.
 	StateRefused State = "refused"
 	// StateStopped has ended.
@@ -47,10 +49,14 @@ type Stats struct {
 	Records, Applied, Duplicates, Dead uint64
 	// Away counts times that Kafka could not be read or written, Waits times that the engine could not write.
 	Away, Waits uint64
+	// Quarantined are the dead letters of a newer major schema than this build reads: send them again after an upgrade.
+	Quarantined uint64
+	// Lookups are questions to the schema registry, RegistryAway times that it could not be asked.
+	Lookups, RegistryAway uint64
 }
 
 type counters struct {
-	records, applied, duplicates, dead, away, waits atomic.Uint64
+	records, applied, duplicates, dead, away, waits, quarantined, registryAway atomic.Uint64
 }
 
 // Stats are the feed's counters.
@@ -58,15 +64,16 @@ func (f *Feed) Stats() Stats {
 	c := &f.counts
 	return Stats{
 		Records: c.records.Load(), Applied: c.applied.Load(), Duplicates: c.duplicates.Load(), Dead: c.dead.Load(),
-		Away: c.away.Load(), Waits: c.waits.Load(),
+		Away: c.away.Load(), Waits: c.waits.Load(), Quarantined: c.quarantined.Load(),
+		Lookups: f.decoder.Lookups(), RegistryAway: c.registryAway.Load(),
 	}
 }
 
 // condition is what is known of all that reading needs; the state follows from it.
 type condition struct {
 	mu sync.Mutex // guards all below
-	// brokers, letters and engine say what is wrong with each, empty where nothing is.
-	brokers, letters, engine string
+	// brokers, letters, engine and registry say what is wrong with each, empty where nothing is.
+	brokers, letters, engine, registry string
 	// fetch says what is wrong with partitions, by partition; of the group where the topic is empty.
 	fetch   map[partition]string
 	missing []string
@@ -102,6 +109,8 @@ func (c *condition) derive() (State, string) {
 		return StateAway, c.letters
 	case c.engine != "":
 		return StateWaiting, c.engine
+	case c.registry != "":
+		return StateNoSchema, c.registry
 	case !c.joined:
 		return StateConnecting, c.missingText()
 	}
@@ -144,6 +153,9 @@ func (f *Feed) change(what func(*condition)) {
 	case StateWaiting:
 		f.counts.waits.Add(1)
 		f.log.Warn("events cannot be written now; reading kafka waits and nothing is lost", "error", text)
+	case StateNoSchema:
+		f.counts.registryAway.Add(1)
+		f.log.Warn("the schema registry cannot be asked; reading kafka waits and nothing is lost", "error", text)
 	case StateRefused:
 		f.log.Error("kafka is not read", "error", text)
 	case StateConnecting, StateStopped:
@@ -196,6 +208,11 @@ func (f *Feed) fetched(p partition) {
 // buried tells how writing dead letters went.
 func (f *Feed) buried(err error) {
 	f.change(func(c *condition) { c.letters = textOf(err) })
+}
+
+// asked tells how a question to the schema registry went.
+func (f *Feed) asked(err error) {
+	f.change(func(c *condition) { c.registry = textOf(err) })
 }
 
 // waiting tells that the engine cannot write, and writing that it can.
