@@ -26,7 +26,7 @@ var (
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
 //	          | with flag 4: how many uvarint, of each the window 1 byte and the shift uvarint, in seconds
 //	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind and, of counts,
-//	          the number of slots uvarint | with counts: their windows 1 byte
+//	          the number of slots uvarint | with counts or ranks: their windows 1 byte
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
@@ -46,6 +46,7 @@ const (
 	columnHigh    = 4
 	tableLastSeen = 1
 	tableCounts   = 2
+	tablePeaks    = 3
 
 	sectionTiles    = 1
 	sectionTimes    = 2
@@ -53,6 +54,7 @@ const (
 	sectionRaw      = 4
 	sectionVoid     = 5
 	sectionCounts   = 6
+	sectionPeaks    = 7
 )
 
 // maxTileCount bounds what one stored tile can say to have counted, so that no reading can overflow.
@@ -92,14 +94,17 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	for _, e := range extremesOf(spec) {
 		dst = append(dst, e.kind(), byte(e.value))
 	}
-	dst = binary.AppendUvarint(dst, uint64(spec.Distincts+len(spec.Counts)))
+	dst = binary.AppendUvarint(dst, uint64(spec.categories()+len(spec.Counts)))
 	for range spec.Distincts {
 		dst = append(dst, tableLastSeen)
 	}
 	for _, slots := range spec.Counts {
 		dst = binary.AppendUvarint(append(dst, tableCounts), uint64(slots))
 	}
-	if len(spec.Counts) > 0 {
+	for range spec.Larges {
+		dst = append(dst, tablePeaks)
+	}
+	if spec.CountWindows != 0 {
 		dst = append(dst, byte(spec.CountWindows))
 	}
 	return dst
@@ -135,6 +140,9 @@ func (s *State) AppendBinary(l *Layout, dst []byte) []byte {
 	}
 	if len(s.bins) > 0 {
 		dst = appendSection(dst, sectionCounts, s.appendBins)
+	}
+	if len(s.peaks) > 0 {
+		dst = appendSection(dst, sectionPeaks, s.appendPeaks)
 	}
 	return dst
 }
@@ -254,7 +262,7 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, s.raw[i]-last)
 		last = s.raw[i]
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(s.raw[i+1]))
-		values := i + 2 + l.spec.Distincts
+		values := i + 2 + l.spec.categories()
 		for col, hash := range s.raw[i+2 : values] {
 			at, known := s.findKnown(l, col, hash, i)
 			switch {
@@ -273,9 +281,17 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 	return dst
 }
 
+// knownColumn gives the folded categories of a column, none of a large one.
+func (s *State) knownColumn(l *Layout, col int) []category {
+	if col >= l.spec.Distincts {
+		return nil
+	}
+	return s.column(col)
+}
+
 // findKnown finds a category among the folded ones of its column and then among the raw contributions before word end.
 func (s *State) findKnown(l *Layout, col int, hash uint64, end int) (int, bool) {
-	column := s.column(col)
+	column := s.knownColumn(l, col)
 	if at, ok := findCategory(column, hash); ok {
 		return at, true
 	}
@@ -291,7 +307,7 @@ func (s *State) findKnown(l *Layout, col int, hash uint64, end int) (int, bool) 
 // DecodeBinary replaces the state by what AppendBinary wrote, and keeps nothing of data. The errors wrap ErrVersion,
 // ErrLayout (written by another spec) or ErrCorrupt; the state is then empty.
 func (s *State) DecodeBinary(l *Layout, data []byte) (err error) {
-	*s = State{tiles: s.tiles[:0], cats: s.cats[:0], raw: s.raw[:0], bins: s.bins[:0]}
+	*s = State{tiles: s.tiles[:0], cats: s.cats[:0], raw: s.raw[:0], bins: s.bins[:0], peaks: s.peaks[:0]}
 	defer func() {
 		if err != nil {
 			*s = State{}
@@ -343,6 +359,8 @@ func (s *State) decodeSection(l *Layout, tag byte, d *decoder) {
 		s.decodeVoid(l, d)
 	case tag == sectionCounts && l.slots > 0:
 		s.decodeBins(l, d)
+	case tag == sectionPeaks && l.spec.Larges > 0:
+		s.decodePeaks(l, d)
 	default:
 		d.fail("unknown")
 	}

@@ -58,6 +58,11 @@ func goldenStates() []goldenState {
 		{"count_only", tiles.Spec{Windows: tiles.Windows(tiles.W24h)}, base, every(50, time.Minute, 0, 1)},
 		{"times_only", tiles.Spec{Last: true}, base, every(50, time.Minute, 0, 1)},
 		{"extremes", tiles.Spec{Windows: all, Values: 2, Sums: 1, Raw: 6, RawValues: 2, Squares: 1, Lows: 2, Highs: 2}, base, every(400, 3*time.Hour, 250, 5)},
+		{"large", tiles.Spec{Windows: all, Distincts: 1, Larges: 1, CountWindows: tiles.Windows(tiles.W24h, tiles.W7d), Raw: 4}, base, func(s *tiles.State, l *tiles.Layout) {
+			for i := range uint64(600) {
+				s.Add(l, &tiles.Contribution{At: base - int64(i)*700e6, ID: uint32(i), Categories: []uint64{i % 3, (i + 1) * 0x9e3779b97f4a7c15}}, base-graceMicros)
+			}
+		}},
 		{"counts", tiles.Spec{Windows: all, Counts: []int{5, 3}, CountWindows: tiles.Windows(tiles.W1h, tiles.W24h), Shifts: []tiles.Span{{Window: tiles.W24h, Shift: 7 * 24 * time.Hour}}}, base, every(500, 3*time.Hour, 0, 5)},
 		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
@@ -210,7 +215,7 @@ func FuzzDecode(f *testing.F) {
 func use(l *tiles.Layout, s *tiles.State) {
 	spec := l.Spec()
 	c := tiles.Contribution{
-		Values: make([]int64, spec.Values), Categories: make([]uint64, spec.Distincts), Slots: make([]int32, len(spec.Counts)),
+		Values: make([]int64, spec.Values), Categories: make([]uint64, spec.Distincts+spec.Larges), Slots: make([]int32, len(spec.Counts)),
 	}
 	var r tiles.Reading
 	for _, at := range []int64{0, 1e6, 1_768_910_400_000_000, 1_768_910_401_000_000, 1 << 52, -1 << 63, 1<<63 - 1} {
@@ -230,6 +235,9 @@ func use(l *tiles.Layout, s *tiles.State) {
 // readLazily asks for all that is worked out when asked.
 func readLazily(spec tiles.Spec, r *tiles.Reading) {
 	for _, w := range spec.CountWindows.List() {
+		for i := range spec.Larges {
+			r.Large(w, i)
+		}
 		for i := range spec.Counts {
 			r.Entropy(tiles.Span{Window: w}, i)
 			r.Quantile(tiles.Span{Window: w}, i, 500_000)
@@ -280,8 +288,8 @@ func TestLayoutRefuses(t *testing.T) {
 	f(tiles.Spec{Last: true, Recent: 2, Exact: true}, "exact windows need a window, and recent contributions to be read from")
 	f(tiles.Spec{Windows: hour, Counts: []int{0}}, "a table needs a window and 1 to 8192 slots, not 0")
 	f(tiles.Spec{Last: true, Counts: []int{4}}, "a table needs a window and 1 to 8192 slots, not 4")
-	f(tiles.Spec{Windows: hour, Counts: []int{1}}, "tables need windows to be read over, which are some of the group's")
-	f(tiles.Spec{Windows: hour, Counts: []int{1}, CountWindows: hour << 1}, "tables need windows to be read over, which are some of the group's")
+	f(tiles.Spec{Windows: hour, Counts: []int{1}}, "tables and large counts need windows to be read over, which are some of the group's")
+	f(tiles.Spec{Windows: hour, Counts: []int{1}, CountWindows: hour << 1}, "tables and large counts need windows to be read over, which are some of the group's")
 	f(tiles.Spec{Windows: hour, Counts: make([]int, 9)}, "a group can have at most 8 tables and 16 shifted windows, not 9 and 0")
 	shift := func(w tiles.Window, by time.Duration) []tiles.Span { return []tiles.Span{{Window: w, Shift: by}} }
 	const day = 24 * time.Hour

@@ -105,17 +105,14 @@ func (s *State) compactBins(l *Layout) {
 	if len(s.bins) == 0 {
 		return
 	}
-	edges := edgesOf(l.counting, int64(s.horizon))
+	ladder := s.counting(l)
 	out := s.bins[:0]
 	for _, b := range s.bins {
-		level := 0
-		for level < len(l.counting) && int64(b.begin) < edges[level] {
-			level++
-		}
-		if level == len(l.counting) {
+		if int64(b.begin) < ladder.oldest() {
 			continue
 		}
-		b.begin -= uint32(int64(b.begin) % l.counting[level].hop)
+		begin, _ := ladder.tile(int64(b.begin))
+		b.begin = uint32(begin)
 		if n := len(out); n > 0 && out[n-1].key() == b.key() {
 			out[n-1].setCount(min(out[n-1].count()+b.count(), maxTileCount-1))
 			continue
@@ -155,16 +152,16 @@ func (r *Reading) tally(s Span, table int) *tally {
 	at, _ := r.state.findBin(uint16(first), 0)
 	bins := r.state.bins[at:]
 	in := r.query.stretch(s)
-	ladder := ladder{r.layout.counting, edgesOf(r.layout.counting, r.query.horizon)}
+	ladder := r.counting()
 	for len(bins) > 0 && int(bins[0].slot) < first+slots {
 		slot := bins[0].slot
-		n, run := r.query.countBins(&ladder, bins, in)
+		n, run := r.query.countBins(ladder, bins, in)
 		if n != 0 {
 			y.slots = append(y.slots, slotCount{int32(int(slot) - first), n})
 		}
 		bins = bins[run:]
 	}
-	for _, c := range r.currentsIn(in, &ladder) {
+	for _, c := range r.currentsIn(in, ladder) {
 		if slot := c.Slots[table]; slot != NoSlot {
 			y.add(slot, c.sign)
 		}

@@ -232,7 +232,7 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 	stride := l.rawStride()
 	n := d.below(uint64(l.spec.Raw) + 1)
 	values := l.spec.RawValues.Len()
-	if n == 0 || n*uint64(5+l.spec.Distincts+values) > uint64(len(d.data)) {
+	if n == 0 || n*uint64(5+l.spec.categories()+values) > uint64(len(d.data)) {
 		d.fail("bad number of raw contributions")
 		return
 	}
@@ -246,7 +246,7 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 			d.fail("time out of range")
 		}
 		s.raw = append(s.raw, at, uint64(d.uint32()))
-		for col := range l.spec.Distincts {
+		for col := range l.spec.categories() {
 			s.raw = append(s.raw, s.decodeRawCategory(l, d, col))
 		}
 		for range values {
@@ -263,7 +263,7 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 
 // decodeRawCategory reads what findKnown found; the words of the contribution that it belongs to are there already.
 func (s *State) decodeRawCategory(l *Layout, d *decoder, col int) uint64 {
-	column, stride := s.column(col), l.rawStride()
+	column, stride := s.knownColumn(l, col), l.rawStride()
 	switch at := d.below(uint64(len(column)+len(s.raw)/stride) + 2); {
 	case at >= uint64(len(column))+2:
 		return s.raw[(int(at)-2-len(column))*stride+2+col]

@@ -18,7 +18,7 @@ func extremesOf(spec Spec) (columns []extreme) {
 	for i, set := range [...]ValueSet{spec.Lows, spec.Highs} {
 		for _, value := range set.list() {
 			before := spec.RawValues & (1<<value - 1)
-			columns = append(columns, extreme{value: value, word: 2 + spec.Distincts + before.Len(), low: i == 0})
+			columns = append(columns, extreme{value: value, word: 2 + spec.categories() + before.Len(), low: i == 0})
 		}
 	}
 	return columns

@@ -34,7 +34,7 @@ type Spec struct {
 	// Last says that the times of the first and the last contribution are kept, beyond all windows.
 	Last bool
 	// Raw is how many of the newest contributions are kept as they came. Default (0): DefaultRaw. Nothing is kept where
-	// neither Last, Distincts nor RawValues ask for it.
+	// neither Last, Distincts, Larges nor RawValues ask for it.
 	Raw int
 	// RawValues says which of Values the raw contributions keep, one bit each.
 	RawValues ValueSet
@@ -48,9 +48,11 @@ type Spec struct {
 	// Exact says that a window that has no more than Recent contributions, nor later ones, is read from them: over
 	// (t-W, t] to the microsecond. RawValues then has every sum's value.
 	Exact bool
+	// Larges is how many category columns are counted by registers: those of Contribution.Categories after Distincts.
+	Larges int
 	// Counts has the number of slots of each table: contributions are counted by their slots (Contribution.Slots).
 	Counts []int
-	// CountWindows are those of Windows that the tables are read over. Their counts live in tiles for these alone.
+	// CountWindows are those of Windows that the tables and the large columns are read over, and what these live in tiles for.
 	CountWindows WindowSet
 	// Shifts are the shifted windows that some feature reads, of Windows. Tiles live as long as they need.
 	Shifts []Span
@@ -114,8 +116,8 @@ func NewLayout(spec Spec) (*Layout, error) {
 		return nil, fmt.Errorf("window set %#x names an unknown window", uint8(spec.Windows))
 	case spec.Sums < 0 || spec.Sums > MaxSums:
 		return nil, fmt.Errorf("a group can sum at most %d values, not %d", MaxSums, spec.Sums)
-	case spec.Distincts < 0 || spec.Distincts > MaxDistincts:
-		return nil, fmt.Errorf("a group can count at most %d categories, not %d", MaxDistincts, spec.Distincts)
+	case spec.Distincts < 0 || spec.Larges < 0 || spec.categories() > MaxDistincts:
+		return nil, fmt.Errorf("a group can count at most %d categories, not %d", MaxDistincts, spec.categories())
 	case spec.Raw < 0 || spec.Raw > MaxRaw:
 		return nil, fmt.Errorf("a group can keep at most %d raw contributions, not %d", MaxRaw, spec.Raw)
 	case spec.Values < spec.Sums || spec.Values > MaxValues:
@@ -140,7 +142,7 @@ func NewLayout(spec Spec) (*Layout, error) {
 	if spec.Raw == 0 {
 		spec.Raw = DefaultRaw
 	}
-	if !spec.Last && spec.Distincts == 0 && spec.RawValues == 0 {
+	if !spec.Last && spec.categories() == 0 && spec.RawValues == 0 {
 		spec.Raw = 0
 	}
 	if spec.Recent > 0 {
@@ -184,6 +186,9 @@ func (s *Spec) levels(windows WindowSet) (levels []level) {
 	return levels
 }
 
+// categories is how many categories a contribution has.
+func (s *Spec) categories() int { return s.Distincts + s.Larges }
+
 // longestShift gives by how many seconds a window is shifted at most.
 func (s *Spec) longestShift(w Window) (seconds int64) {
 	for _, span := range s.Shifts {
@@ -204,8 +209,8 @@ func (s *Spec) checkTables() error {
 			return fmt.Errorf("a table needs a window and 1 to %d slots, not %d", MaxSlots, slots)
 		}
 	}
-	if s.CountWindows&^s.Windows != 0 || (s.CountWindows != 0) != (len(s.Counts) > 0) {
-		return errors.New("tables need windows to be read over, which are some of the group's")
+	if s.CountWindows&^s.Windows != 0 || (s.CountWindows != 0) != (len(s.Counts)+s.Larges > 0) {
+		return errors.New("tables and large counts need windows to be read over, which are some of the group's")
 	}
 	for _, span := range s.Shifts {
 		if err := span.Check(); err != nil {
@@ -226,9 +231,9 @@ func (l *Layout) Spec() Spec { return l.spec }
 func (l *Layout) MaxBytes() int {
 	words := l.MaxTiles() * (1 + l.linear + len(l.extremes))
 	words += words / 4 // slabs grow by a quarter
-	categories := l.spec.Distincts * DistinctCap
+	categories, peaks := l.spec.Distincts*DistinctCap, l.MaxPeaks()
 	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
-		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*(l.MaxCounts()+l.MaxCounts()/4+4)
+		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*(l.MaxCounts()+l.MaxCounts()/4+4) + 8*(peaks+peaks/4+4)
 }
 
 // MaxTiles bounds how many tiles one state has after Compact.
@@ -236,6 +241,10 @@ func (l *Layout) MaxTiles() int { return maxTiles(l.levels) }
 
 // MaxCounts bounds how many counts of slots one state has after Compact.
 func (l *Layout) MaxCounts() int { return l.slots * maxTiles(l.counting) }
+
+// MaxPeaks bounds how many ranks of registers one state has after Compact: in each second of the grace any, before it
+// only rising ones.
+func (l *Layout) MaxPeaks() int { return l.spec.Larges * registers * (int(graceSeconds) + 2 + maxRank) }
 
 func maxTiles(levels []level) int {
 	tiles := int64(0)

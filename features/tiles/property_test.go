@@ -78,7 +78,8 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 		for range rng.IntN(3) {
 			spec.Counts = append(spec.Counts, 1+rng.IntN(6))
 		}
-		for len(spec.Counts) > 0 && spec.CountWindows == 0 {
+		spec.Larges = max(0, rng.IntN(4)-2)
+		for len(spec.Counts)+spec.Larges > 0 && spec.CountWindows == 0 {
 			spec.CountWindows = spec.Windows & tiles.WindowSet(rng.IntN(64))
 		}
 		for _, w := range spec.Windows.List() {
@@ -157,7 +158,7 @@ func (w *world) contribution(rng *rand.Rand, newest int64, kinds int) tiles.Cont
 		}
 		c.Values = append(c.Values, v)
 	}
-	for range w.spec.Distincts {
+	for range w.spec.Distincts + w.spec.Larges {
 		hash := uint64(rng.IntN(kinds))
 		if hash != 0 {
 			hash *= 0x9e3779b97f4a7c15
@@ -386,6 +387,7 @@ func (w *world) check(t *testing.T, where string, ref *reference, s *tiles.State
 		ideal.Windows[i].Missed = got.Windows[i].Missed
 		takeFlagged(ideal.Windows[i].Distinct, got.Windows[i].Distinct)
 		takeFlagged(ideal.Windows[i].Extremes, got.Windows[i].Extremes)
+		takeFlagged(ideal.Windows[i].Large, got.Windows[i].Large)
 	}
 	for i := range got.Shifted {
 		ideal.Shifted[i].Missed = got.Shifted[i].Missed
@@ -490,6 +492,11 @@ func ignoreFlagged(want, got result) result {
 		for col := range got.Windows[i].Distinct {
 			if got.Windows[i].Distinct[col].Flags != 0 {
 				got.Windows[i].Distinct[col] = want.Windows[i].Distinct[col]
+			}
+		}
+		for col := range got.Windows[i].Large {
+			if got.Windows[i].Large[col].Flags != 0 {
+				got.Windows[i].Large[col] = want.Windows[i].Large[col]
 			}
 		}
 		for col := range got.Windows[i].Extremes {

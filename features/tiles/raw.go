@@ -52,19 +52,23 @@ func (s *State) fold(l *Layout, rec []uint64) {
 		s.first, s.last = min(s.first, at), max(s.last, at)
 		s.times.add(uint32(sec))
 	}
-	for col, hash := range rec[2 : 2+l.spec.Distincts] {
-		if hash != 0 {
+	for col, hash := range rec[2 : 2+l.spec.categories()] {
+		switch large := col - l.spec.Distincts; {
+		case hash == 0:
+		case large >= 0:
+			s.addPeak(l, large, hash, sec)
+		default:
 			s.addCategory(l, col, hash, uint32(sec))
 		}
 	}
 }
 
-func (l *Layout) rawStride() int { return 2 + l.spec.Distincts + l.spec.RawValues.Len() }
+func (l *Layout) rawStride() int { return 2 + l.spec.categories() + l.spec.RawValues.Len() }
 
 // record gives the words of a contribution.
 func (l *Layout) record(c *Contribution, words *rawWords) []uint64 {
 	words[0], words[1] = uint64(c.At), uint64(c.ID)
-	n := 2 + copy(words[2:], c.Categories[:l.spec.Distincts])
+	n := 2 + copy(words[2:], c.Categories[:l.spec.categories()])
 	for v := l.spec.RawValues; v != 0; v &= v - 1 {
 		words[n] = uint64(c.Values[bits.TrailingZeros32(uint32(v))])
 		n++

@@ -26,7 +26,7 @@ type query struct {
 // From the horizon's second on, readings are exact, but for Capped and for what CorrectionMissed says; before, they are
 // Late. With both plus and minus the state is copied: that is for tools, not for decisions.
 func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *Reading) {
-	if plus != nil && minus != nil {
+	if plus != nil && (minus != nil || l.spec.Larges > 0 && floorSecond(t) < s.horizonAt(floorSecond(horizon))) {
 		s = s.Clone()
 		s.Add(l, plus, horizon)
 		plus = nil

@@ -133,7 +133,7 @@ func (r *Reading) addRecords(l *Layout, w int, words []uint64) {
 	stride := l.rawStride()
 	r.counts[w] += int64(len(words) / stride)
 	row := r.sums[w*r.nSums : (w+1)*r.nSums]
-	values := 2 + r.nCats // in exact mode every sum's value is there, and before all others
+	values := 2 + l.spec.categories() // in exact mode every sum's value is there, and before all others
 	for column := range l.spec.Sums {
 		row[column] = row[column].Add(sumColumn(words, values+column, stride))
 	}

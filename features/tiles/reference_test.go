@@ -31,6 +31,7 @@ type windowResult struct {
 	Squares  []string
 	Distinct []countResult
 	Extremes []countResult // the lows, then the highs
+	Large    []countResult
 	Tables   []tableResult
 	Decayed  []uint64 // the bits of the count's, then of each sum's
 }
@@ -90,7 +91,7 @@ type timeResult struct {
 func (res *result) flags() tiles.Flags {
 	flags := res.Last.Flags | res.First.Flags
 	for _, wr := range res.Windows {
-		for _, d := range slices.Concat(wr.Distinct, wr.Extremes) {
+		for _, d := range slices.Concat(wr.Distinct, wr.Extremes, wr.Large) {
 			flags |= d.Flags
 		}
 	}
@@ -124,6 +125,10 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 			wr.Extremes = append(wr.Extremes, countResult{v, flags &^ tiles.Late})
 		}
 		wr.Tables = tablesOf(spec, r, tiles.Span{Window: w})
+		for i := 0; i < spec.Larges && spec.CountWindows.Has(w); i++ {
+			n, flags := r.Large(w, i)
+			wr.Large = append(wr.Large, countResult{n, flags &^ tiles.Late})
+		}
 		for i := -1; i < spec.Sums; i++ {
 			wr.Decayed = append(wr.Decayed, math.Float64bits(r.Decayed(w, i, halfLife(w))))
 		}
@@ -258,7 +263,7 @@ func stretchOf(t int64, span tiles.Span) (from, to int64) {
 func (m *reference) shifted(span tiles.Span, in []tiles.Contribution) windowResult {
 	wr := m.count(span.Window, in, 0)
 	wr.Window = fmt.Sprint(span.Window, " shifted by ", span.Shift)
-	wr.Distinct, wr.Extremes, wr.Decayed = nil, nil, nil
+	wr.Distinct, wr.Extremes, wr.Large, wr.Decayed = nil, nil, nil, nil
 	return wr
 }
 
@@ -360,6 +365,13 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) wind
 		wr.Extremes = append(wr.Extremes, countResult{N: e.of(in)})
 	}
 	wr.Tables = m.tables(w, in)
+	for i := 0; i < m.spec.Larges && m.spec.CountWindows.Has(w); i++ {
+		top := map[uint64]int{}
+		for _, c := range in {
+			m.note(top, c, i)
+		}
+		wr.Large = append(wr.Large, countResult{N: estimate(top)})
+	}
 	for i := -1; i < m.spec.Sums; i++ {
 		wr.Decayed = append(wr.Decayed, math.Float64bits(m.decayed(w, in, t, i)))
 	}
@@ -413,6 +425,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		m.distinct(&res, col, t, raw, folded, minus, known)
 	}
 	m.extremes(&res, t, raw, folded, minus, known)
+	m.large(&res, t, raw, folded, minus, known)
 	if m.spec.Last {
 		m.times(&res, t, raw, folded, minus, known)
 	}
@@ -457,6 +470,11 @@ func (m *reference) missed(res *result, t int64, folded []tiles.Contribution) {
 				res.Windows[i].Distinct[col].Flags |= tiles.CorrectionMissed
 			}
 		}
+		for col := range res.Windows[i].Large {
+			if newest != 0 && newest >= edge || res.Windows[i].Missed {
+				res.Windows[i].Large[col].Flags |= tiles.CorrectionMissed
+			}
+		}
 		for col := range res.Windows[i].Extremes {
 			if res.Windows[i].Missed {
 				res.Windows[i].Extremes[col].Flags |= tiles.CorrectionMissed
@@ -490,7 +508,7 @@ func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution)
 		was := res.Windows[i]
 		res.Windows[i] = m.count(w, in, t)
 		res.Windows[i].Exact = true
-		res.Windows[i].Tables, res.Windows[i].Decayed = was.Tables, was.Decayed // those are of tiles always
+		res.Windows[i].Tables, res.Windows[i].Large, res.Windows[i].Decayed = was.Tables, was.Large, was.Decayed // those are of tiles always
 	}
 }
 
@@ -607,6 +625,103 @@ func (m *reference) extremes(res *result, t int64, raw, folded []tiles.Contribut
 			res.Windows[i].Extremes[col] = cell
 		}
 	}
+}
+
+// large are HyperLogLog's registers over what counts: of the folded contributions, before the horizon, those alone that no
+// newer one of before it stands in for.
+func (m *reference) large(res *result, t int64, raw, folded []tiles.Contribution, minus *tiles.Contribution, known bool) {
+	counting := *m
+	counting.spec.Windows = m.spec.CountWindows
+	for i, w := range m.spec.Windows.List() {
+		from := edgeOf(sec(t), w.String())
+		for col := range res.Windows[i].Large {
+			counts := func(c tiles.Contribution) bool {
+				if sec(t) >= m.horizon {
+					return sec(c.At) >= from && sec(c.At) <= sec(t)
+				}
+				begin, end, ok := counting.tile(c)
+				return ok && begin >= from && end <= sec(t)+1 && !counting.outshone(c, folded, col)
+			}
+			top, inRaw := map[uint64]int{}, map[uint64]int{}
+			for _, c := range folded {
+				if counts(c) {
+					m.note(top, c, col)
+				}
+			}
+			for _, c := range raw {
+				if sec(c.At) >= from && sec(c.At) <= sec(t) {
+					m.note(inRaw, c, col)
+				}
+			}
+			cell := countResult{}
+			if minus != nil && !known && minus.Categories[m.spec.Distincts+col] != 0 {
+				register, rank := m.registerOf(*minus, col)
+				begin, end, ok := counting.tile(*minus)
+				inside := ok && begin >= from && end <= sec(t)+1
+				if sec(t) >= m.horizon {
+					inside = sec(minus.At) >= from && sec(minus.At) <= sec(t)
+				}
+				if inside && top[register] == rank && inRaw[register] < rank {
+					cell.Flags = tiles.CorrectionMissed
+				}
+			}
+			for register, rank := range inRaw {
+				top[register] = max(top[register], rank)
+			}
+			cell.N = estimate(top)
+			res.Windows[i].Large[col] = cell
+		}
+	}
+}
+
+// registerOf gives the register and the rank of a contribution's category of a large column.
+func (m *reference) registerOf(c tiles.Contribution, col int) (register uint64, rank int) {
+	hash := c.Categories[m.spec.Distincts+col]
+	rank = 1
+	for rest := hash << 9; rank < 56 && rest>>63 == 0; rest <<= 1 {
+		rank++
+	}
+	return hash >> 55, rank
+}
+
+func (m *reference) note(top map[uint64]int, c tiles.Contribution, col int) {
+	if c.Categories[m.spec.Distincts+col] != 0 {
+		register, rank := m.registerOf(c, col)
+		top[register] = max(top[register], rank)
+	}
+}
+
+// outshone says whether another of before the horizon, in a newer tile, has the same register and no smaller rank.
+func (m *reference) outshone(c tiles.Contribution, among []tiles.Contribution, col int) bool {
+	begin, _, _ := m.tile(c)
+	register, rank := m.registerOf(c, col)
+	return slices.ContainsFunc(among, func(o tiles.Contribution) bool {
+		newer, _, ok := m.tile(o)
+		own, reaches := m.registerOf(o, col)
+		return ok && o.Categories[m.spec.Distincts+col] != 0 && newer > begin && newer < m.horizon && own == register && reaches >= rank
+	})
+}
+
+// estimate is Ertl's estimator by its definition (equation 26 of the paper): of how many registers have which rank.
+func estimate(top map[uint64]int) int64 {
+	counts := map[int]float64{0: 512}
+	for _, rank := range top {
+		counts[rank]++
+		counts[0]--
+	}
+	z, x, y := counts[0]/512, counts[0]/512, 1.0
+	if x == 1 {
+		return 0
+	}
+	for before := -1.0; z != before; y += y {
+		before, x = z, float64(x*x)
+		z += float64(x * y)
+	}
+	sum := 0.0 // no test fills a register to its last rank, of which tau would be made
+	for rank := 55; rank >= 1; rank-- {
+		sum = float64(0.5 * (sum + counts[rank]))
+	}
+	return int64(math.RoundToEven(float64(512/(2*math.Ln2)) * 512 / (sum + float64(512*z))))
 }
 
 type seenAt struct {

@@ -69,6 +69,18 @@ type ladder struct {
 	edges  [maxLevels]int64
 }
 
+// oldest gives the oldest second that any level holds.
+func (l *ladder) oldest() int64 { return l.edges[len(l.levels)-1] }
+
+// counting are the levels that counts of slots and ranks are kept by.
+func (s *State) counting(l *Layout) ladder {
+	return ladder{l.counting, edgesOf(l.counting, int64(s.horizon))}
+}
+
+func (r *Reading) counting() *ladder {
+	return &ladder{r.layout.counting, edgesOf(r.layout.counting, r.query.horizon)}
+}
+
 // counts says whether something of a second counts in a stretch. At a time before the horizon that is so where the whole
 // tile lies inside that it is merged into.
 func (q *query) counts(l *ladder, sec int64, in stretch) bool {

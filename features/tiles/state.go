@@ -17,6 +17,7 @@ type State struct {
 	cats  []category // column after column, each sorted by hash, see distinct.go
 	raw   []uint64   // the newest contributions, see raw.go
 	bins  []bin      // how often each slot, see counts.go
+	peaks []uint64   // ranks of registers, see large.go
 	// missed is nil where every correction could be made, see void.go.
 	missed *missed
 
@@ -57,6 +58,7 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	s.raise(floorSecond(horizon))
 	s.compactTiles(l)
 	s.compactBins(l)
+	s.compactPeaks(l)
 	s.compactCategories(l)
 	if s.times.last != 0 {
 		s.times.keep(int64(s.horizon), 0)
@@ -65,12 +67,13 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	s.tiles = trimmed(s.tiles, s.stride(l))
 	s.cats = trimmed(s.cats, 1)
 	s.bins = trimmed(s.bins, 1)
+	s.peaks = trimmed(s.peaks, 1)
 }
 
 // MemBytes is what the state holds in RAM, with itself.
 func (s *State) MemBytes() int {
 	n := int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats) +
-		int(unsafe.Sizeof(bin{}))*cap(s.bins)
+		int(unsafe.Sizeof(bin{}))*cap(s.bins) + 8*cap(s.peaks)
 	if s.missed != nil {
 		n += int(unsafe.Sizeof(*s.missed))
 	}
@@ -84,6 +87,7 @@ func (s *State) Clone() *State {
 	c.cats = append([]category(nil), s.cats...)
 	c.raw = append([]uint64(nil), s.raw...)
 	c.bins = append([]bin(nil), s.bins...)
+	c.peaks = append([]uint64(nil), s.peaks...)
 	if s.missed != nil {
 		m := *s.missed
 		c.missed = &m

@@ -21,7 +21,7 @@ type Contribution struct {
 	// Values has one integer per Spec.Values, those of Spec.Sums first. An absent value is 0; where a mean must not count
 	// it, sum a 1 for presence in another column and divide by that. Of Spec.Lows and Spec.Highs it is NoValue.
 	Values []int64
-	// Categories has one hash per Spec.Distincts; 0 is an absent category, which is not counted.
+	// Categories has one hash per Spec.Distincts and then Spec.Larges; 0 is an absent category, which is not counted.
 	Categories []uint64
 	// Slots has one slot per Spec.Counts, NoSlot where the event has none.
 	Slots []int32
