@@ -181,3 +181,17 @@ func TestAggregatesOfTime(t *testing.T) {
 	// It outlives every window.
 	a.check("aggregate: first_seen, current: exclude", 400*day, features.Present, at(0, 1), at(400*day, 1))
 }
+
+// TestAggregatesOfMany holds that few values are counted as they are, and many within a few standard errors.
+func TestAggregatesOfMany(t *testing.T) {
+	a := aggregates{t}
+	const of = "aggregate: distinct_large, value: game, window: 24h"
+	a.check(of, 2, features.Present, games("slots", "dice", "slots")...)
+	a.check(of+", current: exclude", 1, features.Present, games("slots", "slots", "dice")...)
+	a.check(of, 0, features.Present, games("")...)
+	var twenty []string
+	for i := range 60 {
+		twenty = append(twenty, fmt.Sprint("game-", i%20))
+	}
+	a.check(of, 20, features.Present, games(twenty...)...)
+}

@@ -77,6 +77,7 @@ type columnWish struct {
 	square   sumColumn
 	kept     keptColumn
 	distinct distinctColumn
+	large    distinctColumn
 	table    *tableColumn
 }
 
@@ -319,7 +320,10 @@ func (c *compiler) placeColumns() {
 		if w.table != nil && indexTable(g.tables, w.table) < 0 {
 			g.tables = append(g.tables, *w.table)
 		}
-		if w.table != nil {
+		if w.large.name != "" && !slices.Contains(g.larges, w.large) {
+			g.larges = append(g.larges, w.large)
+		}
+		if w.table != nil || w.large.name != "" {
 			g.tableWindows |= tiles.Windows(s.plans[w.feature].window)
 		}
 		if w.distinct.name != "" && !slices.Contains(g.distincts, w.distinct) {
@@ -333,6 +337,7 @@ func (c *compiler) placeColumns() {
 			return cmp.Or(strings.Compare(a.field, b.field), cmp.Compare(a.scale, b.scale))
 		})
 		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(g.larges, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
 		slices.SortFunc(g.tables, compareTables)
 		slices.SortFunc(g.shifts, func(a, b tiles.Span) int {
 			return cmp.Or(cmp.Compare(a.Window, b.Window), cmp.Compare(a.Shift, b.Shift))
@@ -350,8 +355,8 @@ func (c *compiler) placeColumns() {
 		case g.values() > tiles.MaxValues:
 			c.refusef(c.groupAt[i], "group %s keeps %d values of an event, at most %d fit: split the group", g.name, g.values(), tiles.MaxValues)
 			continue
-		case len(g.distincts) > tiles.MaxDistincts:
-			c.refusef(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, len(g.distincts), tiles.MaxDistincts)
+		case g.categories() > tiles.MaxDistincts:
+			c.refusef(c.groupAt[i], "group %s counts %d distinct values, at most %d fit: split the group", g.name, g.categories(), tiles.MaxDistincts)
 			continue
 		}
 		if err := g.finish(); err != nil {
@@ -367,6 +372,8 @@ func (c *compiler) placeColumns() {
 		case w.sum.field != "":
 			f.column = slices.Index(g.sums, w.sum)
 		case w.square.field != "": // found by its sum
+		case w.large.name != "":
+			f.column = slices.Index(g.larges, w.large)
 		case w.table != nil:
 			f.column = indexTable(g.tables, w.table)
 		case w.kept.field != "":

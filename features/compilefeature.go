@@ -34,6 +34,7 @@ func aggregateRules() []aggregateRule {
 		{agg: aggDecayedCount, needs: []string{"group", "window", "half_life"}, takes: []string{"current"}},
 		{agg: aggDecayedSum, needs: []string{"group", "window", "half_life", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggDistinct, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
+		{agg: aggDistinctLarge, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
@@ -256,6 +257,8 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	case aggDecayedSum:
 		c.compileHalfLife(m, what, f)
 		c.compileAmount(m, what, i, g)
+	case aggDistinctLarge:
+		c.compileLarge(m, what, i, g)
 	case aggTopShare, aggEntropy:
 		c.compileTable(m, what, i, g)
 	case aggQuantile:

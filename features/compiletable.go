@@ -69,6 +69,17 @@ func (c *compiler) categories(m yamlMap, what string, g *group, table *tableColu
 	}
 }
 
+// compileLarge reads what is counted by registers.
+func (c *compiler) compileLarge(m yamlMap, what string, i int, g *group) {
+	if w := c.set.plans[i].window; w.Length() < time.Hour {
+		c.refusef(m.keyAt("window"), "%s: an estimate is for many values: over %s take distinct, which is exact up to %d, or a window of 1h or more", what, w, tiles.DistinctCap)
+		return
+	}
+	if column, ok := c.category(m, what, g); ok {
+		c.columns = append(c.columns, columnWish{feature: i, large: column})
+	}
+}
+
 // compileQuantile reads which quantile, and the bounds of the values.
 func (c *compiler) compileQuantile(m yamlMap, what string, i int, g *group) {
 	f := &c.set.plans[i]
@@ -158,7 +169,7 @@ func (c *compiler) compileHalfLife(m yamlMap, what string, f *feature) {
 // notShifted says why an aggregate cannot have a window that ends earlier.
 func notShifted(a aggregate) string {
 	switch a {
-	case aggDistinct:
+	case aggDistinct, aggDistinctLarge:
 		return "of a category only its newest times are kept, and they say nothing of a window that ended before"
 	case aggTimeSince, aggFirstSeen:
 		return "it is a time and has no window"

@@ -32,9 +32,11 @@ type group struct {
 	squares   []sumColumn
 	kept      []keptColumn
 	distincts []distinctColumn
+	// larges are the category columns that are counted by registers.
+	larges []distinctColumn
 	// tables are the columns that are counted by slot, shifts the windows that end earlier.
 	tables       []tableColumn
-	tableWindows tiles.WindowSet // over which tables are read
+	tableWindows tiles.WindowSet // over which tables and larges are read
 	shifts       []tiles.Span
 	last         bool
 	windows      tiles.WindowSet
@@ -147,10 +149,16 @@ func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 	for _, c := range g.distincts {
 		dst.Categories = append(dst.Categories, c.category(ev))
 	}
+	for _, c := range g.larges {
+		dst.Categories = append(dst.Categories, c.category(ev))
+	}
 	for i := range g.tables {
 		dst.Slots = append(dst.Slots, g.tables[i].slot(ev))
 	}
 }
+
+// categories is how many categories an event contributes.
+func (g *group) categories() int { return len(g.distincts) + len(g.larges) }
 
 // values is how many integers an event contributes.
 func (g *group) values() int { return len(g.sums) + len(g.kept) }
@@ -238,10 +246,10 @@ func (g *group) finish() error {
 func (g *group) spec() tiles.Spec {
 	spec := tiles.Spec{
 		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
-		Recent: g.exact, Exact: g.exact > 0, Shifts: g.shifts,
+		Recent: g.exact, Exact: g.exact > 0, Shifts: g.shifts, Larges: len(g.larges), CountWindows: g.tableWindows,
 	}
 	for i := range g.tables {
-		spec.Counts, spec.CountWindows = append(spec.Counts, g.tables[i].slots()), g.tableWindows
+		spec.Counts = append(spec.Counts, g.tables[i].slots())
 	}
 	for i := range g.sums {
 		if slices.Contains(g.squares, g.sums[i]) {
@@ -281,6 +289,9 @@ func (g *group) content() string {
 	}
 	for _, c := range g.kept {
 		fmt.Fprintf(&b, "kept %q %d low %v high %v\n", c.field, c.scale, c.low, c.high)
+	}
+	for _, c := range g.larges {
+		fmt.Fprintf(&b, "large %q %v windows %d\n", c.name, c.kind, g.tableWindows)
 	}
 	for i := range g.tables {
 		fmt.Fprintf(&b, "%s windows %d\n", g.tables[i].content(), g.tableWindows)

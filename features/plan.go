@@ -270,8 +270,11 @@ func (g *group) worstBytes() int {
 	spec := g.layout.Spec()
 	row := 10 + 10*(spec.Sums+spec.Lows.Len()+spec.Highs.Len()) + 20*spec.Squares.Len()
 	rows := spec.Raw + g.layout.MaxTiles()
-	return 64 + rows*row + 10*spec.Raw*(spec.Distincts+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap + binBytes*g.layout.MaxCounts()
+	return 64 + rows*row + 10*spec.Raw*(g.categories()+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap + binBytes*g.layout.MaxCounts() + peakBytes*g.layout.MaxPeaks()
 }
+
+// peakBytes is what a rank of a register takes: three bytes of time in the mean, one of rank, and a share of its register.
+const peakBytes = 5
 
 // binBytes is what a table's count takes at most: three bytes of time (a run's distances add up to a window), six of count.
 const binBytes = 9

@@ -110,8 +110,8 @@ func (p *prepared) contribute(kind *kindPlan, ev *Event) {
 		c := &p.groups[len(p.groups)-1].c
 		v, k := len(p.values), len(p.categories)
 		p.values = slices.Grow(p.values, g.values())[:v+g.values()]
-		p.categories = slices.Grow(p.categories, len(g.distincts))[:k+len(g.distincts)]
-		c.Values, c.Categories = p.values[v:v:v+g.values()], p.categories[k:k:k+len(g.distincts)]
+		p.categories = slices.Grow(p.categories, g.categories())[:k+g.categories()]
+		c.Values, c.Categories = p.values[v:v:v+g.values()], p.categories[k:k:k+g.categories()]
 		n := len(p.slots)
 		p.slots = slices.Grow(p.slots, len(g.tables))[:n+len(g.tables)]
 		c.Slots = p.slots[n : n : n+len(g.tables)]

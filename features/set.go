@@ -43,7 +43,7 @@ type FeatureInfo struct {
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, time_since, first_seen, ratio, zscore, cel, value or source.
+	// distinct, distinct_large, time_since, first_seen, ratio, zscore, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -93,6 +93,7 @@ const (
 	aggDecayedCount
 	aggDecayedSum
 	aggDistinct
+	aggDistinctLarge
 	aggTimeSince
 	aggFirstSeen
 	aggRatio
@@ -111,28 +112,29 @@ func (a aggregate) String() string {
 func (a aggregate) class() string { return aggregateNames[a].class }
 
 var aggregateNames = [...]struct{ name, class string }{
-	aggCount:        {"count", "integer"},
-	aggSum:          {"sum", "integer"},
-	aggMean:         {"mean", "integer"},
-	aggStd:          {"std", "integer"},
-	aggCV:           {"cv", "integer"},
-	aggMin:          {"min", "semilattice"},
-	aggMax:          {"max", "semilattice"},
-	aggRange:        {"range", "semilattice"},
-	aggTopShare:     {"top_share", "integer"},
-	aggEntropy:      {"entropy", "integer"},
-	aggQuantile:     {"quantile", "integer"},
-	aggDecayedCount: {"decayed_count", "read_time"},
-	aggDecayedSum:   {"decayed_sum", "read_time"},
-	aggDistinct:     {"distinct", "semilattice"},
-	aggTimeSince:    {"time_since", "semilattice"},
-	aggFirstSeen:    {"first_seen", "semilattice"},
-	aggRatio:        {"ratio", "read_time"},
-	aggZScore:       {"zscore", "read_time"},
-	aggCEL:          {"cel", "read_time"},
-	aggValue:        {"value", "value"},
-	aggSource:       {"source", "source"},
-	aggPush:         {"push", "source"},
+	aggCount:         {"count", "integer"},
+	aggSum:           {"sum", "integer"},
+	aggMean:          {"mean", "integer"},
+	aggStd:           {"std", "integer"},
+	aggCV:            {"cv", "integer"},
+	aggMin:           {"min", "semilattice"},
+	aggMax:           {"max", "semilattice"},
+	aggRange:         {"range", "semilattice"},
+	aggTopShare:      {"top_share", "integer"},
+	aggEntropy:       {"entropy", "integer"},
+	aggQuantile:      {"quantile", "integer"},
+	aggDecayedCount:  {"decayed_count", "read_time"},
+	aggDecayedSum:    {"decayed_sum", "read_time"},
+	aggDistinct:      {"distinct", "semilattice"},
+	aggDistinctLarge: {"distinct_large", "semilattice"},
+	aggTimeSince:     {"time_since", "semilattice"},
+	aggFirstSeen:     {"first_seen", "semilattice"},
+	aggRatio:         {"ratio", "read_time"},
+	aggValue:         {"value", "value"},
+	aggSource:        {"source", "source"},
+	aggPush:          {"push", "source"},
+	aggZScore:        {"zscore", "read_time"},
+	aggCEL:           {"cel", "read_time"},
 }
 
 // feature is the compiled form of one feature.
@@ -258,6 +260,8 @@ func (f *feature) contract(g *group) string {
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
 	case aggZScore:
 		return text + fmt.Sprintf("; in standard deviations from the mean, both exact; missing with fewer than %d values or without any spread", f.minCount)
+	case aggDistinctLarge:
+		return text + fmt.Sprintf("; an estimate, with a standard error of %.1f %%; leaving an event out is exact among the newest %d", 100*tiles.LargeError, g.layout.Spec().Raw)
 	case aggMin, aggMax, aggRange:
 		return text + fmt.Sprintf("; leaving an event out is exact among the newest %d", g.layout.Spec().Raw)
 	default:
@@ -306,6 +310,8 @@ func (s *Set) content() string {
 				fmt.Fprintf(&b, " %q scale %d", g.kept[f.column-len(g.sums)].field, f.scale)
 			case aggDistinct:
 				fmt.Fprintf(&b, " %q", g.distincts[f.column].name)
+			case aggDistinctLarge:
+				fmt.Fprintf(&b, " %q", g.larges[f.column].name)
 			default: // a count or a time has no column
 			}
 		}

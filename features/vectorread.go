@@ -203,6 +203,9 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 			// What happened in the same second counts as having happened, even where it is the later by less than one.
 			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
 		}
+	case aggDistinctLarge:
+		n, more := r.Large(f.window, f.column)
+		value, status, flags = float64(n), Present, flags|more
 	case aggFirstSeen:
 		first, more := r.First()
 		flags |= more
@@ -221,7 +224,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 // ofTiles says that the value is made of tiles, also in a group that reads others exactly.
 func (f *feature) ofTiles() bool {
 	switch f.agg {
-	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum:
+	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge:
 		return true
 	default:
 		return f.shift > 0

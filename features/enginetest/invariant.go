@@ -165,7 +165,7 @@ func (w *world) decideIfNew(ev *features.Event) {
 func wantEveryAggregate(t *testing.T, set *features.Set) {
 	t.Helper()
 	for _, aggregate := range []string{"count", "sum", "mean", "std", "cv", "min", "max", "range", "top_share", "entropy",
-		"quantile", "decayed_count", "decayed_sum", "first_seen", "distinct", "time_since", "ratio", "value"} {
+		"quantile", "decayed_count", "decayed_sum", "first_seen", "distinct", "distinct_large", "time_since", "ratio", "value"} {
 		if !slices.ContainsFunc(set.Features, func(f features.FeatureInfo) bool { return f.Aggregate == aggregate }) {
 			t.Errorf("the set of the tests has no %s", aggregate)
 		}

@@ -68,6 +68,8 @@ features:
   - {name: entropy_day_before, group: bets, aggregate: entropy, value: game, slots: 16, window: 24h, shift: 1d}
   - {name: seen, group: all, aggregate: first_seen}
   - {name: first_bet, group: bets, aggregate: first_seen, current: exclude, default: -1}
+  - {name: ip_many_games_7d, group: ip_bets, aggregate: distinct_large, value: game, window: 7d}
+  - {name: ip_many_players_24h, group: ip_bets, aggregate: distinct_large, value: player, window: 24h, current: exclude}
   - {name: games_24h, group: bets, aggregate: distinct, value: game, window: 24h}
   - {name: modes_1h, group: bets, aggregate: distinct, value: input_mode, window: 1h, current: exclude}
   - {name: since_bet, group: bets, aggregate: time_since}
