@@ -6,17 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"pitboss/journal/internal/vfs"
 )
 
 const (
-	// minCompress is the payload below which zstd has nothing to win.
-	minCompress = 64
 	// compactSyncBytes is how much the compactor writes between fsyncs: one fsync of a whole segment would keep the
 	// log's own waiting behind it.
 	compactSyncBytes = 4 << 20
@@ -74,7 +69,7 @@ func (j *files) compact(ctx context.Context, seg *segment) (err error) {
 		return ioError("create", tmp, err)
 	}
 	h := old.header
-	h.compact = true
+	h.compact, h.chunked = true, true
 	f := newSegmentFile(seg.path, h, j.handles)
 	f.file, f.refs = file, 1
 	defer func() {
@@ -108,42 +103,11 @@ func (j *files) writeCompact(ctx context.Context, old, f *segmentFile, tmp strin
 		return err
 	}
 	w.sum.Reset()
-	c, err := newRecoder(j.sealer)
-	if err != nil {
+	foot := footer{}
+	if err := j.writeChunks(ctx, old, f, w, &foot); err != nil {
 		return err
 	}
-	defer c.close()
-	foot := footer{}
-	r := frameReader{file: old}
-	end, last := old.readable()
-	for at := int64(headerSize); at < end; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		offset := f.last + 1
-		rec, raw, err := r.record(at, end, offset)
-		if isBad(err) {
-			return old.corrupt(at, offset, "%v: restore the file from a copy", err)
-		}
-		if err != nil {
-			return err
-		}
-		at += int64(len(raw))
-		out, err := c.recode(rec, raw, f.header.salt)
-		if err != nil {
-			return old.corrupt(at, offset, "%v", err)
-		}
-		f.note(offset, w.at, len(out), rec.frame.Time)
-		foot.frames++
-		foot.plainBytes += uint64(rec.plainLen)
-		if err := w.write(out); err != nil {
-			return err
-		}
-	}
-	if f.last != last {
-		return old.corrupt(end, f.last, "it should end with frame %d: restore the file from a copy", last)
-	}
-	foot.end, foot.last, foot.index, foot.minTime, foot.maxTime = w.at, last, f.marks, f.minTime, f.maxTime
+	foot.end, foot.index = w.at, f.marks
 	w.sum.Sum(foot.sha[:0])
 	if err := w.write(foot.encode(f.header.salt)); err != nil {
 		return err
@@ -152,22 +116,72 @@ func (j *files) writeCompact(ctx context.Context, old, f *segmentFile, tmp strin
 		return err
 	}
 	f.setFooter(foot, w.at)
-	return verifyCopy(f, last)
+	if err := j.verifyCopy(f); err != nil {
+		return fmt.Errorf("cannot compact %q: the copy is not readable (%w): check the disk", f.path, err)
+	}
+	return nil
 }
 
-// verifyCopy scans a finished file through the handle that is open: its name is still the other's.
-func verifyCopy(f *segmentFile, last uint64) error {
-	check := newSegmentFile(f.path, f.header, f.handles)
-	check.file = f.file
-	why, err := scan(check, f.end, anyKey)
+// writeChunks writes the frames of old as chunks.
+func (j *files) writeChunks(ctx context.Context, old, f *segmentFile, w *compactWriter, foot *footer) error {
+	c, err := newChunkWriter(j.sealer, f.header.salt)
 	if err != nil {
 		return err
 	}
-	if why == nil && check.last != last {
-		why = errShortFrame
+	defer c.close()
+	r := frameReader{file: old}
+	end, last := old.readable()
+	foot.last = f.header.first - 1
+	for at := int64(headerSize); at < end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		offset := foot.last + 1
+		rec, raw, err := r.record(at, end, offset)
+		if isBad(err) {
+			return old.corrupt(at, offset, "%v: restore the file from a copy", err)
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.add(rec, raw); err != nil {
+			return old.corrupt(at, offset, "%v", err)
+		}
+		at += int64(len(raw))
+		foot.count(rec)
+		if !c.full() && at < end {
+			continue
+		}
+		f.marks = append(f.marks, mark{rel: uint32(c.c.first - f.header.first), at: uint32(w.at)})
+		if err := c.flush(w.write); err != nil {
+			return err
+		}
 	}
-	if why != nil {
-		return fmt.Errorf("cannot compact %q: the copy is not readable (%w): check the disk", f.path, why)
+	if foot.last != last {
+		return old.corrupt(end, foot.last, "it should end with frame %d: restore the file from a copy", last)
+	}
+	return nil
+}
+
+// verifyCopy reads a finished file through the handle that is open: its name is still the other's.
+func (j *files) verifyCopy(f *segmentFile) error {
+	next, at := f.header.first, int64(headerSize)
+	for r := (chunkCursor{}); at < f.end; {
+		if err := r.load(f, at, f.end, j.sealer); err != nil {
+			return err
+		}
+		if r.c.first != next {
+			return errBadChunk
+		}
+		for ; next <= r.c.last(); next++ {
+			if _, err := r.frame(next, j.sealer); err != nil {
+				return err
+			}
+		}
+		at += int64(r.c.size)
+	}
+	if next != f.last+1 || at != f.end {
+		return errBadChunk
 	}
 	return nil
 }
@@ -216,55 +230,6 @@ func (w *compactWriter) finish() error {
 		return err
 	}
 	return w.sync()
-}
-
-// recoder turns frames into compressed ones.
-type recoder struct {
-	sealer *sealer
-	enc    *zstd.Encoder
-	buf    sealBuf
-	plain  []byte
-	zbuf   []byte
-	out    []byte
-}
-
-func newRecoder(s *sealer) (*recoder, error) {
-	// No dictionary: one that is made of payloads holds pieces of them, which dropping a key would not take away.
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a zstd encoder: %w", err)
-	}
-	return &recoder{sealer: s, enc: enc}, nil
-}
-
-func (c *recoder) close() { _ = c.enc.Close() } // it has no stream to flush
-
-// recode returns the frame compressed, or as it is if that wins less than a sixteenth or its key was dropped.
-func (c *recoder) recode(rec record, raw []byte, salt uint64) ([]byte, error) {
-	if rec.codec != codecNone || rec.plainLen < minCompress {
-		return raw, nil
-	}
-	stored, err := c.sealer.unseal(&c.buf, c.plain[:0], rec, raw[8:frameHeadSize])
-	if errors.Is(err, ErrErased) {
-		return raw, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c.plain = stored
-	c.zbuf = c.enc.EncodeAll(stored, c.zbuf[:0])
-	if len(c.zbuf) > len(stored)-len(stored)/16 {
-		return raw, nil
-	}
-	err = c.sealer.seal(&c.buf, rec.frame, codecZstd, c.zbuf, rec.plainLen)
-	if errors.Is(err, ErrErased) { // dropped since
-		return raw, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c.out = appendFrame(c.out[:0], c.buf.rec, crc32.Checksum(c.buf.rec, castagnoli), salt, rec.frame.Pos.Offset, rec.durable)
-	return c.out, nil
 }
 
 // removeOld removes the oldest segments while retention asks for it and the floor allows it.

@@ -18,8 +18,8 @@ import (
 	"pitboss/journal/journaltest"
 )
 
-// goldenConfig opens testdata/journal1: a journal of format 1 as it was written once, never to be rewritten after a
-// release.
+// goldenConfig opens testdata/journal1 and journal2: journals with compact segments of formats 1 and 2, as they were
+// written once, never to be rewritten after a release.
 func goldenConfig(dir string) journal.Config {
 	cfg := journal.DefaultConfig()
 	cfg.Dir, cfg.MasterKey = dir, journaltest.MasterKey()
@@ -27,7 +27,7 @@ func goldenConfig(dir string) journal.Config {
 	return cfg
 }
 
-// writeGolden makes the golden journal: plain, sealed, erased and empty frames, in compact segments and in one that is
+// writeGolden makes the newest golden journal: plain, sealed, erased and empty frames, in compact segments and in one that is
 // not.
 func writeGolden(t *testing.T) {
 	t.Helper()
@@ -51,7 +51,7 @@ func writeGolden(t *testing.T) {
 	closeJournal(t, j)
 	compactAll(t, goldenConfig(dir), m)
 	for name, data := range snapshot(t, m) {
-		if err := os.WriteFile(filepath.Join("testdata", "journal1", name), []byte(data), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "journal2", name), []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,14 +86,20 @@ func describe(t *testing.T, j journal.Journal) string {
 	return b.String()
 }
 
-// TestGoldenJournal reads a journal that an earlier build wrote.
+// TestGoldenJournal reads journals that earlier builds wrote.
 func TestGoldenJournal(t *testing.T) {
 	rewrite := flag.Lookup("rewrite").Value.String() == "true"
 	if rewrite {
 		writeGolden(t)
 	}
+	t.Run("format 1", func(t *testing.T) { readGolden(t, "journal1", false) })
+	t.Run("format 2", func(t *testing.T) { readGolden(t, "journal2", rewrite) })
+}
+
+func readGolden(t *testing.T, name string, rewrite bool) {
+	t.Helper()
 	tmp := t.TempDir()
-	if err := os.CopyFS(tmp, os.DirFS(filepath.Join("testdata", "journal1"))); err != nil {
+	if err := os.CopyFS(tmp, os.DirFS(filepath.Join("testdata", name))); err != nil {
 		t.Fatal(err)
 	}
 	j, rep, err := journal.OpenFile(goldenConfig(tmp))
@@ -105,7 +111,7 @@ func TestGoldenJournal(t *testing.T) {
 	}
 	got := describe(t, j)
 	closeJournal(t, j)
-	frames := filepath.Join("testdata", "journal1.txt")
+	frames := filepath.Join("testdata", name+".txt")
 	if rewrite {
 		err = os.WriteFile(frames, []byte(got), 0o644)
 		if err != nil {

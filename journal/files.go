@@ -31,6 +31,8 @@ type files struct {
 	sealer  *sealer
 	handles *handles
 	blocks  blockCache
+	// directories are of segments of chunks, blocks of all others.
+	directories directoryCache
 
 	// Offsets that only grow, but for Recover's return of what was not written.
 	written atomic.Uint64

@@ -8,7 +8,8 @@ import (
 	"hash/crc32"
 )
 
-// The format on disk, version 1. All integers are little endian. A reader refuses every other version.
+// The format on disk, version 1, and 2 for compact segments (chunk.go): those of version 1, which earlier builds wrote,
+// are read as they are. All integers are little endian. A reader refuses every other version.
 //
 // A journal is a directory:
 //
@@ -22,7 +23,7 @@ import (
 //
 //	header, 64 bytes
 //	 0  8  "pbjournl"
-//	 8  2  format version, 1
+//	 8  2  format version: 1, or 2 for a compact segment of chunks
 //	10  2  flags; bit 0: compact, the file ends in a footer and never changes again
 //	12  4  partition
 //	16  8  offset of the first frame, as in the file's name
@@ -57,7 +58,7 @@ import (
 //
 //	footer of a compact segment, after the last frame
 //	 0 8k  index: per entry the offset minus the first (4) and the byte in the file (4) of a frame; one for about
-//	       every 16 KiB of frames, the first frame always
+//	       every 16 KiB of frames, the first frame always; in format 2 one for every chunk
 //	then 112 bytes, the end of the file:
 //	 0  8  byte where the index begins = where the frames end
 //	 8  4  k
@@ -67,7 +68,7 @@ import (
 //	32  8  smallest time of a frame
 //	40  8  largest time of a frame
 //	48  8  sum of the lengths of all plain payloads
-//	56 32  SHA-256 of the bytes of all frames
+//	56 32  SHA-256 of the bytes of all frames or chunks
 //	88 12  zero
 //	100 4  CRC32C of the index, footer bytes 0-99 and the segment's salt
 //	104 8  "pbjfoot1"
@@ -105,6 +106,7 @@ type journalID [16]byte
 // segmentHeader is the first 64 bytes of a segment.
 type segmentHeader struct {
 	compact   bool
+	chunked   bool // format 2, of compact segments alone: chunk.go
 	partition uint32
 	first     uint64
 	id        journalID
@@ -116,6 +118,9 @@ func (h segmentHeader) encode() []byte {
 	b := make([]byte, headerSize)
 	copy(b, segmentMagic)
 	binary.LittleEndian.PutUint16(b[8:], formatVersion)
+	if h.chunked {
+		binary.LittleEndian.PutUint16(b[8:], chunkedVersion)
+	}
 	if h.compact {
 		binary.LittleEndian.PutUint16(b[10:], flagCompact)
 	}
@@ -136,13 +141,17 @@ func decodeSegmentHeader(b []byte) (h segmentHeader, err error) {
 	if len(b) < headerSize || bytes.Equal(b[:headerSize], make([]byte, headerSize)) {
 		return h, errTornHeader
 	}
-	if err := checkMagic(b, segmentMagic); err != nil {
+	if err := checkMagic(b, segmentMagic, chunkedVersion); err != nil {
 		return h, err
 	}
 	if got := binary.LittleEndian.Uint32(b[60:]); got != crc32.Checksum(b[:60], castagnoli) {
 		return h, errors.New("the header's checksum does not match: restore the file from a copy")
 	}
 	h.compact = binary.LittleEndian.Uint16(b[10:])&flagCompact != 0
+	h.chunked = binary.LittleEndian.Uint16(b[8:]) == chunkedVersion
+	if h.chunked && !h.compact {
+		return h, errors.New("it has format version 2 and is not compact: restore the file from a copy")
+	}
 	h.partition = binary.LittleEndian.Uint32(b[12:])
 	h.first = binary.LittleEndian.Uint64(b[16:])
 	h.id = journalID(b[24:40])
@@ -151,13 +160,13 @@ func decodeSegmentHeader(b []byte) (h segmentHeader, err error) {
 	return h, nil
 }
 
-// checkMagic is for the three kinds of files: 8 bytes of magic, then 2 of version.
-func checkMagic(b []byte, magic string) error {
+// checkMagic is for the three kinds of files: 8 bytes of magic, then 2 of version, at most newest.
+func checkMagic(b []byte, magic string, newest uint16) error {
 	if string(b[:8]) != magic {
 		return fmt.Errorf("%w: it begins with %q instead of %q: move the file out of the directory", ErrFormat, b[:8], magic)
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v != formatVersion {
-		return fmt.Errorf("%w: it has format version %d, this build reads %d: run the build that wrote it", ErrFormat, v, formatVersion)
+	if v := binary.LittleEndian.Uint16(b[8:]); v < formatVersion || v > newest {
+		return fmt.Errorf("%w: it has format version %d, this build reads up to %d: run the build that wrote it", ErrFormat, v, newest)
 	}
 	return nil
 }
@@ -282,6 +291,17 @@ type footer struct {
 	minTime, maxTime int64
 	plainBytes       uint64
 	sha              [32]byte
+}
+
+// count takes a frame in.
+func (f *footer) count(rec record) {
+	if f.frames == 0 {
+		f.minTime, f.maxTime = rec.frame.Time, rec.frame.Time
+	}
+	f.minTime, f.maxTime = min(f.minTime, rec.frame.Time), max(f.maxTime, rec.frame.Time)
+	f.frames++
+	f.last = rec.frame.Pos.Offset
+	f.plainBytes += uint64(rec.plainLen)
 }
 
 func (f footer) encode(salt uint64) []byte {

@@ -152,7 +152,7 @@ func testSealer(t testing.TB) *sealer {
 // A compressed payload that lies about its size must not make the reader allocate what it likes.
 func TestDecompressionIsBounded(t *testing.T) {
 	s := testSealer(t)
-	c, err := newRecoder(s)
+	c, err := newChunkWriter(s, testSalt)
 	if err != nil {
 		t.Fatal(err)
 	}

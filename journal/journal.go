@@ -123,7 +123,9 @@ type Cursor interface {
 	Next(ctx context.Context) (Frame, error)
 
 	// Stored returns the bytes of the last frame as they lie in the journal: sealed, perhaps compressed. They are
-	// what a Merkle leaf hashes. They are valid until the next call of Next. Memory has no stored form: nil.
+	// what a Merkle leaf hashes: of a compact segment a leaf is a parcel, the frames of one key in a chunk, with their
+	// heads (chunk.go), so that frames of one parcel give the same bytes. They are valid until the next call of Next.
+	// Memory has no stored form: nil.
 	Stored() []byte
 
 	// Close gives the cursor's file free. It may be called more than once.
@@ -194,7 +196,7 @@ type Segment struct {
 	MinTime, MaxTime int64
 	// Compact says that the segment is finished: compressed, with index and SHA256. It never changes again.
 	Compact bool
-	// SHA256 is over the stored bytes of all frames of a compact segment, in order.
+	// SHA256 is over the bytes of all frames or chunks of a compact segment, as they lie in the file.
 	SHA256 [32]byte
 }
 

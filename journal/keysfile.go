@@ -81,7 +81,7 @@ func decodeKeysHeader(b []byte) (h keysHeader, err error) {
 	if len(b) < headerSize {
 		return h, errors.New("the header is not complete: restore the file from a copy")
 	}
-	if err := checkMagic(b, keysMagic); err != nil {
+	if err := checkMagic(b, keysMagic, formatVersion); err != nil {
 		return h, err
 	}
 	if binary.LittleEndian.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {

@@ -372,7 +372,7 @@ func TestFormatOfOtherVersion(t *testing.T) {
 	m := many(t, true)
 	for _, file := range append(logs(t, m), dir+"/keys", dir+"/state") {
 		for _, damage := range []func([]byte){
-			func(b []byte) { b[8] = 2 },
+			func(b []byte) { b[8] = 3 },
 			func(b []byte) { b[0] = 'x' },
 		} {
 			other := m.Kill()

@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -45,6 +46,9 @@ func (j *files) Get(p Pos) (Frame, error) {
 	where, ok := f.locate(p.Offset)
 	if !ok {
 		return Frame{}, fmt.Errorf("cannot read frame %v: %w", p, ErrNotFound)
+	}
+	if f.header.chunked {
+		return j.getChunked(f, where, p.Offset)
 	}
 	return j.blocks.get(f, where, p.Offset, j.sealer)
 }
@@ -153,12 +157,14 @@ type cursor struct {
 	end    int64  // of the readable frames, as last looked up
 	last   uint64 // the last of them
 
-	stored []byte
+	stored  []byte
+	chunk   chunkCursor // in a file of chunks; at is where the chunk of next begins
+	chunked bool        // the last frame is of chunk
 }
 
 // Next implements Cursor.
 func (c *cursor) Next(ctx context.Context) (Frame, error) {
-	c.stored = nil
+	c.stored, c.chunked = nil, false
 	for {
 		if err := ctx.Err(); err != nil {
 			return Frame{}, err
@@ -209,6 +215,9 @@ func (c *cursor) read() (Frame, error) {
 		return Frame{}, err
 	}
 	f := c.reader.file
+	if f.header.chunked {
+		return c.readChunked(f)
+	}
 	rec, raw, err := c.reader.record(c.at, c.end, c.next)
 	if isBad(err) {
 		return Frame{}, f.corrupt(c.at, c.next, "%v: restore the file from a copy", err)
@@ -223,6 +232,30 @@ func (c *cursor) read() (Frame, error) {
 	c.stored = raw
 	c.at += int64(len(raw))
 	c.next++
+	return frame, nil
+}
+
+// readChunked is read in a file of chunks.
+func (c *cursor) readChunked(f *segmentFile) (Frame, error) {
+	if !c.chunk.holds(f, c.next) {
+		err := c.chunk.load(f, c.at, c.end, c.j.sealer)
+		if errors.Is(err, errBadChunk) || err == nil && !c.chunk.holds(f, c.next) {
+			c.chunk.c = nil
+			return Frame{}, f.corrupt(c.at, c.next, "%v: restore the file from a copy", errBadChunk)
+		}
+		if err != nil {
+			return Frame{}, err
+		}
+	}
+	frame, err := c.chunk.frame(c.next, c.j.sealer)
+	if err != nil {
+		return Frame{}, f.corrupt(c.at, c.next, "%v", err)
+	}
+	if c.next == c.chunk.c.last() {
+		c.at += int64(c.chunk.c.size)
+	}
+	c.next++
+	c.chunked = true
 	return frame, nil
 }
 
@@ -253,6 +286,9 @@ func (c *cursor) position() error {
 		return fmt.Errorf("cannot read frame %v: %w", c.j.pos(c.next), ErrNotFound)
 	}
 	c.at = where.from
+	if f.header.chunked {
+		return nil
+	}
 	for o := where.offset; o < c.next; o++ {
 		raw, err := c.reader.frame(c.at, c.end)
 		if isBad(err) {
@@ -275,11 +311,16 @@ func (c *cursor) release() {
 }
 
 // Stored implements Cursor.
-func (c *cursor) Stored() []byte { return c.stored }
+func (c *cursor) Stored() []byte {
+	if c.chunked {
+		return c.chunk.stored(c.next - 1)
+	}
+	return c.stored
+}
 
 // Close implements Cursor.
 func (c *cursor) Close() error {
 	c.release()
-	c.next, c.stored = 0, nil
+	c.next, c.stored, c.chunk, c.chunked = 0, nil, chunkCursor{}, false
 	return nil
 }

@@ -72,7 +72,7 @@ func decodeState(b []byte) (s state, err error) {
 	if binary.LittleEndian.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
 		return s, errBadState
 	}
-	if err := checkMagic(b, stateMagic); err != nil {
+	if err := checkMagic(b, stateMagic, formatVersion); err != nil {
 		return s, err
 	}
 	return state{
