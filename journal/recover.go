@@ -1,6 +1,17 @@
 package journal
 
-import "context"
+import (
+	"context"
+	"errors"
+	"path/filepath"
+)
+
+const (
+	// roomBytes is how much a disk that was full must take before the journal accepts frames again: with less, it would fail
+	// at the next write, and every caller would hear that it works in between.
+	roomBytes = 1 << 20
+	roomName  = "room.tmp" // opening removes it after a crash
+)
 
 // Recover implements Journal. A segment that a failed rotation was about to begin needs no care: the next batch begins
 // it again, with the same frame and thus the same name, and opening removes one without a header.
@@ -58,6 +69,34 @@ func (j *files) repair() error {
 	}
 	if err := j.fs.SyncDir(j.cfg.Dir); err != nil {
 		return ioError("fsync", j.cfg.Dir, err)
+	}
+	if errors.Is(j.Failed(), ErrNoSpace) {
+		return j.tryRoom()
+	}
+	return nil
+}
+
+// tryRoom says whether a disk that was full has room again, by writing to it: what a file system calls free may be
+// reserved, or beyond a quota. The bytes are random, so that no file system stores them as less.
+func (j *files) tryRoom() (err error) {
+	path := filepath.Join(j.cfg.Dir, roomName)
+	file, err := j.fs.Create(path)
+	if err != nil {
+		return ioError("create", path, err)
+	}
+	defer func() {
+		_ = file.Close()
+		if removed := j.fs.Remove(path); removed != nil {
+			err = errors.Join(err, ioError("remove", path, removed))
+		}
+	}()
+	b := make([]byte, roomBytes)
+	random(b)
+	if _, err := file.WriteAt(b, 0); err != nil {
+		return ioError("write", path, err)
+	}
+	if err := file.Sync(); err != nil {
+		return ioError("fsync", path, err)
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pitboss/features/feed"
+	"pitboss/journal"
 )
 
 // storeCollector reads the counters that the journal, the engine and the feed keep, when Prometheus asks.
@@ -49,6 +51,8 @@ func (c *storeCollector) journal(counter sendCounter, gauge sendGauge) {
 	gauge("pitboss_journal_size_bytes", "Size of the log on disk.", float64(s.SegmentBytes))
 	gauge("pitboss_journal_pending_bytes", "Appended and not written yet. Near journal.buffer_bytes, appends are refused.", float64(s.PendingBytes))
 	gauge("pitboss_journal_failed", "1 while nothing can be written: decisions are the default outcome then.", asFloat(s.Failed))
+	gauge("pitboss_journal_disk_full", "1 while that is because the disk is full: make room, it goes on by itself.",
+		asFloat(errors.Is(c.app.journal.Failed(), journal.ErrNoSpace)))
 }
 
 func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {

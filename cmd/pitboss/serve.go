@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pitboss/features/feed"
+	"pitboss/journal"
 	"pitboss/server"
 )
 
@@ -148,8 +149,11 @@ func (s *service) run(ctx context.Context, serving func(server.Listeners)) error
 // Components says how the parts are, for /readyz.
 func (s *service) Components() []server.Component {
 	j := server.Component{Name: "journal", Ready: true, Needed: true}
-	if s.app.journal.Failed() != nil {
+	if err := s.app.journal.Failed(); err != nil {
 		j.Ready, j.Detail = false, "writing failed; it is tried again by itself"
+		if errors.Is(err, journal.ErrNoSpace) {
+			j.Detail = "the disk is full; it goes on by itself when there is room"
+		}
 	}
 	e := server.Component{Name: "engine", Ready: true, Needed: true}
 	if s.app.engine.Stats().Recovering {
