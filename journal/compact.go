@@ -258,6 +258,9 @@ func (j *files) expired(list []Segment, now time.Time) bool {
 	if len(list) < 2 || !list[0].Compact || list[0].Last.Offset >= j.floor.Load() {
 		return false
 	}
+	if j.cfg.KeepAtLeast > 0 && list[0].MaxTime >= now.Add(-j.cfg.KeepAtLeast).UnixMicro() {
+		return false
+	}
 	var total int64
 	for _, s := range list {
 		total += s.Bytes

@@ -312,6 +312,7 @@ func TestRetention(t *testing.T) {
 	}
 	all := func([]journal.Segment) uint64 { return 1 }
 	bySize := func(cfg *journal.Config) { cfg.KeepBytes = 10 << 10 }
+	kept := func(cfg *journal.Config) { cfg.KeepBytes, cfg.KeepAtLeast = 10<<10, 5*time.Hour }
 	byAge := func(cfg *journal.Config) { cfg.KeepFor = 5 * time.Hour }
 	f("no limit", func(*journal.Config) {}, 250, 2*time.Hour, all)
 	f("no floor", bySize, 0, 2*time.Hour, all)
@@ -325,6 +326,11 @@ func TestRetention(t *testing.T) {
 	})
 	f("size, but needed", bySize, 100, 0, func(list []journal.Segment) uint64 {
 		i := slices.IndexFunc(list, func(s journal.Segment) bool { return s.Last.Offset >= 100 })
+		return list[i].First.Offset
+	})
+	f("size, but younger than what is kept at least", kept, 300, 2*time.Minute, func(list []journal.Segment) uint64 {
+		old := time.Now().Add(-5 * time.Hour).UnixMicro()
+		i := slices.IndexFunc(list, func(s journal.Segment) bool { return s.MaxTime >= old })
 		return list[i].First.Offset
 	})
 	f("age", byAge, 300, 2*time.Minute, func(list []journal.Segment) uint64 {
@@ -381,4 +387,42 @@ func TestRetentionOnFullDisk(t *testing.T) {
 		}
 		closeJournal(t, j)
 	})
+}
+
+// Whenever the process dies while segments are compacted and removed, the next opening finds every frame from its tail on,
+// and no half of a file.
+func TestKillDuringCompactionAndRetention(t *testing.T) {
+	origin := many(t, false).Kill()
+	var killed []*vfs.Mem
+	var removed uint64
+	synctest.Test(t, func(t *testing.T) {
+		hook := func(vfs.Op) error {
+			killed = append(killed, origin.Kill())
+			return nil
+		}
+		cfg := memConfig()
+		cfg.Compact, cfg.KeepBytes = true, 4<<10
+		j, _ := open(t, cfg, vfs.Faulty{FS: origin, Hook: hook})
+		j.SetFloor(j.Head())
+		synctest.Wait()
+		st := j.Stats()
+		if removed = st.Removed; removed == 0 || st.Compacted == 0 || st.Tail.Offset <= 1 || st.Floor != j.Head() {
+			t.Errorf("Stats() = %+v, want segments compacted and removed", st)
+		}
+		closeJournal(t, j)
+	})
+	tails := map[uint64]bool{}
+	for _, m := range killed {
+		j, rep := open(t, memConfig(), m)
+		wantFrames(t, j, 200)
+		tails[rep.Tail.Offset] = true
+		closeJournal(t, j)
+		names, err := m.List(dir)
+		if err != nil || strings.Contains(strings.Join(names, " "), ".tmp") {
+			t.Errorf("files are %q, %v, want none that is unfinished", names, err)
+		}
+	}
+	if len(tails) < int(removed) {
+		t.Errorf("%d kills left %d tails, want one before each of %d removals", len(killed), len(tails), removed)
+	}
 }

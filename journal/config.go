@@ -37,6 +37,9 @@ type Config struct {
 	KeepBytes int64
 	// KeepFor makes retention remove compact segments whose newest frame is older. Default 0: no limit.
 	KeepFor time.Duration
+	// KeepAtLeast keeps segments with a frame that is younger, whatever KeepBytes says: what corrections may still take back
+	// (30 days). The disk must have room for it. Default 0: KeepBytes alone decides.
+	KeepAtLeast time.Duration
 	// AcceptUnsyncedLoss opens a journal in which a frame is bad and later ones are good, if as far as the log can
 	// tell none of them had been fsynced, by cutting before the bad one. A power cut can leave that on some file
 	// systems. Default false: refuse, so that a person decides. The Report says what was cut.
@@ -71,6 +74,8 @@ func (c Config) Validate() error {
 	check(c.SyncEvery >= 0 && c.SyncEvery <= 10*time.Second, "journal: sync_every %v must be from 0 to 10s", c.SyncEvery)
 	check(c.KeepBytes >= 0, "journal: keep_bytes %d must not be negative", c.KeepBytes)
 	check(c.KeepFor >= 0, "journal: keep_for %v must not be negative", c.KeepFor)
+	check(c.KeepAtLeast >= 0, "journal: keep_at_least %v must not be negative", c.KeepAtLeast)
+	check(c.KeepFor <= 0 || c.KeepFor >= c.KeepAtLeast, "journal: keep_for %v must not be less than keep_at_least %v", c.KeepFor, c.KeepAtLeast)
 	check(c.Compact || c.KeepBytes == 0 && c.KeepFor == 0, "journal: keep_bytes and keep_for need compact: true")
 	return errors.Join(errs...)
 }

@@ -49,6 +49,9 @@ func TestConfigValidate(t *testing.T) {
 	f(func(c *journal.Config) { c.SyncEvery = time.Minute }, "sync_every 1m0s")
 	f(func(c *journal.Config) { c.KeepBytes = -1 }, "keep_bytes -1")
 	f(func(c *journal.Config) { c.KeepFor = -1 }, "keep_for")
+	f(func(c *journal.Config) { c.KeepAtLeast = -1 }, "keep_at_least")
+	f(func(c *journal.Config) { c.KeepFor, c.KeepAtLeast = time.Hour, 2*time.Hour }, "less than keep_at_least 2h0m0s")
+	f(func(c *journal.Config) { c.KeepFor, c.KeepAtLeast = time.Hour, time.Hour }, "")
 	f(func(c *journal.Config) { c.Compact, c.KeepFor = false, time.Hour }, "need compact")
 }
 

@@ -411,6 +411,7 @@ func (j *files) Stats() Stats {
 		Removed: c.removed.Load(), RemoveErrors: c.removeErrors.Load(),
 		Written: j.pos(j.written.Load()), Durable: j.pos(j.durable.Load()),
 	}
+	s.Tail, s.Floor = j.Tail(), j.pos(j.floor.Load())
 	s.Keys, s.KeysDropped = j.keys.counts()
 	for _, seg := range j.Segments() {
 		s.Segments++

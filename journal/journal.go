@@ -231,6 +231,8 @@ type Stats struct {
 	CompactError  string
 	// Removed counts segments that retention removed; RemoveErrors those it could not remove.
 	Removed, RemoveErrors uint64
+	// Tail and Floor are gauges: the oldest kept frame, and the first that is still needed (SetFloor).
+	Tail, Floor Pos
 	// Keys counts live keys (after a crash with those that nobody was given) and KeysDropped dropped ones; both are
 	// gauges.
 	Keys, KeysDropped uint64

@@ -99,6 +99,7 @@ func checkConfig(out io.Writer, config string, set, bundle *string) (*features.K
 		return nil, nil, err
 	}
 	fmt.Fprintf(out, "configuration %s: ok, tenants %v, addresses by %s, %d lists\n", config, e.Tenants(), e.AddressVersion(), len(e.Lists()))
+	fmt.Fprintf(out, "journal: %s\n", cfg.Journal.retention())
 	if *set == "" && *bundle == "" {
 		*set, *bundle = cfg.path(cfg.FeatureSet), cfg.path(cfg.Bundle)
 	}

@@ -68,6 +68,9 @@ type JournalConfig struct {
 	// KeepBytes and KeepFor bound what is kept of the log. Default 0: everything.
 	KeepBytes int64         `yaml:"keep_bytes"`
 	KeepFor   time.Duration `yaml:"keep_for"`
+	// KeepAtLeast keeps what is younger, whatever KeepBytes says. Default 0: KeepBytes alone decides. 720h keeps what a
+	// correction may still take back.
+	KeepAtLeast time.Duration `yaml:"keep_at_least"`
 	// AcceptUnsyncedLoss lets a journal open that a power cut tore in the middle of what was never fsynced. Default
 	// false: refuse, so that a person decides.
 	AcceptUnsyncedLoss bool `yaml:"accept_unsynced_loss"`
@@ -150,10 +153,35 @@ func section(name string, err error) error {
 func (c *JournalConfig) config() journal.Config {
 	j := journal.DefaultConfig()
 	j.SegmentBytes, j.SyncEvery = c.SegmentBytes, c.SyncEvery
-	j.KeepBytes, j.KeepFor = c.KeepBytes, c.KeepFor
+	j.KeepBytes, j.KeepFor, j.KeepAtLeast = c.KeepBytes, c.KeepFor, c.KeepAtLeast
 	j.AcceptUnsyncedLoss = c.AcceptUnsyncedLoss
 	return j
 }
+
+// retention says what is kept of the log, for a person.
+func (c *JournalConfig) retention() string {
+	var limits []string
+	if c.KeepBytes > 0 {
+		limits = append(limits, fmt.Sprintf("while all are larger than %d bytes", c.KeepBytes))
+	}
+	if c.KeepFor > 0 {
+		limits = append(limits, fmt.Sprintf("once older than %v", c.KeepFor))
+	}
+	if limits == nil {
+		return "nothing is ever removed; set journal.keep_bytes or keep_for before the disk is full"
+	}
+	text := fmt.Sprintf("segments of %d bytes are removed %s", c.SegmentBytes, strings.Join(limits, " or "))
+	switch {
+	case c.KeepAtLeast > 0:
+		text += fmt.Sprintf(", never before %v", c.KeepAtLeast)
+	case c.KeepBytes > 0 || c.KeepFor < correctionBound:
+		text += "; a correction whose original is gone changes nothing: journal.keep_at_least 720h keeps originals for as long as they can be corrected"
+	}
+	return text
+}
+
+// correctionBound is how long after an event it may be corrected.
+const correctionBound = 30 * 24 * time.Hour
 
 func (c *JournalConfig) validate() error {
 	j := c.config()

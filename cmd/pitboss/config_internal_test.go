@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml/token"
 	"github.com/google/go-cmp/cmp"
@@ -329,4 +330,20 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%q: read otherwise the second time: %v\n%s", data, err, cmp.Diff(cfg, again, sameConfig()))
 		}
 	})
+}
+
+// check says what is kept of the log, and what that costs corrections.
+func TestRetentionInWords(t *testing.T) {
+	f := func(c JournalConfig, want string) {
+		t.Helper()
+		c.SegmentBytes = 4096
+		if got := c.retention(); !strings.Contains(got, want) {
+			t.Errorf("retention of %+v is %q, want %q in it", c, got, want)
+		}
+	}
+	f(JournalConfig{}, "nothing is ever removed")
+	f(JournalConfig{KeepBytes: 5000}, "segments of 4096 bytes are removed while all are larger than 5000 bytes; a correction")
+	f(JournalConfig{KeepFor: time.Hour}, "once older than 1h0m0s; a correction")
+	f(JournalConfig{KeepFor: 800 * time.Hour}, "once older than 800h0m0s")
+	f(JournalConfig{KeepBytes: 1, KeepFor: 800 * time.Hour, KeepAtLeast: correctionBound}, "1 bytes or once older than 800h0m0s, never before 720h0m0s")
 }
