@@ -17,6 +17,10 @@ func (p *prepared) view(pe *preparedEntity, gb *groupBinding, horizon int64, ins
 	c := p.contribution(pe, gb.slot)
 	v := view{with: state, without: state, plus: c}
 	switch {
+	case len(p.corrections) == 0 && p.void == 0: // nearly always
+		if inside {
+			v.plus, v.minus = nil, c
+		}
 	case inside && c != nil && gb.group.voids(p.void):
 		v.with, v.plus = state.Clone(), nil
 		v.with.Restore(gb.group.layout, c, horizon)
