@@ -167,6 +167,12 @@ test-kafka: ## The tests against a real Kafka, with a broker of their own.
 	  address=$$(scripts/kafka.sh start); \
 	  PITBOSS_KAFKA=$$address PITBOSS_REQUIRE_KAFKA=1 scripts/gotest.sh --no-skips -timeout 10m -run Kafka $(with_kafka)
 
+.PHONY: test-registry
+test-registry: ## The tests against a real schema registry (Apicurio), which is started and stopped (Java; Maven the first time).
+	@trap 'scripts/registry.sh stop' EXIT; \
+	  url=$$(scripts/registry.sh start); \
+	  PITBOSS_REGISTRY=$$url PITBOSS_REQUIRE_REGISTRY=1 scripts/gotest.sh --no-skips -timeout 5m -run 'TestRegistry$$' ./features/wire
+
 .PHONY: venv
 venv: ## Python's packages, as pinned in train/requirements.txt, into .cache/venv.
 	scripts/venv.sh
@@ -188,4 +194,5 @@ include examples/cards/cards.mk examples/casino/casino.mk
 .PHONY: clean
 clean: ## Drop .cache and what was built (Kafka is stopped first).
 	scripts/kafka.sh stop
+	scripts/registry.sh stop
 	rm -rf $(cache) pitboss
