@@ -126,9 +126,9 @@ func (r *rig) decide(ev *features.Event, opt decide.Options) *pb.Decision {
 	return d
 }
 
-func (r *rig) use(dir string) {
+func (r *rig) use() {
 	r.t.Helper()
-	if _, err := r.registry.Use(dir); err != nil {
+	if _, err := r.registry.Use(tiny); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -139,7 +139,7 @@ func (r *rig) run() (decisions int) {
 	r.t.Helper()
 	for i := range 60 {
 		if i == 6 {
-			r.use(tiny)
+			r.use()
 		}
 		ev := r.event(i, func(e *pb.Event) {
 			if i%11 == 3 {
@@ -469,7 +469,7 @@ func TestReplayAllFindsTampering(t *testing.T) {
 
 func TestGet(t *testing.T) {
 	r := newRig(t)
-	r.use(tiny)
+	r.use()
 	for i := range 5 {
 		want := r.decide(r.event(i, nil), decide.Options{Explain: pb.Explain_EXPLAIN_FULL})
 		opts := cmp.Options{protocmp.Transform(), protocmp.IgnoreFields(&pb.Decision{}, "timings_us")}
@@ -503,7 +503,7 @@ func TestGet(t *testing.T) {
 // An erased subject takes its decisions with it: they are counted, and nobody can read them.
 func TestErasedSubjects(t *testing.T) {
 	r := newRig(t)
-	r.use(tiny)
+	r.use()
 	var last *pb.Decision
 	for i := range 9 {
 		last = r.decide(r.event(i, nil), decide.Options{})

@@ -90,7 +90,7 @@ func TestExamplesAreRecords(t *testing.T) {
 
 func TestExampleLabels(t *testing.T) {
 	r := newRig(t)
-	r.use(tiny)
+	r.use()
 	for i := range 10 {
 		r.decide(r.event(i, nil), decide.Options{})
 	}
@@ -139,7 +139,7 @@ func TestExampleLabels(t *testing.T) {
 // Erased subjects are left out and counted; a torn record ends the export with its place.
 func TestExportLeavesErasedOut(t *testing.T) {
 	r := newRig(t)
-	r.use(tiny)
+	r.use()
 	for i := range 9 {
 		r.decide(r.event(i, nil), decide.Options{})
 	}
@@ -173,7 +173,7 @@ func TestExportLeavesErasedOut(t *testing.T) {
 // BenchmarkExport reads 20,000 records twice, as an export does, and writes nothing.
 func BenchmarkExport(b *testing.B) {
 	r := newRig(b)
-	r.use(tiny)
+	r.use()
 	for i := range 2000 {
 		r.decide(r.event(i, nil), decide.Options{})
 	}

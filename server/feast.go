@@ -86,9 +86,6 @@ func (s *Server) httpFeast(c *httpCall) error {
 	}
 	row := &servedRow{}
 	for i := range table.rows {
-		if err := c.context().Err(); err != nil {
-			return err
-		}
 		row.refs = table.refs[i]
 		if err := s.calls.read(c.context(), w, c.arrived, row); err != nil {
 			return err

@@ -82,6 +82,9 @@ type servedRow struct {
 
 // read reads a row; its entities are each of another kind.
 func (c *calls) read(ctx context.Context, w *wanted, at time.Time, row *servedRow) error {
+	if err := ctx.Err(); err != nil {
+		return err //nolint:wrapcheck // an error of the table in errors.go
+	}
 	if err := c.deps.Features.Features(ctx, w.set, row.refs, at.UnixMicro(), &row.vec); err != nil {
 		return fmt.Errorf("cannot read features: %w", err)
 	}
@@ -158,11 +161,8 @@ func (c *calls) getFeatures(ctx context.Context, p *Principal, req *pb.GetFeatur
 	if err := checkTenant(p, req.GetTenant(), "tenant"); err != nil {
 		return nil, err
 	}
-	w, err := c.want(req.GetFeatures(), req.GetFeatureService())
+	w, err := c.wantBounded(req)
 	if err != nil {
-		return nil, err
-	}
-	if err = c.bounded(len(req.GetRows()), len(w.places)); err != nil {
 		return nil, err
 	}
 	out := &pb.GetFeaturesResponse{
@@ -174,18 +174,26 @@ func (c *calls) getFeatures(ctx context.Context, p *Principal, req *pb.GetFeatur
 	}
 	row := &servedRow{}
 	for i, asked := range req.GetRows() {
-		if err = ctx.Err(); err != nil {
-			return nil, err
-		}
 		if row.refs, err = c.rowOf(p, i, asked.GetEntities(), row.refs[:0]); err != nil {
 			return nil, err
 		}
-		if err = c.read(ctx, w, arrived, row); err != nil {
+		err = c.read(ctx, w, arrived, row)
+		if err != nil {
 			return nil, err
 		}
 		out.Rows = append(out.Rows, c.answer(w, row))
 	}
 	return out, nil
+}
+
+// wantBounded finds the features of a call that is not too large.
+func (c *calls) wantBounded(req *pb.GetFeaturesRequest) (*wanted, error) {
+	w, err := c.want(req.GetFeatures(), req.GetFeatureService())
+	if err != nil {
+		return nil, err
+	}
+	err = c.bounded(len(req.GetRows()), len(w.places))
+	return w, err
 }
 
 // rowOf reads the entities of a row.

@@ -87,8 +87,8 @@ func runEventsExport(ctx context.Context, stderr io.Writer, f lakeFlags) (err er
 			return nil
 		}
 		var event pb.EventFrame
-		if err := proto.Unmarshal(frame.Payload, &event); err != nil {
-			return fmt.Errorf("cannot decode an event: %w", err)
+		if torn := proto.Unmarshal(frame.Payload, &event); torn != nil {
+			return fmt.Errorf("cannot decode an event: %w", torn)
 		}
 		ev := event.GetEvent()
 		if event.GetAppliedAt() != nil || f.tenant != "" && ev.GetTenant() != f.tenant || !bounds.wanted(ev) {
@@ -99,7 +99,8 @@ func runEventsExport(ctx context.Context, stderr io.Writer, f lakeFlags) (err er
 	if err != nil {
 		return errors.Join(err, lake.Discard())
 	}
-	if err := lake.Close(); err != nil {
+	err = lake.Close()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "wrote %d events in %d files to %s; %d frames of erased subjects were left out\n", lake.Rows(), lake.Files(), f.out, read.erased)

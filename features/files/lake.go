@@ -13,6 +13,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
@@ -359,25 +360,7 @@ func entityOf(ev *pb.Event, kind string) string {
 func appendField(dst []Cell, payload protoreflect.Message, fd protoreflect.FieldDescriptor) []Cell {
 	v := payload.Get(fd)
 	if fd.Message() != nil {
-		at := fd.Message().FullName() == "google.protobuf.Timestamp"
-		switch m := v.Message().Interface().(type) {
-		case interface{ AsTime() time.Time }:
-			if payload.Has(fd) {
-				return append(dst, TimeCell(m.AsTime().UnixMicro()))
-			}
-		case *pb.Money:
-			if payload.Has(fd) {
-				base := Cell{}
-				if m.BaseMinor != nil {
-					base = IntCell(m.GetBaseMinor())
-				}
-				return append(dst, IntCell(m.GetAmountMinor()), textOrNone(m.GetCurrency()), base)
-			}
-		}
-		if at {
-			return append(dst, Cell{})
-		}
-		return append(dst, Cell{}, Cell{}, Cell{})
+		return appendMessage(dst, v.Message(), payload.Has(fd))
 	}
 	switch fd.Kind() {
 	case protoreflect.BoolKind:
@@ -392,6 +375,28 @@ func appendField(dst []Cell, payload protoreflect.Message, fd protoreflect.Field
 		return append(dst, IntCell(int64(v.Uint())))
 	default:
 		return append(dst, IntCell(v.Int()))
+	}
+}
+
+// appendMessage appends a time's cell or an amount's three.
+func appendMessage(dst []Cell, m protoreflect.Message, there bool) []Cell {
+	switch m := m.Interface().(type) {
+	case *timestamppb.Timestamp:
+		if !there {
+			return append(dst, Cell{})
+		}
+		return append(dst, TimeCell(m.AsTime().UnixMicro()))
+	case *pb.Money:
+		if !there {
+			return append(dst, Cell{}, Cell{}, Cell{})
+		}
+		base := Cell{}
+		if m.BaseMinor != nil {
+			base = IntCell(m.GetBaseMinor())
+		}
+		return append(dst, IntCell(m.GetAmountMinor()), textOrNone(m.GetCurrency()), base)
+	default:
+		panic(fmt.Sprintf("BUG: a payload has a field of %T", m))
 	}
 }
 
