@@ -17,16 +17,11 @@ import (
 
 // readJournal runs the events of a data directory's journal through the engine again, in the order of their frames.
 func (e *evaluation) readJournal(ctx context.Context, stderr io.Writer) (err error) {
-	cfg, err := LoadConfig(e.flags.config)
+	a, err := openJournalAlone(e.flags.config)
 	if err != nil {
 		return err
 	}
-	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	defer func() { err = errors.Join(err, a.close()) }()
-	err = a.openJournal()
-	if err != nil {
-		return err
-	}
 	err = e.open(nil, rowsAtOnce)
 	if err != nil {
 		return err
@@ -117,6 +112,20 @@ func (e *evaluation) replayEvent(ctx context.Context, f *journal.Frame) error {
 		decision = &pb.DecisionRecord{Outputs: &pb.Outputs{Outcome: frame.GetDecision().GetOutputs().GetOutcome()}}
 	}
 	return e.apply(ctx, slot, ev, decision)
+}
+
+// openJournalAlone opens a data directory's journal and nothing else of it.
+func openJournalAlone(config string) (*app, error) {
+	cfg, err := LoadConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
+	err = a.openJournal()
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
 }
 
 // journalRead is one way through all frames of a journal, as far as it went when the reading began.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -67,17 +66,12 @@ func runEventsExport(ctx context.Context, stderr io.Writer, f lakeFlags) (err er
 	if err != nil {
 		return err
 	}
-	cfg, err := LoadConfig(f.config)
+	a, err := openJournalAlone(f.config)
 	if err != nil {
 		return err
 	}
-	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	defer func() { err = errors.Join(err, a.close()) }()
-	err = a.openJournal()
-	if err != nil {
-		return err
-	}
-	lake, err := files.NewLake(f.out, cfg.Engine.Kinds)
+	lake, err := files.NewLake(f.out, a.cfg.Engine.Kinds)
 	if err != nil {
 		return err
 	}

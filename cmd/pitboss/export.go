@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"slices"
 	"strconv"
@@ -148,22 +147,17 @@ func runExport(ctx context.Context, stderr io.Writer, f exportFlags) (err error)
 
 // openRecords opens what is needed to read records: the journal and the bundles, and no state.
 func openRecords(config string) (_ *app, err error) {
-	cfg, err := LoadConfig(config)
+	a, err := openJournalAlone(config)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
 		}
 	}()
-	if a.edge, err = edge.New(cfg.Edge); err != nil {
+	if a.edge, err = edge.New(a.cfg.Edge); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
-	}
-	err = a.openJournal()
-	if err != nil {
-		return nil, err
 	}
 	a.registry, err = registry.Open(a.registryConfig())
 	return a, err
