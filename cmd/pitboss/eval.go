@@ -40,7 +40,7 @@ func newFeaturesCmd() *cobra.Command {
 		Short: "Work with feature sets",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newEvalCmd(), newExportCmd(), newHolesCmd())
+	cmd.AddCommand(newEvalCmd(), newExportCmd(), newHolesCmd(), newDescribeCmd(), newDiffCmd())
 	return cmd
 }
 
