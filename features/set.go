@@ -323,3 +323,14 @@ func (s *Set) content() string {
 	}
 	return b.String()
 }
+
+// GroupsOf names the set's groups that an event is in, in the order of the file: those whose windows it changes.
+func (s *Set) GroupsOf(ev *Event) []string {
+	var names []string
+	for _, g := range s.groups {
+		if _, named := ev.Entity(g.kind.Name); named && g.matches(ev) {
+			names = append(names, g.name)
+		}
+	}
+	return names
+}
