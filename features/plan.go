@@ -61,6 +61,8 @@ type binding struct {
 	kinds []kindBinding
 	// windowed has the features that come from groups, for those whose entity an event does not name.
 	windowed []int
+	// values counts what came of the set's vectors.
+	values *valueCounters
 }
 
 type kindBinding struct {
@@ -302,7 +304,7 @@ func (k *kindPlan) index() {
 }
 
 func (p *plan) bind(set *Set) {
-	b := &binding{set: set}
+	b := &binding{set: set, values: newValueCounters(set)}
 	for i, g := range set.groups {
 		k := p.kinds[g.kind.ID]
 		kb := b.of(k)

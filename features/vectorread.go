@@ -47,6 +47,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	dst.readOwn(p.ev, set)
 	dst.readSources(p.ev, set)
 	dst.finish(set, p.ev)
+	b.values.note(dst)
 	e.stats.vectors.Add(1)
 	return nil
 }

@@ -30,6 +30,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	c.journal(counter, gauge)
 	c.engine(counter, gauge)
 	c.lateness(ch, counter, gauge)
+	c.values(ch)
 	c.kafka(ch, counter, gauge)
 }
 
@@ -86,6 +87,20 @@ func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
 	if s.CheckpointAt > 0 {
 		gauge("pitboss_features_checkpoint_age_seconds", "Age of the last checkpoint. Far above engine.checkpoint_every, restarts get slow.",
 			time.Since(time.UnixMicro(s.CheckpointAt)).Seconds())
+	}
+}
+
+// values sends what the features' values were worth.
+func (c *storeCollector) values(ch chan<- prometheus.Metric) {
+	statuses := prometheus.NewDesc("pitboss_features_sampled_values_total",
+		"Values in every sixteenth vector, by status. A growing share that is not present says which feature is worth less than it was.", []string{"set", "feature", "status"}, nil)
+	nulls := prometheus.NewDesc("pitboss_features_sampled_nulls_total",
+		"Values in every sixteenth vector that were missing to the model. A share that jumps is a field that a producer no longer fills.", []string{"set", "feature"}, nil)
+	for _, s := range c.app.engine.ValueStats() {
+		for status, n := range s.Statuses {
+			ch <- prometheus.MustNewConstMetric(statuses, prometheus.CounterValue, float64(n), s.Set, s.Feature, status)
+		}
+		ch <- prometheus.MustNewConstMetric(nulls, prometheus.CounterValue, float64(s.Nulls), s.Set, s.Feature)
 	}
 }
 
