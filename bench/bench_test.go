@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -91,21 +92,23 @@ func BenchmarkVectors(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	slots := make([]*features.Slot, 300)
 	defer func() {
-		if err := s.Close(); err != nil {
-			b.Error(err)
+		for _, slot := range slots {
+			slot.Release()
+		}
+		if failed := s.Close(); failed != nil {
+			b.Error(failed)
 		}
 	}()
-	slots := make([]*features.Slot, 300)
 	for i := range slots {
 		ev := &features.Event{}
-		if err := features.Decode(kinds, players.Bet(i, "probe"+string(rune(i))), ev); err != nil {
+		if err = features.Decode(kinds, players.Bet(i, fmt.Sprint("probe", i)), ev); err != nil {
 			b.Fatal(err)
 		}
 		if slots[i], err = s.Engine.Admit(context.Background(), ev); err != nil {
 			b.Fatal(err)
 		}
-		defer slots[i].Release()
 	}
 	var v features.Vector
 	for i := range slots {

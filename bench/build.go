@@ -38,7 +38,10 @@ func (p *Players) BuildTenant(ctx context.Context, b *features.Builder, tenant, 
 			return events, errors.Join(err, ctx.Err())
 		}
 	}
-	return events, part.Put(ctx, copies...)
+	if err := part.Put(ctx, copies...); err != nil {
+		return events, fmt.Errorf("cannot build %s: %w", Tenant(tenant*TenantPlayers), err)
+	}
+	return events, nil
 }
 
 // CheckBuilder compares what is built with what ingest makes of the same players' messages, entity by entity and byte
@@ -65,8 +68,8 @@ func (p *Players) CheckBuilder(ctx context.Context, set *features.Set, players i
 	err = built.Each(ctx, features.EntityKey{}, func(key features.EntityKey, blob []byte) error {
 		entities++
 		other, ok := want[key]
-		if same, err := features.SameEvents(blob, other); !ok || err != nil || !same {
-			return fmt.Errorf("entity %d %x was built as %x and ingested as %x: %w", key.Kind, key.ID, blob, other, err)
+		if same, failed := features.SameEvents(blob, other); !ok || failed != nil || !same {
+			return fmt.Errorf("entity %d %x was built as %x and ingested as %x: %w", key.Kind, key.ID, blob, other, failed)
 		}
 		delete(want, key)
 		return nil
@@ -158,14 +161,14 @@ func (p *Players) BuildStore(ctx context.Context, dir string, set *features.Set,
 			for c := tenant + distinct; c < all; c += distinct {
 				copies = append(copies, Tenant(c*TenantPlayers))
 			}
-			made, err := p.BuildTenant(ctx, b, tenant, n, copies...)
+			made, failed := p.BuildTenant(ctx, b, tenant, n, copies...)
 			total.Add(int64(made))
 			plan.Progress(n*(1+len(copies)), made)
-			return err
+			return failed
 		})
 	}
-	if err = group.Wait(); err != nil {
-		return 0, err
+	if failed := group.Wait(); failed != nil {
+		return 0, fmt.Errorf("cannot build the fixture: %w", failed)
 	}
 	return int(total.Load()), b.Finish()
 }

@@ -56,8 +56,9 @@ func (b *Builder) Part() *BuilderPart {
 
 // Finish writes what makes the entities a state. Until then the States cannot be opened by an engine, or are empty to it.
 func (b *Builder) Finish() error {
-	e := &Engine{plan: b.plan, states: b.states}
-	if err := e.putPlan(); err != nil {
+	e := &Engine{states: b.states}
+	e.plans.Store(b.plan)
+	if err := e.putPlan(&b.plan.table); err != nil {
 		return err
 	}
 	return e.putCheckpoint(checkpoint{pos: b.pos, newest: b.newest.Load()})

@@ -48,8 +48,8 @@ type entity struct {
 
 // cache holds the entities in memory. The maps hold numbers, not pointers, so that the collector need not walk them.
 type cache struct {
+	engine    *Engine
 	states    States
-	plan      *plan
 	perShard  int
 	bytesMost int64
 	shards    [cacheShards]cacheShard
@@ -83,8 +83,8 @@ type loading struct {
 // entityBytes is what an entity costs beside its windows: its struct, its place in the map and the slice of groups.
 const entityBytes = 320
 
-func newCache(states States, p *plan, maxEntities int, maxBytes int64) *cache {
-	c := &cache{states: states, plan: p, perShard: max(1, maxEntities/cacheShards), bytesMost: maxBytes}
+func newCache(e *Engine) *cache {
+	c := &cache{engine: e, states: e.states, perShard: max(1, e.cfg.MaxEntities/cacheShards), bytesMost: e.cfg.MaxBytes}
 	for i := range c.shards {
 		c.shards[i].at = map[EntityKey]uint32{}
 		c.shards[i].loading = map[EntityKey]*loading{}
@@ -127,7 +127,7 @@ func (c *cache) get(ctx context.Context, key EntityKey, kind *kindPlan) (*entity
 
 // load reads an entity outside any lock and puts it into its shard, pinned.
 func (c *cache) load(s *cacheShard, key EntityKey, kind *kindPlan, l *loading) (*entity, error) {
-	state, err := c.read(key, kind)
+	state, saved, err := c.read(key, kind)
 	bytes := entityBytes + state.memBytes()
 	s.mu.Lock()
 	delete(s.loading, key)
@@ -135,7 +135,7 @@ func (c *cache) load(s *cacheShard, key EntityKey, kind *kindPlan, l *loading) (
 	if err == nil {
 		c.evict(s, evictScan)
 		e = s.place()
-		e.entityState, e.saved, e.bytes = state, state.pos, bytes
+		e.entityState, e.saved, e.bytes = state, saved, bytes
 		e.key, e.kind, e.used = key, kind, true
 		e.pins.Store(1)
 		e.listed.Store(false)
@@ -150,36 +150,43 @@ func (c *cache) load(s *cacheShard, key EntityKey, kind *kindPlan, l *loading) (
 	return e, err
 }
 
-func (c *cache) read(key EntityKey, kind *kindPlan) (entityState, error) {
-	state := kind.newState()
-	blob, ok, err := c.states.Get(key, nil)
-	if err != nil {
-		return state, fmt.Errorf("cannot read %s %x: %w", kind.kind.Name, key.ID, err)
-	}
-	if ok {
-		if err := kind.decodeState(blob, &state); err != nil {
-			return state, fmt.Errorf("cannot read %s %x: %w", kind.kind.Name, key.ID, err)
+// read gives an entity as States have it, with the position that they have.
+func (c *cache) read(key EntityKey, kind *kindPlan) (state entityState, saved journal.Pos, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot read %s %x: %w", kind.kind.Name, key.ID, err)
 		}
+	}()
+	// The side comes first: it is let go only when all of it is in States.
+	side := c.engine.side.Load()
+	state = kind.newState()
+	blob, ok, err := c.states.Get(key, nil)
+	if err == nil && ok {
+		err = kind.decodeState(blob, &state)
 	}
-	return state, nil
+	saved = state.pos
+	if err == nil && side != nil {
+		_, err = side.join(key, kind, blob, &state)
+	}
+	return state, saved, err //nolint:wrapcheck // wrapped above, whichever it is
 }
 
 // alone calls f while nobody has the entity in memory, nor can get it there: who wants to waits. Where it is in use, or
 // waits for a checkpoint, f is not called.
-func (c *cache) alone(key EntityKey, f func() error) error {
+func (c *cache) alone(key EntityKey, f func() error) (called bool, err error) {
 	s := c.shard(key)
 	s.mu.Lock()
 	if i, ok := s.at[key]; ok {
 		e := s.entity(i)
 		if e.pins.Load() != 0 || e.listed.Load() {
 			s.mu.Unlock()
-			return nil
+			return false, nil
 		}
 		c.remove(s, e)
 	}
 	if _, ok := s.loading[key]; ok {
 		s.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	l := &loading{done: make(chan struct{})}
 	s.loading[key] = l
@@ -190,7 +197,7 @@ func (c *cache) alone(key EntityKey, f func() error) error {
 		s.mu.Unlock()
 		close(l.done) // who waits looks again
 	}()
-	return f()
+	return true, f()
 }
 
 func (e *entity) unpin() { e.pins.Add(-1) }

@@ -99,6 +99,9 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 // makeCheckpoint runs while others apply. Its position is taken first; what it then writes is each entity as it is when
 // its turn comes, with its own position, which may be beyond. Recovery skips, for each entity, what is inside already.
 func (e *Engine) makeCheckpoint(ctx context.Context) (err error) {
+	if unsure := e.putSurePlan(); unsure != nil {
+		return unsure
+	}
 	e.seq.Lock()
 	next := checkpoint{pos: e.sequencer.last, newest: e.sequencer.newest, offsets: e.sequencer.offsets.copies()}
 	next.drops, next.producers = slices.Clone(e.sequencer.drops), e.sequencer.producers.clone()
@@ -170,6 +173,9 @@ func (e *Engine) putCheckpoint(c checkpoint) error {
 }
 
 func (e *Engine) onCheckpoint(pos journal.Pos) {
+	if at := e.fills.behind(); at != nil && at.Less(pos) {
+		pos = *at // a backfill has still to read from there
+	}
 	if e.cfg.OnCheckpoint != nil {
 		e.cfg.OnCheckpoint(pos)
 		return
@@ -238,6 +244,12 @@ func (e *Engine) eraseEntities(ctx context.Context, list []*entity) error {
 	}
 	for _, entity := range list {
 		entity.unsure, entity.tried = true, journal.Pos{}
+		// The side first: from a side it would come back.
+		if side := e.side.Load(); side != nil {
+			if err := side.states.Erase(entity.key); err != nil {
+				return fmt.Errorf("cannot erase backfilled state: %w", err)
+			}
+		}
 		if err := e.states.Erase(entity.key); err != nil {
 			return fmt.Errorf("cannot erase state: %w", err)
 		}

@@ -60,6 +60,9 @@ func (e *Engine) append(ctx context.Context, s *Slot, frame *pb.EventFrame) (Tic
 	case !s.known.Event.IsZero() && frame.GetDecision() == nil:
 		return Ticket{}, fmt.Errorf("BUG: cannot append event %q: it was applied at %v", p.ev.ID, s.known.Event)
 	}
+	if err := s.renew(ctx); err != nil {
+		return Ticket{}, err
+	}
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return Ticket{}, err
 	}

@@ -150,7 +150,7 @@ func (s *Slot) correct(ctx context.Context, cause Void, target EventKey, seen Se
 	if err != nil || e.isDropped(c.key) {
 		c.lose(ev)
 	}
-	s.prepared.addCorrection(e.plan, c)
+	s.prepared.addCorrection(e.plan(), c)
 	return nil
 }
 

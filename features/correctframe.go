@@ -74,7 +74,7 @@ func (e *Engine) replayCorrections(p *prepared, frame *pb.EventFrame, applied jo
 		c.seen = seen
 		c.note(p.ev)
 		c.seen.Void = c.before | c.cause
-		p.addCorrection(e.plan, c)
+		p.addCorrection(e.plan(), c)
 	}
 	return nil
 }

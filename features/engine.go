@@ -47,6 +47,9 @@ type EngineConfig struct {
 	// a batch. Default false.
 	Durable bool `yaml:"-"`
 
+	// Sides opens States beside the engine's, in which groups that are new to a state that has seen events are built from
+	// the journal. Default: none, and new groups warm up.
+	Sides Sides `yaml:"-"`
 	// Kinds are the entity kinds; needed.
 	Kinds *Kinds `yaml:"-"`
 	// Log gets what an operator must know. Default: nothing is logged.
@@ -104,8 +107,18 @@ type Engine struct {
 	cfg     EngineConfig
 	journal journal.Journal
 	states  States
-	plan    *plan
 	log     *slog.Logger
+	// plans has the plan; Use replaces it while nobody is inside the gate.
+	plans atomic.Pointer[plan]
+	// side is where groups lie that were backfilled and are not joined to every entity yet; nil without.
+	side atomic.Pointer[side]
+	// follower says that the engine builds the state of a backfill: it follows the journal, and keeps no keys.
+	follower bool
+	fills    fills
+	// paced is called after each batch of a follower's replay, with how long it took.
+	paced func(ctx context.Context, took time.Duration) error
+	// planUnsure says that writing a plan failed: States may have that one. It belongs to checkpoints.
+	planUnsure bool
 
 	gate  *gate
 	slots *slots
@@ -155,6 +168,8 @@ type sequencer struct {
 	// drops are keys of erased subjects, to be dropped when a checkpoint is beyond all frames that they seal.
 	drops []journal.KeyID
 }
+
+func (e *Engine) plan() *plan { return e.plans.Load() }
 
 // Known is what the journal already has of an event.
 type Known struct {
@@ -206,7 +221,7 @@ func (e *Engine) admit(ctx context.Context, ev *Event) (*Slot, error) {
 	s := &Slot{engine: e}
 	s.want(ev.Key, ev.Transaction, ev.TakesBack, ev.Replaces)
 	s.prepared, _ = e.prepareds.Get().(*prepared)
-	s.prepared.prepare(e.plan, ev)
+	s.prepared.prepare(e.plan(), ev)
 	for {
 		if err := s.acquire(ctx); err != nil {
 			s.keys = nil
@@ -273,6 +288,26 @@ func (s *Slot) lookUp(ctx context.Context) (more []EventKey, err error) {
 		return nil, nil // what it corrects is corrected
 	}
 	return s.correctionsOf(ctx)
+}
+
+// renew prepares the event anew where the plan is another one than when it was admitted. The caller is inside the gate,
+// where the plan stays.
+func (s *Slot) renew(ctx context.Context) error {
+	p, now := s.prepared, s.engine.plan()
+	if p.plan == now {
+		return nil
+	}
+	ev := p.ev
+	p.unpin()
+	p.prepare(now, ev)
+	if err := s.lookUpEvent(); err != nil || !s.known.Event.IsZero() {
+		return err
+	}
+	more, err := s.correctionsOf(ctx)
+	if err == nil && len(more) > 0 {
+		err = fmt.Errorf("event %q: %w: what it corrects changed", ev.ID, ErrUnavailable)
+	}
+	return err
 }
 
 // lookUpEvent finds what is known of the event.

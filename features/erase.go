@@ -42,7 +42,7 @@ func (e *Engine) eraseInMemory(ctx context.Context, tenant string, kind Kind, su
 	epoch := e.epoch.Load()
 	p := &prepared{}
 	tenantKind, _ := e.cfg.Kinds.Get("tenant")
-	p.prepare(e.plan, &Event{Entities: []EntityRef{{MakeEntityKey(tenant, tenantKind, tenant), tenantKind.Name, tenant}}})
+	p.prepare(e.plan(), &Event{Entities: []EntityRef{{MakeEntityKey(tenant, tenantKind, tenant), tenantKind.Name, tenant}}})
 	defer p.unpin()
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (e *Engine) eraseInMemory(ctx context.Context, tenant string, kind Kind, su
 		return err
 	}
 	var target *entity // stays nil where the kind has no state
-	if plan, ok := e.plan.kinds[kind.ID]; ok {
+	if plan, ok := e.plan().kinds[kind.ID]; ok {
 		if target, err = e.cache.Load().get(ctx, MakeEntityKey(tenant, kind, subject.GetValue()), plan); err != nil {
 			return err
 		}
@@ -86,6 +86,9 @@ func (e *Engine) eraseInMemory(ctx context.Context, tenant string, kind Kind, su
 
 // keepTenantKey keeps a tenant's key that this erasure's frame is the first to be sealed with. The caller holds seq.
 func (p *prepared) keepTenantKey(e *Engine, pos journal.Pos, key journal.KeyID) {
+	if p.subject < 0 {
+		return // a follower keeps none
+	}
 	entity := p.entities[p.subject].e
 	entity.mu.Lock()
 	fresh := entity.pos.IsZero()
@@ -120,7 +123,7 @@ func (e *Engine) applyErasure(pos journal.Pos, target *entity, key journal.KeyID
 		target.mu.Unlock()
 		e.list(target)
 	}
-	if key != 0 && !slices.Contains(e.sequencer.drops, key) {
+	if key != 0 && !e.follower && !slices.Contains(e.sequencer.drops, key) {
 		e.sequencer.drops = append(e.sequencer.drops, key)
 	}
 	e.stats.erasures.Add(1)
@@ -133,7 +136,7 @@ func (e *Engine) replayErasure(ctx context.Context, f journal.Frame) error {
 	}
 	var target *entity
 	kind, _ := e.cfg.Kinds.Get(frame.GetSubject().GetKind())
-	if plan, ok := e.plan.kinds[kind.ID]; ok {
+	if plan, ok := e.plan().kinds[kind.ID]; ok {
 		var err error
 		if target, err = e.cache.Load().get(ctx, MakeEntityKey(frame.GetTenant(), kind, frame.GetSubject().GetValue()), plan); err != nil {
 			return err
@@ -142,7 +145,7 @@ func (e *Engine) replayErasure(ctx context.Context, f journal.Frame) error {
 	}
 	p := &prepared{}
 	tenantKind, _ := e.cfg.Kinds.Get("tenant")
-	p.prepare(e.plan, &Event{Entities: []EntityRef{{MakeEntityKey(frame.GetTenant(), tenantKind, frame.GetTenant()), tenantKind.Name, frame.GetTenant()}}})
+	p.prepare(e.plan(), &Event{Entities: []EntityRef{{MakeEntityKey(frame.GetTenant(), tenantKind, frame.GetTenant()), tenantKind.Name, frame.GetTenant()}}})
 	defer p.unpin()
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return err

@@ -11,6 +11,8 @@ type gate struct {
 	inside  atomic.Int64
 	state   atomic.Int32
 	drained chan struct{}
+	// opened is fired when a switch is over.
+	opened broadcast
 }
 
 // The states of a gate.
@@ -18,24 +20,34 @@ const (
 	gateOpen int32 = iota
 	gateRecovering
 	gateClosed
+	// gateSwitching lets who comes wait: it is over soon.
+	gateSwitching
 )
 
 func newGate() *gate { return &gate{drained: make(chan struct{}, 1)} }
 
 // enter lets an operation in, or says why not.
 func (g *gate) enter() error {
-	// First count, then look: whoever shuts the gate first sets the state, then looks at the count. One of the two sees
-	// the other.
-	g.inside.Add(1)
-	switch g.state.Load() {
-	case gateOpen:
-		return nil
-	case gateClosed:
+	for {
+		// First count, then look: whoever shuts the gate first sets the state, then looks at the count. One of the two sees
+		// the other.
+		g.inside.Add(1)
+		state := g.state.Load()
+		if state == gateOpen {
+			return nil
+		}
+		opened := g.opened.wait()
 		g.leave()
-		return ErrClosed
-	default:
-		g.leave()
-		return ErrUnavailable
+		switch state {
+		case gateClosed:
+			return ErrClosed
+		case gateSwitching:
+			if g.state.Load() == gateSwitching { // else it was opened before opened was asked for
+				<-opened
+			}
+		default:
+			return ErrUnavailable
+		}
 	}
 }
 

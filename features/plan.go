@@ -18,7 +18,9 @@ type plan struct {
 	subject, tenant *kindPlan
 	// bindings say how each set reads, by its hash.
 	bindings map[[32]byte]*binding
-	table    planTable
+	// sets are what the plan was made of.
+	sets  []*Set
+	table planTable
 	// changed says that settle changed the table.
 	changed bool
 }
@@ -40,6 +42,8 @@ type planGroup struct {
 	*group
 	// id stands for the group in blobs.
 	id uint32
+	// joins says that the group lies in a side for entities whose blob does not have it yet.
+	joins bool
 	// since is the newest event time when the group was added to state that had seen events already: it has seen
 	// everything that happened after, and not all before. 0 says that it has seen everything.
 	since int64
@@ -92,16 +96,62 @@ type planTableGroup struct {
 	hash  [32]byte
 	since int64
 	from  journal.Pos
+	// fill is the id that the group has in the backfill which is building it, 0 without one.
+	fill uint32
+	// joins says that the group was backfilled and lies in a side until it is joined to every entity.
+	joins bool
 }
 
-// planFormat 2 has each group's from, which 1 had not.
-const planFormat = 2
+// The forms of a plan's table. 2 has each group's from, which 1 had not; 3 has fill and joins too, and is written where there
+// are any.
+const planFormat, planFormatFills = 2, 3
 
 // unknownPos stands for a group's from until it is known.
 func unknownPos() journal.Pos { return journal.Pos{Offset: math.MaxUint64} }
 
+// fill marks the groups to be backfilled: those that have not seen everything. Where these are not the very ones that a
+// backfill is building already, it begins anew under new ids.
+func (t *planTable) fill() {
+	same := true
+	for i := range t.groups {
+		g := &t.groups[i]
+		same = same && (g.fill != 0) == (g.since == pendingSince || g.fill != 0)
+	}
+	if same {
+		return
+	}
+	for i := range t.groups {
+		if g := &t.groups[i]; g.fill != 0 || g.since == pendingSince {
+			t.next++
+			g.fill = t.next
+		}
+	}
+}
+
+// filling gives the highest id of the groups that are being backfilled, by which their side is named; 0 for none.
+func (t *planTable) filling() (id uint32) {
+	for _, g := range t.groups {
+		id = max(id, g.fill)
+	}
+	return id
+}
+
+// joining gives the highest id of the groups that lie in a side, by which it is named; 0 for none.
+func (t *planTable) joining() (id uint32) {
+	for _, g := range t.groups {
+		if g.joins {
+			id = max(id, g.id)
+		}
+	}
+	return id
+}
+
 func (t *planTable) encode() []byte {
-	b := []byte{planFormat}
+	format := byte(planFormat)
+	if t.filling() != 0 || t.joining() != 0 {
+		format = planFormatFills
+	}
+	b := []byte{format}
 	b = binary.AppendUvarint(b, uint64(t.next))
 	b = binary.AppendUvarint(b, uint64(len(t.groups)))
 	for _, g := range t.groups {
@@ -110,6 +160,10 @@ func (t *planTable) encode() []byte {
 		b = binary.AppendVarint(b, g.since)
 		b = binary.AppendUvarint(b, uint64(g.from.Partition))
 		b = binary.AppendUvarint(b, g.from.Offset)
+		if format == planFormatFills {
+			b = binary.AppendUvarint(b, uint64(g.fill))
+			b = append(b, byte(boolInt(g.joins)))
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(t.kinds)))
 	for _, k := range t.kinds {
@@ -123,17 +177,24 @@ func (t *planTable) encode() []byte {
 func decodePlanTable(data []byte) (planTable, error) {
 	t := planTable{}
 	r := blobReader{rest: data}
-	old := r.formatOr(1, planFormat)
+	format := byte(planFormat)
+	if len(data) > 0 && (data[0] == 1 || data[0] == planFormatFills) {
+		format = data[0]
+	}
+	r.format(format)
 	t.next = uint32(r.uvarint())
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		g := planTableGroup{id: uint32(r.uvarint())}
 		copy(g.hash[:], r.take(32))
 		g.since = r.varint()
 		switch {
-		case !old:
+		case format != 1:
 			g.from = r.pos()
 		case g.since != 0:
 			g.from = unknownPos()
+		}
+		if format == planFormatFills {
+			g.fill, g.joins = uint32(r.uvarint()), r.take(1)[0] == 1
 		}
 		t.groups = append(t.groups, g)
 	}
@@ -163,7 +224,7 @@ func (r *blobReader) take(n int) []byte {
 // newPlan makes the plan of sets over what the state has already. Groups that no set has any more lose their id: should
 // they come back, what they kept would lack the events between. New ones start at since.
 func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int64) (*plan, error) {
-	p := &plan{kinds: map[KindID]*kindPlan{}, bindings: map[[32]byte]*binding{}}
+	p := &plan{kinds: map[KindID]*kindPlan{}, bindings: map[[32]byte]*binding{}, sets: sets}
 	if err := p.keepKinds(kinds, old); err != nil {
 		return nil, err
 	}
@@ -239,7 +300,7 @@ func (p *plan) keep(g *group, ids map[[32]byte]planTableGroup, since int64) {
 		}
 	}
 	p.table.groups = append(p.table.groups, entry)
-	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since, from: entry.from})
+	k.groups = append(k.groups, &planGroup{group: g, id: entry.id, since: entry.since, from: entry.from, joins: entry.joins})
 }
 
 // keepPushes notes which values can be pushed.

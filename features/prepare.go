@@ -11,6 +11,7 @@ import (
 // contributes to each of their groups. All that can be done outside the sequencer's critical section is done here.
 type prepared struct {
 	ev       *Event
+	plan     *plan
 	entities []preparedEntity
 	groups   []preparedGroup
 	// own is how many of entities the event names, ownGroups how many of groups it contributes to. The others belong to the
@@ -48,7 +49,7 @@ type preparedGroup struct {
 
 // prepare finds what the event touches. It pins nothing yet.
 func (p *prepared) prepare(plan *plan, ev *Event) {
-	p.ev, p.subject = ev, -1
+	p.ev, p.plan, p.subject = ev, plan, -1
 	p.entities, p.groups = p.entities[:0], p.groups[:0]
 	p.values, p.categories, p.slots = p.values[:0], p.categories[:0], p.slots[:0]
 	p.void, p.corrections = 0, p.corrections[:0]

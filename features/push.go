@@ -56,7 +56,7 @@ type pushed struct {
 
 // CheckPush says whether the values are ones that the engine's feature sets name, of their types.
 func (e *Engine) CheckPush(kind Kind, values []PushedValue) error {
-	plan, ok := e.plan.kinds[kind.ID]
+	plan, ok := e.plan().kinds[kind.ID]
 	for _, v := range values {
 		var typ FieldType
 		if ok {
@@ -176,7 +176,7 @@ func (e *Engine) preparePush(ctx context.Context, frame *pb.PushFrame) (*prepare
 	if kind.ID != tenant.ID {
 		refs = append(refs, EntityRef{MakeEntityKey(frame.GetTenant(), tenant, frame.GetTenant()), tenant.Name, frame.GetTenant()})
 	}
-	p.prepare(e.plan, &Event{Entities: refs})
+	p.prepare(e.plan(), &Event{Entities: refs})
 	err := p.pin(ctx, e.cache.Load())
 	return p, err
 }

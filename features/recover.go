@@ -2,6 +2,7 @@ package features
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -32,13 +33,14 @@ func OpenEngine(ctx context.Context, cfg EngineConfig, j journal.Journal, states
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{cfg: cfg, journal: j, states: states, log: cfg.Log, gate: newGate(), slots: newSlots(), wake: make(chan struct{}, 1)}
+	e.fills.wake = make(chan struct{}, 1)
 	e.prepareds.New = func() any { return &prepared{} }
 	if err := e.makePlan(sets); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", err)
 	}
 	e.checkpoints.Lock()
 	defer e.checkpoints.Unlock()
-	if err := e.startSweeper(); err != nil {
+	if err := errors.Join(e.startSweeper(), e.openSide()); err != nil {
 		return nil, fmt.Errorf("cannot open the engine: %w", err)
 	}
 	if err := e.rebuild(ctx); err != nil {
@@ -69,14 +71,23 @@ func (e *Engine) makePlan(sets []*Set) error {
 		}
 		since = pendingSince
 	}
-	if e.plan, err = newPlan(e.cfg.Kinds, e.cfg.SubjectKind, sets, old, since); err != nil {
+	p, err := newPlan(e.cfg.Kinds, e.cfg.SubjectKind, sets, old, since)
+	if err != nil {
 		return err
 	}
-	return e.putPlan()
+	if e.cfg.Sides != nil {
+		p.table.fill()
+	}
+	e.plans.Store(p)
+	if p.table.filling() != 0 && e.cfg.Sides != nil {
+		e.fills.at.Store(&journal.Pos{}) // the journal is kept until the backfill says how far it is
+	}
+	return e.putPlan(&p.table)
 }
 
-func (e *Engine) putPlan() error {
-	if err := e.states.PutMeta(metaPlan, e.plan.table.encode()); err != nil {
+// putPlan writes a plan's table.
+func (e *Engine) putPlan(t *planTable) error {
+	if err := e.states.PutMeta(metaPlan, t.encode()); err != nil {
 		return fmt.Errorf("cannot write the state's plan: %w", err)
 	}
 	if err := e.states.Sync(); err != nil {
@@ -87,24 +98,10 @@ func (e *Engine) putPlan() error {
 
 // startGroups notes since when new groups have seen everything: the newest event that there was before them.
 func (e *Engine) startGroups() error {
-	started := e.plan.changed
-	for i := range e.plan.table.groups {
-		if g := &e.plan.table.groups[i]; g.since == pendingSince {
-			g.since = e.sequencer.newest
-			started = true
-		}
-	}
-	for _, k := range e.plan.kinds {
-		for _, g := range k.groups {
-			if g.since == pendingSince {
-				g.since = e.sequencer.newest
-			}
-		}
-	}
-	if !started {
+	if !e.plan().start(e.sequencer.newest) {
 		return nil
 	}
-	return e.putPlan()
+	return e.putPlan(&e.plan().table)
 }
 
 // rebuild makes memory anew from the last checkpoint and the journal. The caller holds checkpoints, and nobody is inside
@@ -123,9 +120,9 @@ func (e *Engine) rebuild(ctx context.Context) error {
 	}
 	c.at = time.Now()
 	e.checkpoint = c
-	e.plan.settle(e.high)
+	e.plan().settle(e.high)
 	e.seq.Lock()
-	e.cache.Store(newCache(e.states, e.plan, e.cfg.MaxEntities, e.cfg.MaxBytes))
+	e.cache.Store(newCache(e))
 	e.dedupe.Store(newDedupe(e.states))
 	e.sequencer = sequencer{last: c.pos, newest: c.newest, drops: c.drops, received: c.producers.received, producers: c.producers.clone()}
 	e.watermark.Store(e.lagged(c.producers.overall))
@@ -163,7 +160,7 @@ func (e *Engine) fits(c checkpoint, high journal.Pos) error {
 		return fmt.Errorf("%w: it was made from partition %d and the journal is partition %d: give each its own directory", ErrStateAhead, high.Partition, head.Partition)
 	case head.Less(high):
 		return fmt.Errorf("%w: it has frames up to %v and the journal ends at %v: bring the journal back that it was made from, or move the state's directory away, to build it anew", ErrStateAhead, high, head)
-	case tail.Offset > c.pos.Offset+1:
+	case tail.Offset > c.pos.Offset+1 && (!e.follower || !c.pos.IsZero()): // a follower begins where the journal does
 		return fmt.Errorf("%w: it has frames up to %v and the journal starts at %v: bring back the state or the segments that are missing", ErrStateBehind, c.pos, tail)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -56,7 +57,11 @@ func (e *Engine) replay(ctx context.Context, after journal.Pos) error {
 	}()
 	r := newReplayer(cursor)
 	wg.Go(func() { r.read(ctx) })
-	for range runtime.GOMAXPROCS(0) {
+	decoders := runtime.GOMAXPROCS(0)
+	if e.paced != nil {
+		decoders = 1
+	}
+	for range decoders {
 		wg.Go(func() { r.decode(e.cfg.Kinds) })
 	}
 	return e.applyAgain(ctx, r)
@@ -155,6 +160,7 @@ func (e *Engine) applyAgain(ctx context.Context, r *replayer) error {
 	p := &prepared{}
 	for b := range r.queue {
 		<-b.ready
+		began := time.Now()
 		for i := range b.items {
 			item := &b.items[i]
 			if item.err != nil {
@@ -167,6 +173,11 @@ func (e *Engine) applyAgain(ctx context.Context, r *replayer) error {
 				continue
 			}
 			if err := e.makeCheckpoint(ctx); err != nil {
+				return err
+			}
+		}
+		if e.paced != nil {
+			if err := e.paced(ctx, time.Since(began)); err != nil {
 				return err
 			}
 		}
@@ -207,7 +218,7 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, item *replayItem)
 }
 
 func (e *Engine) replayEvent(ctx context.Context, p *prepared, item *replayItem) error {
-	p.prepare(e.plan, &item.ev)
+	p.prepare(e.plan(), &item.ev)
 	defer p.unpin()
 	applied := positionOf(item.event.GetAppliedAt())
 	if err := e.replayCorrections(p, item.event, applied); err != nil {

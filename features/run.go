@@ -2,16 +2,21 @@ package features
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
 // lookEvery is how often Run looks whether something is due.
 const lookEvery = 250 * time.Millisecond
 
-// Run makes checkpoints, sweeps idle entities, and recovers after a failed write, until ctx ends; then it returns nil. What fails is tried
+// Run makes checkpoints, sweeps idle entities, backfills new groups, and recovers after a failed write, until ctx ends; then it returns nil. What fails is tried
 // again and counted: the engine refuses or waits meanwhile, and loses nothing.
 func (e *Engine) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { e.runFill(ctx) })
+	defer wg.Wait()
 	look := time.NewTicker(min(lookEvery, e.cfg.CheckpointEvery))
 	defer look.Stop()
 	pause := backoff{base: e.cfg.RetryEvery}
@@ -82,7 +87,7 @@ func (b *backoff) wait(ctx context.Context) {
 
 // Close refuses new work, waits for what is inside and makes a last checkpoint, unless the journal has failed: then the
 // next start recovers. End Run first; journal and states stay open.
-func (e *Engine) Close() error {
+func (e *Engine) Close() (err error) {
 	before := e.gate.state.Swap(gateClosed)
 	if before == gateClosed {
 		return ErrClosed
@@ -93,6 +98,11 @@ func (e *Engine) Close() error {
 	}
 	e.checkpoints.Lock()
 	defer e.checkpoints.Unlock()
+	defer func() {
+		if s := e.side.Swap(nil); s != nil {
+			err = errors.Join(err, s.states.Close())
+		}
+	}()
 	if before == gateRecovering {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (k *kindPlan) appendState(dst []byte, s *entityState) []byte {
 		start := len(dst)
 		s.groups[i].Compact(g.layout, horizon(s.newest))
 		dst = s.groups[i].AppendBinary(g.layout, dst)
-		if g.layout.IsEmpty(dst[start:]) {
+		if !g.joins && g.layout.IsEmpty(dst[start:]) {
 			dst = dst[:begin]
 			continue
 		}
@@ -93,6 +93,20 @@ func (r *blobReader) head() (s entityState) {
 	s.first = s.newest - r.varint()
 	s.subject = journal.KeyID(r.uvarint())
 	return s
+}
+
+// hasGroup says whether a blob has a group.
+func hasGroup(blob []byte, id uint32) bool {
+	r := blobReader{rest: blob}
+	r.head()
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		have := r.uvarint()
+		r.bytes()
+		if have == uint64(id) && r.err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // AppendStatePos appends the beginning of every entity's blob: format and position.

@@ -9,7 +9,7 @@ type engineCounters struct {
 	checkpoints, checkpointErrors, erasures, pushes    atomic.Uint64
 	corrections, correctionsWaiting, correctionsMet    atomic.Uint64
 	correctionsLost, blocked                           atomic.Uint64
-	sweeps, swept, shrunk                              atomic.Uint64
+	sweeps, swept, shrunk, joined                      atomic.Uint64
 	ages                                               [ageBuckets]atomic.Uint64
 	checkpointOffset                                   atomic.Uint64
 	checkpointAt                                       atomic.Int64

@@ -83,6 +83,9 @@ func (e *Engine) startSweeper() error {
 func (e *Engine) sweepDue() bool {
 	e.checkpoints.Lock()
 	defer e.checkpoints.Unlock()
+	if e.follower || e.side.Load() != nil {
+		return false
+	}
 	return e.sweeper.after != EntityKey{} || time.Since(e.sweeper.ended) >= e.cfg.SweepEvery
 }
 
@@ -94,15 +97,16 @@ var errSweepStep = errors.New("enough for a step")
 func (e *Engine) sweepStep(ctx context.Context) (more bool, err error) {
 	e.checkpoints.Lock()
 	defer e.checkpoints.Unlock()
-	if err = e.gate.enter(); err != nil {
-		return false, err
+	if shut := e.gate.enter(); shut != nil {
+		return false, shut
 	}
 	defer e.gate.leave()
 	e.seq.Lock()
 	now := e.sequencer.received
 	e.seq.Unlock()
-	if now == 0 {
-		return false, nil // nothing came in since the start: there is no time yet
+	if now == 0 || e.side.Load() != nil {
+		// Nothing came in since the start, so there is no time yet; or entities are not whole without the side.
+		return false, nil
 	}
 	var found []EntityKey
 	read := 0
@@ -112,8 +116,8 @@ func (e *Engine) sweepStep(ctx context.Context) (more bool, err error) {
 		}
 		read++
 		e.sweeper.after = key
-		if due, err := e.sweepable(key, blob, now); err != nil || !due {
-			return err
+		if due, failed := e.sweepable(key, blob, now); failed != nil || !due {
+			return failed
 		}
 		found = append(found, key)
 		return nil
@@ -156,7 +160,7 @@ func (p *plan) kindPlan(id KindID) *kindPlan {
 
 // sweepable says whether something of an entity may go, from its blob alone.
 func (e *Engine) sweepable(key EntityKey, blob []byte, now int64) (bool, error) {
-	kind := e.plan.kindPlan(key.Kind)
+	kind := e.plan().kindPlan(key.Kind)
 	r := blobReader{rest: blob}
 	h := r.head()
 	// What a replay may still have to apply to it stays as it is.
@@ -202,15 +206,18 @@ func (g *group) idle(newest, now int64) bool {
 
 // sweepEntity takes out of an entity what may go.
 func (e *Engine) sweepEntity(ctx context.Context, key EntityKey, now int64) error {
-	return e.cache.Load().alone(key, func() error {
-		blob, ok, err := e.states.Get(key, nil)
-		if err != nil || !ok {
-			return err
-		}
-		kind := e.plan.kindPlan(key.Kind)
+	_, err := e.cache.Load().alone(key, func() error {
+		kind := e.plan().kindPlan(key.Kind)
 		s := kind.newState()
-		if err = kind.decodeState(blob, &s); err != nil {
-			return err
+		blob, ok, err := e.states.Get(key, nil)
+		if err == nil && ok {
+			err = kind.decodeState(blob, &s)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read it: %w", err)
+		}
+		if !ok {
+			return nil
 		}
 		if e.checkpoint.pos.Less(s.pos) {
 			return nil
@@ -238,4 +245,5 @@ func (e *Engine) sweepEntity(ctx context.Context, key EntityKey, now int64) erro
 		e.stats.shrunk.Add(1)
 		return e.states.Put(ctx, []StatePut{{Key: key, Old: s.pos, New: s.pos, Blob: smaller}})
 	})
+	return err
 }

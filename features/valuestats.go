@@ -47,7 +47,7 @@ type ValueStats struct {
 // ValueStats reads the figures of all sets' features, by the set's name and the beginning of its hash.
 func (e *Engine) ValueStats() []ValueStats {
 	var list []ValueStats
-	for _, b := range e.plan.bindings {
+	for _, b := range e.plan().bindings {
 		for i, f := range b.set.Features {
 			s := ValueStats{Set: b.set.Name + " " + hex.EncodeToString(b.set.Hash[:4]), Feature: f.Name, Statuses: map[string]uint64{}, Nulls: b.values.nulls[i].Load()}
 			for status := range b.values.statuses[i] {

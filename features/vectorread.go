@@ -20,18 +20,21 @@ const microsPerSecond = 1_000_000
 // Errors: ErrUnknownSet, ErrUnavailable (also where the state was rebuilt since Admit), what States returns for an
 // entity that is not in memory, the context's.
 func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) error {
-	b, ok := e.plan.bindings[set.Hash]
-	if !ok {
-		return fmt.Errorf("cannot read a vector of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
-	}
 	if err := e.gate.enter(); err != nil {
 		return err
 	}
 	defer e.gate.leave()
+	b, ok := e.plan().bindings[set.Hash]
+	if !ok {
+		return fmt.Errorf("cannot read a vector of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
+	}
 	if s.epoch != e.epoch.Load() {
 		return fmt.Errorf("cannot read a vector: %w: its state was rebuilt", ErrUnavailable)
 	}
 	p := s.prepared
+	if err := s.renew(ctx); err != nil {
+		return err
+	}
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return err
 	}
@@ -61,14 +64,14 @@ func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set
 // FeaturesOf is Features of several entities at once, each of another kind. The pins' Entity is the place in refs; an entity
 // that the set reads nothing of has none.
 func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set *Set, dst *Vector) error {
-	b, ok := e.plan.bindings[set.Hash]
-	if !ok {
-		return fmt.Errorf("cannot read features of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
-	}
 	if err := e.gate.enter(); err != nil {
 		return err
 	}
 	defer e.gate.leave()
+	b, ok := e.plan().bindings[set.Hash]
+	if !ok {
+		return fmt.Errorf("cannot read features of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
+	}
 	dst.reset(set, at)
 	for i := range b.kinds {
 		kb := &b.kinds[i]

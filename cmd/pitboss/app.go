@@ -70,6 +70,13 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 	if err != nil {
 		return nil, err
 	}
+	if next := a.cfg.NextFeatureSet; next != "" {
+		set, err := loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, set)
+	}
 	err = a.openEngine(ctx, sets)
 	if err != nil {
 		return nil, err
@@ -197,6 +204,9 @@ func (a *app) openEngine(ctx context.Context, sets []*features.Set) error {
 	cfg := a.cfg.Engine
 	cfg.Log = a.log
 	cfg.Durable = a.cfg.Durability == durabilityDisk
+	side := a.cfg.State
+	side.Dir, side.Log = filepath.Join(a.cfg.path(a.cfg.DataDir), "backfill"), a.log
+	cfg.Sides = states.Sides{Config: side}
 	var err error
 	if a.engine, err = features.OpenEngine(ctx, cfg, a.journal, a.states, sets...); err != nil {
 		return fmt.Errorf("cannot open the feature store: %w", err)

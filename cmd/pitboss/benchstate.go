@@ -157,7 +157,8 @@ log: {level: warn}
 		}
 	}
 	s := &childServer{dir: dir, http: addresses[0], grpc: addresses[1], ended: make(chan error, 1)}
-	return s, s.serve(ctx)
+	err := s.serve(ctx)
+	return s, err
 }
 
 // boundBytes is the bound on memory that bounded sets.

@@ -60,12 +60,12 @@ func inDir(what string, run func(dir string) error) (err error) {
 
 // vector reads vectors of 64 features of six entities, from memory and from Badger.
 func (b *storeBench) vector(ctx context.Context) error {
-	return inDir("vector", func(dir string) (err error) {
-		if _, err = b.players.BuildStore(ctx, dir, b.set, bench.Plan{Players: vectorPlayers, Workers: 1, Progress: func(int, int) {}}); err != nil {
+	return inDir("vector", func(dir string) error {
+		if _, err := b.players.BuildStore(ctx, dir, b.set, bench.Plan{Players: vectorPlayers, Workers: 1, Progress: func(int, int) {}}); err != nil {
 			return err
 		}
 		for i := 0; i < b.f.runs && ctx.Err() == nil; i++ {
-			if err = b.vectorRun(ctx, dir, fmt.Sprintf("run %d: from memory", i+1), vectorPlayers, func(*features.EngineConfig) {}); err != nil {
+			if err := b.vectorRun(ctx, dir, fmt.Sprintf("run %d: from memory", i+1), vectorPlayers, func(*features.EngineConfig) {}); err != nil {
 				return err
 			}
 		}
@@ -131,13 +131,10 @@ func (b *storeBench) recovery(ctx context.Context) error {
 		if err != nil {
 			return 0, err
 		}
-		if _, err = bench.Apply(ctx, s.Engine, batches, 2); err != nil {
-			return 0, errors.Join(err, s.Kill())
-		}
-		if err = s.Kill(); err != nil {
+		_, err = bench.Apply(ctx, s.Engine, batches, 2)
+		if err = errors.Join(err, s.Kill()); err != nil {
 			return 0, err
 		}
-		batches = nil
 		runtime.GC()
 		began, used := time.Now(), cpuTime()
 		if s, err = bench.OpenStore(ctx, dir, b.kinds, b.set, bench.NoCheckpoints); err != nil {

@@ -45,7 +45,8 @@ func startServer(ctx context.Context, brokers []string) (_ *childServer, err err
 		return nil, err
 	}
 	s.key, s.http, s.grpc = key, cfg.Server.HTTP, cfg.Server.GRPC
-	return s, s.serve(ctx)
+	err = s.serve(ctx)
+	return s, err
 }
 
 // serve runs the server on the configuration in its directory, until it is ready.

@@ -34,6 +34,9 @@ type Config struct {
 	Bundle string `yaml:"bundle"`
 	// FeatureSet is a feature set to keep when there is no bundle. A bundle has its own.
 	FeatureSet string `yaml:"feature_set"`
+	// NextFeatureSet is a further set to keep, beside the bundle's or FeatureSet: that of the next bundle, whose new groups
+	// are then backfilled before it decides. Empty: none.
+	NextFeatureSet string `yaml:"next_feature_set"`
 	// EntityKinds are kinds beyond the built-in gaming set. Add at the end only: their numbers are on disk.
 	EntityKinds []features.KindConfig `yaml:"entity_kinds"`
 	// Edge says whose events are accepted and what they are enriched with.

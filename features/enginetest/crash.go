@@ -32,7 +32,7 @@ func CrashChild(subject Subject) {
 		return
 	}
 	t := &childTB{}
-	w := newWorld(t, subject, func(w *world) { w.dir = dir }, withConfig(smallCheckpoints))
+	w := newWorld(t, subject, func(w *world) { w.dir = dir }, withConfig(smallCheckpoints), backfillChild)
 	c := newMovingCasino(1)
 	say("started")
 	// Records are read from where the journal says, as a feed does. In between somebody asks for decisions.
@@ -115,10 +115,19 @@ func RunCrash(t *testing.T, subject Subject) {
 		}
 		rounds = n
 	}
+	ingested, decided := crashRounds(t, dir, rounds, 250*time.Millisecond)
+	t.Logf("%d records and %d decisions were acknowledged", ingested, len(decided))
+	w := newWorld(t, subject, func(w *world) { w.dir = dir }, withConfig(smallCheckpoints))
+	wantAcknowledged(w, ingested, decided)
+}
+
+// crashRounds starts and kills the child, each time after most at the latest, and gives what it acknowledged.
+func crashRounds(t *testing.T, dir string, rounds int, most time.Duration) (ingested int, decided map[int]bool) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed(t, 0), 3))
-	ingested, decided := 0, map[int]bool{}
+	decided = map[int]bool{}
 	for range rounds {
-		for _, line := range runAndKill(t, dir, time.Duration(20+rng.IntN(250))*time.Millisecond) {
+		for _, line := range runAndKill(t, dir, 20*time.Millisecond+time.Duration(rng.Int64N(int64(most)))) {
 			what, number, _ := strings.Cut(line, " ")
 			n, _ := strconv.Atoi(number)
 			switch what {
@@ -132,8 +141,7 @@ func RunCrash(t *testing.T, subject Subject) {
 			}
 		}
 	}
-	t.Logf("%d records and %d decisions were acknowledged", ingested, len(decided))
-	checkAfterCrash(t, subject, dir, ingested, decided)
+	return ingested, decided
 }
 
 // runAndKill starts the child, lets it work for a while after its first word, kills it and gives what it said. A last
@@ -171,9 +179,10 @@ func runAndKill(t *testing.T, dir string, work time.Duration) []string {
 	return lines
 }
 
-func checkAfterCrash(t *testing.T, subject Subject, dir string, ingested int, decided map[int]bool) {
+// wantAcknowledged looks for what was acknowledged, and compares what is left with the journal.
+func wantAcknowledged(w *world, ingested int, decided map[int]bool) {
+	t := w.t
 	t.Helper()
-	w := newWorld(t, subject, func(w *world) { w.dir = dir }, withConfig(smallCheckpoints))
 	c := newMovingCasino(1)
 	events := w.events(c, ingested)
 	for i, ev := range events {
@@ -204,7 +213,7 @@ func checkAfterCrash(t *testing.T, subject Subject, dir string, ingested int, de
 }
 
 // wantOnce reads the whole journal: no event is applied by two frames, and none decided twice.
-func wantOnce(t *testing.T, j journal.Journal) {
+func wantOnce(t testing.TB, j journal.Journal) {
 	t.Helper()
 	cursor, err := j.Read(journal.Pos{})
 	if err != nil {

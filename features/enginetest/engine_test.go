@@ -23,17 +23,20 @@ func TestMemory(t *testing.T) {
 	enginetest.Run(t, enginetest.Subject{
 		Journal: func(testing.TB, string) journal.Journal { return journal.NewMemory(journal.MemoryConfig{}) },
 		States:  func(testing.TB, string) features.States { return states.NewMemory() },
+		Sides:   func(testing.TB, string) features.Sides { return states.NewMemorySides() },
 		Scratch: scratch,
 	})
 }
 
 func files() enginetest.Subject {
-	return enginetest.Subject{Journal: openJournal, States: openStates, Durable: true, Scratch: scratch}
+	return enginetest.Subject{Journal: openJournal, States: openStates, Sides: openSides, Durable: true, Scratch: scratch}
 }
 
 func TestFiles(t *testing.T) { enginetest.Run(t, files()) }
 
 func TestCrash(t *testing.T) { enginetest.RunCrash(t, files()) }
+
+func TestCrashBackfill(t *testing.T) { enginetest.RunCrashBackfill(t, files()) }
 
 func openJournal(t testing.TB, dir string) journal.Journal {
 	t.Helper()
@@ -44,6 +47,10 @@ func openJournal(t testing.TB, dir string) journal.Journal {
 		t.Fatalf("cannot open the journal: %v", err)
 	}
 	return j
+}
+
+func openSides(_ testing.TB, dir string) features.Sides {
+	return states.Sides{Config: states.BadgerConfig{Dir: dir + "/backfill"}}
 }
 
 func openStates(t testing.TB, dir string) features.States {

@@ -21,6 +21,8 @@ type Subject struct {
 	// Durable says that what was kept is there again after Close and opening dir again. Where it is not, a restart is a
 	// new engine over the same values.
 	Durable bool
+	// Sides opens sides for backfills, in dir.
+	Sides func(t testing.TB, dir string) features.Sides
 	// Scratch gives empty States in memory, for engines that others are compared with.
 	Scratch func() features.States
 }
@@ -72,6 +74,12 @@ func Run(t *testing.T, subject Subject) {
 		{"offsets", testOffsets},
 		{"bounded memory", testBounded},
 		{"flood of unknown entities", testFlood},
+		{"backfill", testBackfill},
+		{"backfill without a restart", testUse},
+		{"torn backfill", testTornBackfill},
+		{"correction across a backfill", testCorrectionAcrossBackfill},
+		{"erasure during a backfill", testErasureInBackfill},
+		{"removed group", testRemovedGroup},
 		{"sweep", testSweep},
 		{"sweep keeps keys", testSweepKeepsKeys},
 		{"torn sweep", testTornSweep},

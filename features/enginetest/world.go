@@ -136,6 +136,10 @@ type world struct {
 	s features.States
 	e *features.Engine
 
+	// backfills says that new groups are built from the journal.
+	backfills bool
+	sides     *openSides
+
 	running chan struct{}
 	stop    context.CancelFunc
 }
@@ -156,6 +160,10 @@ func newWorld(t testing.TB, subject Subject, options ...option) *world {
 	w.sets = []*features.Set{w.set}
 	for _, o := range options {
 		o(w)
+	}
+	if w.backfills {
+		w.sides = &openSides{Sides: subject.Sides(t, w.dir)}
+		w.cfg.Sides = w.sides
 	}
 	w.open()
 	w.start()
@@ -202,6 +210,8 @@ func (w *world) halt(cleanly bool) {
 		if err := w.e.Close(); err != nil {
 			w.t.Fatalf("cannot close the engine: %v", err)
 		}
+	} else if w.sides != nil {
+		w.sides.die()
 	}
 	w.e = nil
 }
@@ -351,7 +361,7 @@ func (w *world) wantValue(v *features.Vector, name string, want float64) {
 func (w *world) scratch(j journal.Journal) *features.Engine {
 	w.t.Helper()
 	cfg := w.cfg
-	cfg.OnCheckpoint = func(journal.Pos) {}
+	cfg.OnCheckpoint, cfg.Sides = func(journal.Pos) {}, nil
 	e, err := features.OpenEngine(context.Background(), cfg, j, w.subject.Scratch(), w.sets...)
 	if err != nil {
 		w.t.Fatalf("cannot open an engine to compare with: %v", err)

@@ -107,8 +107,8 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 	if cfg.MemoryBytes == 0 {
 		cfg.MemoryBytes = defaultMemory
 	}
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("cannot open the state in %q: %w", cfg.Dir, err)
+	if invalid := cfg.Validate(); invalid != nil {
+		return nil, fmt.Errorf("cannot open the state in %q: %w", cfg.Dir, invalid)
 	}
 	// Compression and a block cache cost more than they give on blobs of a kilobyte (docs/measurements.md); all indices
 	// and filters stay in memory. Managed: reads see the newest value at once, instead of waiting for every commit that

@@ -14,21 +14,25 @@ import (
 func TestErasedStaysErased(t *testing.T) {
 	dir := t.TempDir()
 	cfg := BadgerConfig{Dir: dir, MemoryBytes: minMemoryBytes}
+	open := func() *Badger {
+		s, err := OpenBadger(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
 	key := func(n int) features.EntityKey {
 		return features.EntityKey{Kind: 3, ID: [16]byte{byte(n * 37), byte(n), byte(n >> 8)}}
 	}
 	blob := func(n int, pos journal.Pos) []byte {
 		return append(features.AppendStatePos(nil, pos), make([]byte, 1500+n%700)...)
 	}
-	const entities, rounds = 1200, 6
+	const rounds = 6
 	at := map[int]journal.Pos{}
 	erased := map[int]bool{}
 	offset := uint64(0)
 	for round := range rounds {
-		s, err := OpenBadger(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := open()
 		var puts []features.StatePut
 		for n := range entities {
 			if erased[n] && n%4 != 0 { // a fourth comes back as somebody new
@@ -50,29 +54,30 @@ func TestErasedStaysErased(t *testing.T) {
 			erased[n] = true
 			delete(at, n)
 		}
-		wantErased(t, s, fmt.Sprint("round ", round), key, entities, erased)
+		wantErased(t, s, fmt.Sprint("round ", round), key, erased)
 		if err := s.db.Flatten(1); err != nil {
 			t.Fatalf("cannot compact: %v", err)
 		}
-		wantErased(t, s, fmt.Sprint("round ", round, ", compacted"), key, entities, erased)
+		wantErased(t, s, fmt.Sprint("round ", round, ", compacted"), key, erased)
 		if err := s.Close(); err != nil { // which writes the memtable as a table
 			t.Fatal(err)
 		}
-		if s, err = OpenBadger(cfg); err != nil {
-			t.Fatal(err)
-		}
-		wantErased(t, s, fmt.Sprint("round ", round, ", restarted"), key, entities, erased)
+		s = open()
+		wantErased(t, s, fmt.Sprint("round ", round, ", restarted"), key, erased)
 		if err := s.db.Flatten(1); err != nil {
 			t.Fatalf("cannot compact: %v", err)
 		}
-		wantErased(t, s, fmt.Sprint("round ", round, ", restarted and compacted"), key, entities, erased)
+		wantErased(t, s, fmt.Sprint("round ", round, ", restarted and compacted"), key, erased)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func wantErased(t *testing.T, s *Badger, when string, key func(int) features.EntityKey, entities int, erased map[int]bool) {
+// entities is how many there are in the soak test.
+const entities = 1200
+
+func wantErased(t *testing.T, s *Badger, when string, key func(int) features.EntityKey, erased map[int]bool) {
 	t.Helper()
 	for n := range entities {
 		_, ok, err := s.Get(key(n), nil)

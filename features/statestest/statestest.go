@@ -181,10 +181,11 @@ func testEach(t *testing.T, subject Subject) {
 	}
 	for after, want := range map[int]string{0: "000001", 1: "000005", 2: "000005", 301: "011170", 70000: ""} {
 		first := ""
-		if err := s.Each(context.Background(), key(after), func(k features.EntityKey, _ []byte) error {
+		err = s.Each(context.Background(), key(after), func(k features.EntityKey, _ []byte) error {
 			first = cmp.Or(first, fmt.Sprintf("%x", k.ID[:3]))
 			return nil
-		}); err != nil || first != want {
+		})
+		if err != nil || first != want {
 			t.Errorf("after %d Each begins with %q: %v, want %q", after, first, err, want)
 		}
 	}
