@@ -334,7 +334,7 @@ func (c *compiler) placeColumns() {
 		slices.SortFunc(g.sums, compareSums)
 		slices.SortFunc(g.squares, compareSums)
 		slices.SortFunc(g.kept, func(a, b keptColumn) int {
-			return cmp.Or(strings.Compare(a.field, b.field), cmp.Compare(a.scale, b.scale))
+			return cmp.Or(strings.Compare(a.field, b.field), cmp.Compare(a.scale, b.scale), cmp.Compare(boolInt(a.category), boolInt(b.category)))
 		})
 		slices.SortFunc(g.distincts, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
 		slices.SortFunc(g.larges, func(a, b distinctColumn) int { return strings.Compare(a.name, b.name) })
@@ -348,6 +348,9 @@ func (c *compiler) placeColumns() {
 			continue
 		case g.windows == 0 && g.exact > 0:
 			c.refusef(c.groupAt[i], "group %s is exact, which is said of windows, and no feature of it has one: remove exact", g.name)
+			continue
+		case g.exact > 0 && g.newest > g.exact:
+			c.refusef(c.groupAt[i], "group %s keeps its newest %d events, and a feature looks at %d: say exact: %d", g.name, g.exact, g.newest, g.newest)
 			continue
 		case len(g.sums) > tiles.MaxSums:
 			c.refusef(c.groupAt[i], "group %s sums %d values (a mean, std or cv needs two), at most %d fit: split the group", g.name, len(g.sums), tiles.MaxSums)
@@ -396,7 +399,9 @@ func (g *group) keep(c keptColumn) {
 	g.kept = append(g.kept, c)
 }
 
-func (c keptColumn) same(o keptColumn) bool { return c.field == o.field && c.scale == o.scale }
+func (c keptColumn) same(o keptColumn) bool {
+	return c.field == o.field && c.scale == o.scale && c.category == o.category
+}
 
 func compareSums(a, b sumColumn) int {
 	if n := strings.Compare(a.field, b.field); n != 0 {

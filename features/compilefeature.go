@@ -37,6 +37,15 @@ func aggregateRules() []aggregateRule {
 		{agg: aggDistinctLarge, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
+		{agg: aggLastValue, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "nth"}},
+		{agg: aggGapMean, needs: []string{"group", "window", "last"}, takes: []string{"current"}},
+		{agg: aggGapCV, needs: []string{"group", "window", "last"}, takes: []string{"current"}},
+		{agg: aggGapMAD, needs: []string{"group", "window", "last"}, takes: []string{"current"}},
+		{agg: aggGapEntropy, needs: []string{"group", "window", "last"}, takes: []string{"current"}},
+		{agg: aggGapAutocorrelation, needs: []string{"group", "window", "last"}, takes: []string{"current"}},
+		{agg: aggGapShareUnder, needs: []string{"group", "window", "last", "floor"}, takes: []string{"current"}},
+		{agg: aggMetronome, needs: []string{"group", "window", "last", "periods"}, takes: []string{"current"}},
+		{agg: aggNgramCount, needs: []string{"group", "window", "last", "value", "ngram"}, takes: []string{"current"}},
 		{agg: aggRatio, needs: []string{"numerator", "denominator"}},
 		{agg: aggZScore, needs: []string{"group", "window", "value"}, takes: []string{"of", "min_count", "current", "scale", "shift"}, exclude: true},
 		{agg: aggCEL, needs: []string{"expr"}},
@@ -246,6 +255,10 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	}
 	f.window = w
 	g.windows |= tiles.Windows(w)
+	if f.agg.ofNewest() {
+		c.compileNewest(m, what, i, g)
+		return
+	}
 	c.compileShift(m, what, f, g)
 	switch f.agg {
 	case aggSum, aggMean, aggStd, aggCV, aggMin, aggMax, aggRange:
@@ -332,6 +345,9 @@ func (c *compiler) wishAmount(f *feature, i int, sum sumColumn) {
 		c.columns = append(c.columns, w)
 	}
 	switch f.agg {
+	case aggLastValue:
+		wish(columnWish{kept: keptColumn{field: sum.field, scale: sum.scale}})
+		return
 	case aggMin, aggMax, aggRange:
 		wish(columnWish{kept: keptColumn{field: sum.field, scale: sum.scale, low: f.agg != aggMax, high: f.agg != aggMin}})
 		return

@@ -42,6 +42,8 @@ type group struct {
 	windows      tiles.WindowSet
 	// exact is how many of its newest events are kept as they came, for exact windows; 0 for none.
 	exact int
+	// newest is how many of its newest events some feature looks at.
+	newest int
 	// ttl is how long an entity lives after its newest event, 0 for as long as there are windows: an event that comes later
 	// than that after it happened is not in the group, and times since are no older.
 	ttl    time.Duration
@@ -66,11 +68,13 @@ type sumColumn struct {
 // holds exactly, nine times the largest amount of money. A value beyond it counts as absent.
 const maxSquared = 1 << 53
 
-// keptColumn is one integer per event that is not summed: a field times scale, whose smallest or largest is wanted.
+// keptColumn is one integer per event that is not summed, but kept while the event is one of the newest: a field times scale,
+// whose smallest or largest may be wanted too, or the category of its value.
 type keptColumn struct {
 	field     string
 	scale     int64
 	low, high bool
+	category  bool
 }
 
 // distinctColumn is one category per event: its entity of a kind, or its value of a field.
@@ -140,7 +144,7 @@ func (g *group) fill(ev *Event, dst *tiles.Contribution) {
 		dst.Values = append(dst.Values, v)
 	}
 	for i := range g.kept {
-		v, ok := scaled(ev, g.kept[i].field, g.kept[i].scale)
+		v, ok := g.kept[i].value(ev)
 		if !ok {
 			v = tiles.NoValue
 		}
@@ -246,7 +250,7 @@ func (g *group) finish() error {
 func (g *group) spec() tiles.Spec {
 	spec := tiles.Spec{
 		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
-		Recent: g.exact, Exact: g.exact > 0, Shifts: g.shifts, Larges: len(g.larges), CountWindows: g.tableWindows,
+		Recent: max(g.exact, g.newest), Exact: g.exact > 0, Shifts: g.shifts, Larges: len(g.larges), CountWindows: g.tableWindows,
 	}
 	for i := range g.tables {
 		spec.Counts = append(spec.Counts, g.tables[i].slots())
@@ -289,6 +293,9 @@ func (g *group) content() string {
 	}
 	for _, c := range g.kept {
 		fmt.Fprintf(&b, "kept %q %d low %v high %v\n", c.field, c.scale, c.low, c.high)
+		if c.category {
+			b.WriteString("category\n")
+		}
 	}
 	for _, c := range g.larges {
 		fmt.Fprintf(&b, "large %q %v windows %d\n", c.name, c.kind, g.tableWindows)
@@ -301,6 +308,9 @@ func (g *group) content() string {
 	}
 	if g.exact > 0 {
 		fmt.Fprintf(&b, "exact %d\n", g.exact)
+	}
+	if g.newest > 0 {
+		fmt.Fprintf(&b, "newest %d\n", g.newest)
 	}
 	if g.attempted {
 		b.WriteString("count attempted\n")

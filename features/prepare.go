@@ -30,6 +30,7 @@ type prepared struct {
 	slots      []int32
 	payload    []byte        // scratch of the frame's encoding
 	read       tiles.Reading // scratch of a vector
+	newest     newestScratch // the same
 }
 
 type preparedEntity struct {

@@ -43,7 +43,8 @@ type FeatureInfo struct {
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, distinct_large, time_since, first_seen, ratio, zscore, cel, value or source.
+	// distinct, distinct_large, time_since, first_seen, last_value, gap_mean, gap_cv, gap_mad, gap_entropy,
+	// gap_autocorrelation, gap_share_under, metronome, ngram_count, ratio, zscore, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
 	Window string
@@ -96,6 +97,15 @@ const (
 	aggDistinctLarge
 	aggTimeSince
 	aggFirstSeen
+	aggLastValue
+	aggGapMean
+	aggGapCV
+	aggGapMAD
+	aggGapEntropy
+	aggGapAutocorrelation
+	aggGapShareUnder
+	aggMetronome
+	aggNgramCount
 	aggRatio
 	aggZScore
 	aggCEL
@@ -112,29 +122,38 @@ func (a aggregate) String() string {
 func (a aggregate) class() string { return aggregateNames[a].class }
 
 var aggregateNames = [...]struct{ name, class string }{
-	aggCount:         {"count", "integer"},
-	aggSum:           {"sum", "integer"},
-	aggMean:          {"mean", "integer"},
-	aggStd:           {"std", "integer"},
-	aggCV:            {"cv", "integer"},
-	aggMin:           {"min", "semilattice"},
-	aggMax:           {"max", "semilattice"},
-	aggRange:         {"range", "semilattice"},
-	aggTopShare:      {"top_share", "integer"},
-	aggEntropy:       {"entropy", "integer"},
-	aggQuantile:      {"quantile", "integer"},
-	aggDecayedCount:  {"decayed_count", "read_time"},
-	aggDecayedSum:    {"decayed_sum", "read_time"},
-	aggDistinct:      {"distinct", "semilattice"},
-	aggDistinctLarge: {"distinct_large", "semilattice"},
-	aggTimeSince:     {"time_since", "semilattice"},
-	aggFirstSeen:     {"first_seen", "semilattice"},
-	aggRatio:         {"ratio", "read_time"},
-	aggValue:         {"value", "value"},
-	aggSource:        {"source", "source"},
-	aggPush:          {"push", "source"},
-	aggZScore:        {"zscore", "read_time"},
-	aggCEL:           {"cel", "read_time"},
+	aggCount:              {"count", "integer"},
+	aggSum:                {"sum", "integer"},
+	aggMean:               {"mean", "integer"},
+	aggStd:                {"std", "integer"},
+	aggCV:                 {"cv", "integer"},
+	aggMin:                {"min", "semilattice"},
+	aggMax:                {"max", "semilattice"},
+	aggRange:              {"range", "semilattice"},
+	aggTopShare:           {"top_share", "integer"},
+	aggEntropy:            {"entropy", "integer"},
+	aggQuantile:           {"quantile", "integer"},
+	aggDecayedCount:       {"decayed_count", "read_time"},
+	aggDecayedSum:         {"decayed_sum", "read_time"},
+	aggDistinct:           {"distinct", "semilattice"},
+	aggDistinctLarge:      {"distinct_large", "semilattice"},
+	aggTimeSince:          {"time_since", "semilattice"},
+	aggFirstSeen:          {"first_seen", "semilattice"},
+	aggLastValue:          {"last_value", "semilattice"},
+	aggGapMean:            {"gap_mean", "semilattice"},
+	aggGapCV:              {"gap_cv", "semilattice"},
+	aggGapMAD:             {"gap_mad", "semilattice"},
+	aggGapEntropy:         {"gap_entropy", "semilattice"},
+	aggGapAutocorrelation: {"gap_autocorrelation", "semilattice"},
+	aggGapShareUnder:      {"gap_share_under", "semilattice"},
+	aggMetronome:          {"metronome", "semilattice"},
+	aggNgramCount:         {"ngram_count", "semilattice"},
+	aggRatio:              {"ratio", "read_time"},
+	aggZScore:             {"zscore", "read_time"},
+	aggCEL:                {"cel", "read_time"},
+	aggValue:              {"value", "value"},
+	aggSource:             {"source", "source"},
+	aggPush:               {"push", "source"},
 }
 
 // feature is the compiled form of one feature.
@@ -151,6 +170,7 @@ type feature struct {
 	shift      time.Duration
 	halfLife   time.Duration
 	millionths uint64
+	newest     newest // of the aggregates of the newest events
 
 	field string  // value
 	def   float64 // stands for a missing value, NaN without
@@ -212,7 +232,7 @@ func (s *Set) finish() {
 			info.Kind, info.Group = g.kind.Name, g.name
 			if f.windowed() {
 				info.Window, info.Contract = f.window.String(), f.contract(g)
-				if !f.ofTiles() {
+				if !f.ofTiles() && !f.agg.ofNewest() {
 					info.Exact = g.exact
 				}
 			}
@@ -242,6 +262,9 @@ func (s *Set) finish() {
 
 // contract says what the window covers and what else bounds the value.
 func (f *feature) contract(g *group) string {
+	if f.agg.ofNewest() {
+		return f.newestContract()
+	}
 	window := f.window.Contract()
 	if !f.ofTiles() {
 		window.Recent = g.exact
@@ -313,6 +336,20 @@ func (s *Set) content() string {
 			case aggDistinctLarge:
 				fmt.Fprintf(&b, " %q", g.larges[f.column].name)
 			default: // a count or a time has no column
+			}
+			if f.agg.ofNewest() {
+				fmt.Fprintf(&b, " last %d", f.newest.last)
+			}
+			switch f.agg {
+			case aggLastValue:
+				fmt.Fprintf(&b, " %q scale %d", g.kept[f.column-len(g.sums)].field, f.scale)
+			case aggGapShareUnder:
+				fmt.Fprintf(&b, " floor %d", f.newest.floor.Microseconds())
+			case aggMetronome:
+				fmt.Fprintf(&b, " periods %d %d %d", f.newest.from.Microseconds(), f.newest.to.Microseconds(), f.newest.steps)
+			case aggNgramCount:
+				fmt.Fprintf(&b, " %q ngram %d", g.kept[f.column-len(g.sums)].field, f.newest.ngram)
+			default: // a gap has no more
 			}
 		}
 		fmt.Fprintf(&b, " default %x", math.Float64bits(f.def))

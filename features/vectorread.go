@@ -149,8 +149,13 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 				return
 			}
 			s.Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
+			p.newest.last = 0
 			for _, f := range features {
-				v.take(f, &set.plans[f], gb.group, &p.read)
+				if plan := &set.plans[f]; plan.agg.ofNewest() {
+					v.takeNewest(f, plan, gb.group, &p.read, &p.newest)
+				} else {
+					v.take(f, plan, gb.group, &p.read)
+				}
 			}
 		}
 		read(gb.reads.include, view.with, view.plus, nil)

@@ -48,11 +48,12 @@ var rooms = []room{
 		"drift sees names and floats only, so the same detectors serve features, scores and whatever comes later",
 	},
 	{
-		"features", []string{"features/derived", "features/tiles", "floats", "proto/*/*", "journal"},
+		"features", []string{"features/derived", "features/rhythm", "features/tiles", "floats", "proto/*/*", "journal"},
 		"a vector is a function of the frames applied and the evaluation time, and of nothing that is built on vectors",
 	},
 	{"features/derived", []string{"floats"}, "an expression is numbers in, a number out: it is tested against cel-go alone"},
 	{"features/tiles", []string{"floats"}, "windows are arithmetic on columns and times; which event goes into which is said above them"},
+	{"features/rhythm", []string{"floats"}, "how regular times are is arithmetic on them, whatever happened then"},
 	{"features/states", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a store keeps states and reads none of their meaning"},
 	{"features/edge", []string{"features", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
 	{

@@ -22,6 +22,7 @@ import (
 const everything = `
 format: 1
 name: everything
+max_features: 128
 version: "1"
 groups:
   bets:       {entity: player, match: {type: bet.placed}}
@@ -86,6 +87,16 @@ features:
   - {name: game_short_players, group: short, aggregate: distinct, value: player, window: 1h}
   - {name: game_short_since, group: short, aggregate: time_since}
   - {name: brand_5m, group: brand_bets, aggregate: count, window: 5m}
+  - {name: stake_last, group: bets, aggregate: last_value, value: amount_base, window: 24h, current: exclude}
+  - {name: stake_third, group: bets, aggregate: last_value, value: amount_base, window: 7d, nth: 3}
+  - {name: gap_mean, group: bets, aggregate: gap_mean, window: 7d, last: 12}
+  - {name: gap_cv, group: bets, aggregate: gap_cv, window: 7d, last: 30, current: exclude}
+  - {name: gap_mad, group: bets, aggregate: gap_mad, window: 7d, last: 30}
+  - {name: gap_entropy, group: bets, aggregate: gap_entropy, window: 30d, last: 30}
+  - {name: gap_lag1, group: bets, aggregate: gap_autocorrelation, window: 30d, last: 30}
+  - {name: gap_fast, group: bets, aggregate: gap_share_under, window: 7d, last: 12, floor: 2s}
+  - {name: beat, group: bets, aggregate: metronome, window: 30d, last: 30, periods: {from: 500ms, to: 1h, steps: 40}}
+  - {name: modes, group: bets, aggregate: ngram_count, value: input_mode, window: 30d, last: 30, ngram: [manual, manual]}
   - {name: exact_1m, group: exact, aggregate: count, window: 1m}
   - {name: exact_1h_before, group: exact, aggregate: sum, value: amount_base, window: 1h, current: exclude}
   - {name: exact_24h, group: exact, aggregate: mean, value: amount_base, window: 24h}

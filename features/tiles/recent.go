@@ -173,3 +173,43 @@ func (r *Reading) countExact(l *Layout, col int, edges []int64, words []uint64) 
 		row[w].n += row[w-1].n
 	}
 }
+
+// Newest are a window's newest contributions as they came, oldest first. They are valid until the next Read.
+type Newest struct {
+	words  []uint64
+	layout *Layout
+}
+
+// Newest gives the n newest contributions of a window, which is (t-W, t] to the microsecond; n is at most Spec.Recent. With
+// Capped the window has more. A late reading may know fewer of them then: those that are among the newest of all.
+func (r *Reading) Newest(w Window, n int) (Newest, Flags) {
+	l := r.layout
+	if n > l.spec.Recent {
+		panic("BUG: tiles: more contributions are asked for than the layout promises")
+	}
+	edge := r.query.at - l.windows[r.slot(w)].length*1e6
+	words := r.recent.words[r.recent.after(edge):r.recent.after(r.query.at)]
+	flags := Flags(0)
+	if r.slot(w) >= r.lostFrom {
+		flags = CorrectionMissed
+	}
+	if !r.recent.cover(edge) {
+		flags |= r.Flags | Capped
+	}
+	if most := n * r.recent.stride; len(words) > most {
+		words, flags = words[len(words)-most:], flags|Capped
+	}
+	return Newest{words, l}, flags
+}
+
+// Len is how many there are.
+func (n Newest) Len() int { return len(n.words) / n.layout.rawStride() }
+
+// At is the time of one, 0 the oldest.
+func (n Newest) At(i int) int64 { return int64(n.words[i*n.layout.rawStride()]) }
+
+// Value is one of the values that Spec.RawValues names.
+func (n Newest) Value(i, value int) int64 {
+	before := n.layout.spec.RawValues & (1<<value - 1)
+	return int64(n.words[i*n.layout.rawStride()+2+n.layout.spec.categories()+before.Len()])
+}

@@ -34,6 +34,7 @@ type windowResult struct {
 	Large    []countResult
 	Tables   []tableResult
 	Decayed  []uint64 // the bits of the count's, then of each sum's
+	Newest   []newestResult
 }
 
 // tableResult is what is made of one table.
@@ -80,6 +81,74 @@ func shiftedOf(spec tiles.Spec, r *tiles.Reading, span tiles.Span) windowResult 
 type countResult struct {
 	N     int64
 	Flags tiles.Flags
+}
+
+// newestResult are the newest contributions of a window, each as its time and values.
+type newestResult struct {
+	Flags tiles.Flags
+	Of    [][]int64
+}
+
+// newestCounts are how many of the newest are asked for.
+func newestCounts(spec tiles.Spec) []int {
+	if spec.Recent == 0 {
+		return nil
+	}
+	return []int{spec.Recent, spec.Recent/2 + 1}
+}
+
+func newestOf(spec tiles.Spec, r *tiles.Reading, w tiles.Window, n int) newestResult {
+	newest, flags := r.Newest(w, n)
+	res := newestResult{Flags: flags}
+	for i := range newest.Len() {
+		of := []int64{newest.At(i)}
+		for value := range spec.Values {
+			if spec.RawValues.Has(value) {
+				of = append(of, newest.Value(i, value))
+			}
+		}
+		res.Of = append(res.Of, of)
+	}
+	return res
+}
+
+// newest are the newest contributions as the state promises them: those after t-W and not after t among the newest of all.
+func (m *reference) newest(res *result, t int64, plus, minus *tiles.Contribution) {
+	all := m.with(plus, minus)
+	slices.SortFunc(all, m.compare)
+	known := all[max(0, len(all)-m.spec.Recent-1):]
+	for i, w := range m.spec.Windows.List() {
+		edge := t - w.Length().Microseconds()
+		covered := len(all) <= m.spec.Recent || known[0].At <= edge
+		in := slices.DeleteFunc(slices.Clone(known), func(c tiles.Contribution) bool {
+			return c.At <= edge || c.At > t || m.void[keyOf(&c)]
+		})
+		for _, n := range newestCounts(m.spec) {
+			nr := newestResult{}
+			if res.Windows[i].Missed {
+				nr.Flags |= tiles.CorrectionMissed
+			}
+			if !covered {
+				nr.Flags |= tiles.Capped
+				if res.Late {
+					nr.Flags |= tiles.Late
+				}
+			}
+			if len(in) > n {
+				nr.Flags |= tiles.Capped
+			}
+			for _, c := range in[max(0, len(in)-n):] {
+				of := []int64{c.At}
+				for value := range m.spec.Values {
+					if m.spec.RawValues.Has(value) {
+						of = append(of, c.Values[value])
+					}
+				}
+				nr.Of = append(nr.Of, of)
+			}
+			res.Windows[i].Newest = append(res.Windows[i].Newest, nr)
+		}
+	}
 }
 
 type timeResult struct {
@@ -131,6 +200,9 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 		}
 		for i := -1; i < spec.Sums; i++ {
 			wr.Decayed = append(wr.Decayed, math.Float64bits(r.Decayed(w, i, halfLife(w))))
+		}
+		for _, n := range newestCounts(spec) {
+			wr.Newest = append(wr.Newest, newestOf(spec, r, w, n))
 		}
 		res.Windows = append(res.Windows, wr)
 	}
@@ -430,6 +502,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		m.times(&res, t, raw, folded, minus, known)
 	}
 	m.missed(&res, t, folded)
+	m.newest(&res, t, plus, minus)
 	return res
 }
 
@@ -559,10 +632,7 @@ func (m *reference) inside(c tiles.Contribution, w tiles.Window, t int64) bool {
 // split gives the newest raw contributions, minus left out, and the older ones. known says that minus was raw.
 func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.Contribution, known bool) {
 	all := m.with(plus, nil)
-	slices.SortFunc(all, func(a, b tiles.Contribution) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories),
-			slices.Compare(m.rawValues(a), m.rawValues(b)))
-	})
+	slices.SortFunc(all, m.compare)
 	at := max(len(all)-m.spec.Raw, 0)
 	folded = all[:at]
 	for _, c := range all[at:] {
@@ -575,6 +645,12 @@ func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.
 		}
 	}
 	return raw, folded, known
+}
+
+// compare is the order of raw contributions.
+func (m *reference) compare(a, b tiles.Contribution) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories),
+		slices.Compare(m.rawValues(a), m.rawValues(b)))
 }
 
 // rawValues gives the values of a contribution that are kept while it is raw, as the words that they are compared by.
