@@ -188,6 +188,7 @@ func (w *world) arrive(t *testing.T, rng *rand.Rand, set []tiles.Contribution) (
 		c := what.c
 		switch {
 		case what.lost != 0:
+			newest = max(newest, what.lost) // the correction itself came no earlier
 			s.Miss(what.lost, newest-graceMicros)
 			continue
 		case what.void && !added[keyOf(c)]:

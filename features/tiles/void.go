@@ -70,7 +70,8 @@ func (s *State) Restore(l *Layout, c *Contribution, horizon int64) {
 }
 
 // Miss notes that a contribution of about this time was taken back and is not known: it may still be inside, and every
-// value that reaches back to it says CorrectionMissed.
+// value that reaches back to it says CorrectionMissed. The time is not after the entity's newest event, which the
+// correction is at the earliest.
 func (s *State) Miss(at, horizon int64) {
 	sec := floorSecond(at)
 	if sec < 1 || sec > math.MaxUint32 {
