@@ -635,3 +635,20 @@ func TestPropertyRestoreUndoesVoid(t *testing.T) {
 		}
 	}
 }
+
+// TestMissAhead takes note of corrections that lie further ahead of the entity's newest event than the grace: compacting
+// meanwhile forgets none of them.
+func TestMissAhead(t *testing.T) {
+	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.W5m)})
+	const at = 1_767_225_600_000_000
+	var s tiles.State
+	s.Add(l, &tiles.Contribution{At: at}, at-graceMicros)
+	s.Miss(at+250e6, at-graceMicros)
+	s.Miss(at+30e6, at-graceMicros)
+	s.Compact(l, at-graceMicros)
+	var r tiles.Reading
+	s.Read(l, at+200e6, at+200e6, nil, nil, &r)
+	if got := r.WindowFlags(tiles.W5m); got != tiles.CorrectionMissed {
+		t.Errorf("flags %v, want those of a missed correction", got)
+	}
+}

@@ -75,6 +75,9 @@ func (e *seen) keep(horizon, oldest int64) bool {
 	if int64(e.last) < oldest {
 		return false
 	}
+	if int64(e.base) >= horizon {
+		return true // last lies so far ahead that base may still be asked for
+	}
 	b := e.newest(horizon - 1)
 	e.since(horizon)
 	e.base = 0
