@@ -113,7 +113,7 @@ func (c *compiler) compileQuantile(m yamlMap, what string, i int, g *group) {
 	c.columns = append(c.columns, columnWish{feature: i, table: &table})
 }
 
-var spanText = regexp.MustCompile(`^([1-9][0-9]{0,6})(s|m|h|d)$`)
+var spanText = regexp.MustCompile(`^([1-9]\d{0,6})([smhd])$`)
 
 // span reads a duration under a key.
 func (c *compiler) span(m yamlMap, key, what string) (time.Duration, bool) {

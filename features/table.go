@@ -62,7 +62,7 @@ func (c *tableColumn) slot(ev *Event) int32 {
 	if !ok {
 		return tiles.NoSlot
 	}
-	at := -1
+	var at int
 	switch f.Type {
 	case FieldText:
 		at = slices.Index(c.texts, f.Text)

@@ -105,13 +105,13 @@ func (s *State) compactBins(l *Layout) {
 	if len(s.bins) == 0 {
 		return
 	}
-	ladder := s.counting(l)
+	levels := s.counting(l)
 	out := s.bins[:0]
 	for _, b := range s.bins {
-		if int64(b.begin) < ladder.oldest() {
+		if int64(b.begin) < levels.oldest() {
 			continue
 		}
-		begin, _ := ladder.tile(int64(b.begin))
+		begin, _ := levels.tile(int64(b.begin))
 		b.begin = uint32(begin)
 		if n := len(out); n > 0 && out[n-1].key() == b.key() {
 			out[n-1].setCount(min(out[n-1].count()+b.count(), maxTileCount-1))
@@ -152,16 +152,16 @@ func (r *Reading) tally(s Span, table int) *tally {
 	at, _ := r.state.findBin(uint16(first), 0)
 	bins := r.state.bins[at:]
 	in := r.query.stretch(s)
-	ladder := r.counting()
+	levels := r.counting()
 	for len(bins) > 0 && int(bins[0].slot) < first+slots {
 		slot := bins[0].slot
-		n, run := r.query.countBins(ladder, bins, in)
+		n, run := r.query.countBins(levels, bins, in)
 		if n != 0 {
 			y.slots = append(y.slots, slotCount{int32(int(slot) - first), n})
 		}
 		bins = bins[run:]
 	}
-	for _, c := range r.currentsIn(in, ladder) {
+	for _, c := range r.currentsIn(in, levels) {
 		if slot := c.Slots[table]; slot != NoSlot {
 			y.add(slot, c.sign)
 		}
@@ -242,68 +242,25 @@ func (r *Reading) Quantile(s Span, table int, millionths uint64) int32 {
 	return NoSlot // more than all was asked for
 }
 
-// appendBins appends how many bins there are, and then slot by slot: the distance from the slot before, how many, then of each the beginning by
-// its distance (of the first from the horizon) and the count.
 func (s *State) appendBins(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s.bins)))
-	slot := 0
-	for i := 0; i < len(s.bins); {
-		n := 1
-		for i+n < len(s.bins) && s.bins[i+n].slot == s.bins[i].slot {
-			n++
-		}
-		dst = binary.AppendUvarint(dst, uint64(int(s.bins[i].slot)-slot))
-		dst = binary.AppendUvarint(dst, uint64(n))
-		slot = int(s.bins[i].slot)
-		for j := i; j < i+n; j++ {
-			if j == i {
-				dst = binary.AppendVarint(dst, int64(s.horizon)-int64(s.bins[j].begin))
-			} else {
-				dst = binary.AppendUvarint(dst, uint64(s.bins[j].begin-s.bins[j-1].begin))
-			}
-			dst = binary.AppendUvarint(dst, uint64(s.bins[j].count()))
-		}
-		i += n
-	}
-	return dst
+	return s.appendRuns(dst, len(s.bins), func(i int) (owner int, begin uint32) {
+		return int(s.bins[i].slot), s.bins[i].begin
+	}, func(dst []byte, i int) []byte {
+		return binary.AppendUvarint(dst, uint64(s.bins[i].count()))
+	})
 }
 
-// decodeBins reads what appendBins wrote. A bin takes at least two bytes.
 func (s *State) decodeBins(l *Layout, d *decoder) {
-	left := d.below(uint64(len(d.data))/2 + 1)
-	if cap(s.bins) < int(left) {
-		s.bins = make([]bin, 0, left)
-	}
-	slot := uint64(0)
-	for d.bad == "" && left > 0 {
-		step := d.below(uint64(l.slots) - slot)
-		if step == 0 && len(s.bins) > 0 {
-			d.fail("slots out of order")
+	s.decodeRuns(d, l.slots, func(n int) {
+		if cap(s.bins) < n {
+			s.bins = make([]bin, 0, n)
 		}
-		slot += step
-		n := d.below(left + 1)
-		if n == 0 {
-			d.fail("a slot of no bins")
+	}, func(owner int, begin uint32) {
+		b := bin{begin: begin, slot: uint16(owner)}
+		b.setCount(int64(d.below(maxTileCount)))
+		if b.count() == 0 {
+			d.fail("empty bin")
 		}
-		left -= n
-		begin := uint64(d.begin(s.horizon))
-		for i := range n {
-			if i > 0 {
-				step := d.below(math.MaxUint32 + 1 - begin)
-				if step == 0 {
-					d.fail("bins out of order")
-				}
-				begin += step
-			}
-			b := bin{begin: uint32(begin), slot: uint16(slot)}
-			b.setCount(int64(d.below(maxTileCount)))
-			if b.count() == 0 {
-				d.fail("empty bin")
-			}
-			if d.bad != "" {
-				return
-			}
-			s.bins = append(s.bins, b)
-		}
-	}
+		s.bins = append(s.bins, b)
+	})
 }

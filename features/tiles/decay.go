@@ -32,10 +32,10 @@ func (r *Reading) Decayed(w Window, column int, halfLife time.Duration) float64 
 	span := Span{Window: w}
 	in, hop := q.stretch(span), w.rung().hop
 	var steps [maxSteps]Int128
-	ladder := q.ladder(l)
+	levels := q.ladder(l)
 	note := func(sec int64, v Int128) {
 		if q.sec < q.horizon {
-			sec, _ = ladder.tile(sec)
+			sec, _ = levels.tile(sec)
 		}
 		step := &steps[(sec-in.from)/hop]
 		*step = step.Add(v)

@@ -1,7 +1,6 @@
 package tiles
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"slices"
@@ -28,9 +27,9 @@ func makePeak(register int, begin uint32, rank uint8) uint64 {
 	return uint64(register)<<40 | uint64(begin)<<8 | uint64(rank)
 }
 
-func markRegister(m uint64) int  { return int(m >> 40) }
-func markBegin(m uint64) uint32  { return uint32(m >> 8) }
-func markRank(m uint64) uint8    { return uint8(m) }
+func peakRegister(m uint64) int  { return int(m >> 40) }
+func peakBegin(m uint64) uint32  { return uint32(m >> 8) }
+func peakRank(m uint64) uint8    { return uint8(m) }
 func sameTile(a, b uint64) bool  { return a>>8 == b>>8 }
 func sameOwner(a, b uint64) bool { return a>>40 == b>>40 }
 
@@ -73,25 +72,24 @@ func (s *State) compactPeaks(l *Layout) {
 	if len(s.peaks) == 0 {
 		return
 	}
-	ladder := s.counting(l)
-	oldest := ladder.oldest()
+	levels := s.counting(l)
+	oldest := levels.oldest()
 	out := len(s.peaks)
 	best := uint8(0)
-	for i := len(s.peaks) - 1; i >= 0; i-- {
-		m := s.peaks[i]
+	for i, m := range slices.Backward(s.peaks) {
 		if i+1 < len(s.peaks) && !sameOwner(m, s.peaks[i+1]) {
 			best = 0
 		}
-		begin, _ := ladder.tile(int64(markBegin(m)))
-		if int64(markBegin(m)) < oldest {
+		begin, _ := levels.tile(int64(peakBegin(m)))
+		if int64(peakBegin(m)) < oldest {
 			continue
 		}
-		m = makePeak(markRegister(m), uint32(begin), markRank(m))
+		m = makePeak(peakRegister(m), uint32(begin), peakRank(m))
 		if begin < int64(s.horizon) {
-			if markRank(m) <= best {
+			if peakRank(m) <= best {
 				continue
 			}
-			best = markRank(m)
+			best = peakRank(m)
 		}
 		if out < len(s.peaks) && sameTile(s.peaks[out], m) {
 			s.peaks[out] = max(s.peaks[out], m)
@@ -136,20 +134,20 @@ func (s *State) foldedTops(l *Layout, q *query, in stretch, column int, top *[re
 	peaks := s.peaks[from:to]
 	if q.sec >= q.horizon {
 		for _, m := range peaks {
-			if begin := int64(markBegin(m)); begin >= in.from && begin < in.to {
-				register := markRegister(m) % registers
-				top[register] = max(top[register], markRank(m))
+			if begin := int64(peakBegin(m)); begin >= in.from && begin < in.to {
+				register := peakRegister(m) % registers
+				top[register] = max(top[register], peakRank(m))
 			}
 		}
 	} else {
 		// As if they had been compacted: what newer ones of before the horizon stand in for is not known.
 		late := State{horizon: uint32(q.horizon), peaks: slices.Clone(peaks)}
 		late.compactPeaks(l)
-		ladder := late.counting(l)
+		levels := late.counting(l)
 		for _, m := range late.peaks {
-			if begin, end := ladder.tile(int64(markBegin(m))); begin >= in.from && end <= in.to {
-				register := markRegister(m) % registers
-				top[register] = max(top[register], markRank(m))
+			if begin, end := levels.tile(int64(peakBegin(m))); begin >= in.from && end <= in.to {
+				register := peakRegister(m) % registers
+				top[register] = max(top[register], peakRank(m))
 			}
 		}
 	}
@@ -236,67 +234,24 @@ func tau(x float64) float64 {
 	}
 }
 
-// appendPeaks appends how many peaks there are, and register by register: its distance, how many, and of each the
-// beginning by its distance (of the first from the horizon) and the rank.
 func (s *State) appendPeaks(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s.peaks)))
-	register := 0
-	for i := 0; i < len(s.peaks); {
-		n := 1
-		for i+n < len(s.peaks) && sameOwner(s.peaks[i+n], s.peaks[i]) {
-			n++
-		}
-		dst = binary.AppendUvarint(dst, uint64(markRegister(s.peaks[i])-register))
-		dst = binary.AppendUvarint(dst, uint64(n))
-		register = markRegister(s.peaks[i])
-		for j := i; j < i+n; j++ {
-			if j == i {
-				dst = binary.AppendVarint(dst, int64(s.horizon)-int64(markBegin(s.peaks[j])))
-			} else {
-				dst = binary.AppendUvarint(dst, uint64(markBegin(s.peaks[j])-markBegin(s.peaks[j-1])))
-			}
-			dst = append(dst, markRank(s.peaks[j]))
-		}
-		i += n
-	}
-	return dst
+	return s.appendRuns(dst, len(s.peaks), func(i int) (owner int, begin uint32) {
+		return peakRegister(s.peaks[i]), peakBegin(s.peaks[i])
+	}, func(dst []byte, i int) []byte {
+		return append(dst, peakRank(s.peaks[i]))
+	})
 }
 
-// decodePeaks reads what appendPeaks wrote. A peak takes at least two bytes.
 func (s *State) decodePeaks(l *Layout, d *decoder) {
-	left := d.below(uint64(len(d.data))/2 + 1)
-	if cap(s.peaks) < int(left) {
-		s.peaks = make([]uint64, 0, left)
-	}
-	register := uint64(0)
-	for d.bad == "" && left > 0 {
-		step := d.below(uint64(l.spec.Larges*registers) - register)
-		if step == 0 && len(s.peaks) > 0 {
-			d.fail("registers out of order")
+	s.decodeRuns(d, l.spec.Larges*registers, func(n int) {
+		if cap(s.peaks) < n {
+			s.peaks = make([]uint64, 0, n)
 		}
-		register += step
-		n := d.below(left + 1)
-		if n == 0 {
-			d.fail("a register of no peaks")
+	}, func(owner int, begin uint32) {
+		rank := d.byte()
+		if rank == 0 || rank > maxRank {
+			d.fail("bad rank")
 		}
-		left -= n
-		begin := uint64(d.begin(s.horizon))
-		for i := range n {
-			if i > 0 {
-				step := d.below(math.MaxUint32 + 1 - begin)
-				if step == 0 {
-					d.fail("peaks out of order")
-				}
-				begin += step
-			}
-			rank := d.byte()
-			if rank == 0 || rank > maxRank {
-				d.fail("bad rank")
-			}
-			if d.bad != "" {
-				return
-			}
-			s.peaks = append(s.peaks, makePeak(int(register), uint32(begin), rank))
-		}
-	}
+		s.peaks = append(s.peaks, makePeak(owner, begin, rank))
+	})
 }

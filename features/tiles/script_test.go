@@ -253,8 +253,8 @@ func (s *script) event(args []string) (tiles.Contribution, error) {
 		key, value, _ := strings.Cut(arg, "=")
 		known := key == "slot"
 		if known {
-			slot, err := strconv.ParseInt(value, 10, 32)
-			if err != nil {
+			var slot int64
+			if slot, err = strconv.ParseInt(value, 10, 32); err != nil {
 				return c, err
 			}
 			c.Slots[0] = int32(slot)

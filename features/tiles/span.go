@@ -160,7 +160,7 @@ func (r *Reading) columnIn(s Span, column int) (sum Int128) {
 // eachTile visits the tiles that count in a span.
 func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
 	q, in, stride := &r.query, r.query.stretch(s), r.state.stride(r.layout)
-	ladder := q.ladder(r.layout)
+	levels := q.ladder(r.layout)
 	tiles := r.state.tiles
 	if q.sec >= q.horizon {
 		for i, to := r.state.tilesFrom(stride, in.from), r.state.tilesFrom(stride, in.to); i < to; i += stride {
@@ -169,7 +169,7 @@ func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
 		return
 	}
 	for i := 0; i < len(tiles); i += stride {
-		if q.counts(&ladder, int64(start(tiles[i])), in) {
+		if q.counts(&levels, int64(start(tiles[i])), in) {
 			visit(tiles[i : i+stride])
 		}
 	}
@@ -192,8 +192,8 @@ type current struct {
 
 // currents gives those that count in the tiles of a span.
 func (r *Reading) currents(s Span) []current {
-	ladder := r.query.ladder(r.layout)
-	return r.currentsIn(r.query.stretch(s), &ladder)
+	levels := r.query.ladder(r.layout)
+	return r.currentsIn(r.query.stretch(s), &levels)
 }
 
 // ladder gives the levels of tiles.

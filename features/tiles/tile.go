@@ -146,7 +146,7 @@ func (l *Layout) narrowColumns(values []int64, scratch *[maxLinear]int64) ([]int
 	if len(l.squares) == 0 {
 		return values[:l.linear], true
 	}
-	columns := append(scratch[:0], values[:l.spec.Sums]...)
+	columns := scratch[:copy(scratch[:], values[:l.spec.Sums])]
 	for i := range l.squares {
 		square, ok := l.column(values, l.spec.Sums+i).Int64()
 		if !ok {
