@@ -18,9 +18,9 @@ import (
 )
 
 // confluent makes a record in the Confluent wire format, by the registered event.proto.
-func (r *rig) confluent(p int32, id int, ev *pb.Event) *kgo.Record {
+func (r *rig) confluent(id int, ev *pb.Event) *kgo.Record {
 	r.t.Helper()
-	rec := r.record(p, ev)
+	rec := r.record(0, ev)
 	index := (&pb.Event{}).ProtoReflect().Descriptor().Index()
 	header, err := new(sr.ConfluentHeader).AppendEncode(nil, id, []int{index})
 	if err != nil {
@@ -57,11 +57,12 @@ func TestRegistryAwayLosesNothing(t *testing.T) {
 	away.Store(true)
 	registry.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		if away.Load() {
-			http.Error(w, "not now", http.StatusServiceUnavailable)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
 		}
-		return away.Load()
+		return false
 	})
-	r.kafka.send(t, r.record(0, bet(0)), r.confluent(0, id, bet(1)), r.confluent(0, id, bet(2)))
+	r.kafka.send(t, r.record(0, bet(0)), r.confluent(id, bet(1)), r.confluent(id, bet(2)))
 	run := r.start()
 	run.state(feed.StateNoSchema)
 	if text := run.Status().Error; !strings.Contains(text, "schema registry") || !strings.Contains(text, "503") {
@@ -86,7 +87,7 @@ func TestStopWhileTheRegistryIsAway(t *testing.T) {
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 		return true
 	})
-	r.kafka.send(t, r.confluent(0, id, bet(0)))
+	r.kafka.send(t, r.confluent(id, bet(0)))
 	run := r.start()
 	run.state(feed.StateNoSchema)
 	run.stop()
@@ -105,7 +106,7 @@ func TestQuarantine(t *testing.T) {
 	_, id := r.withRegistry()
 	major, minor := bet(1), bet(2)
 	major.SchemaVersion, minor.SchemaVersion = 200, 107
-	r.kafka.send(t, r.confluent(0, id, bet(0)), r.confluent(0, id, major), r.json(0, minor), r.confluent(0, id+100, bet(3)))
+	r.kafka.send(t, r.confluent(id, bet(0)), r.confluent(id, major), r.json(0, minor), r.confluent(id+100, bet(3)))
 	run := r.start()
 	r.caughtUp()
 	run.stop()

@@ -19,7 +19,7 @@ type avroType struct {
 	Fields    []avroField `json:"fields,omitempty"`
 	Items     any         `json:"items,omitempty"`
 	Values    any         `json:"values,omitempty"`
-	Logical   string      `json:"logicalType,omitempty"`
+	Logical   string      `json:"logicalType,omitempty"` //nolint:tagliatelle // Avro's own name for it
 }
 
 type avroField struct {

@@ -44,7 +44,7 @@ func TestRegistry(t *testing.T) {
 				t.Fatal(c.Err)
 			}
 		}
-		if _, err := register(subject, kind, broken); err == nil {
+		if _, err = register(subject, kind, broken); err == nil {
 			t.Errorf("%s: a schema that breaks readers was registered", kind)
 		}
 		second, err := register(subject, kind, newer)
@@ -55,7 +55,7 @@ func TestRegistry(t *testing.T) {
 			if kind == sr.TypeAvro && id == second {
 				continue // the value is by the first
 			}
-			got, refused := r.decode(record(framed(t, id, index, value)))
+			got, refused := r.decode(record(framed(t, id, index, value))) //nolint:contextcheck // the rig asks under the test's own context
 			if refused != nil {
 				t.Errorf("%s, schema %d: refused: %s: %s", kind, id, refused.Reason, refused)
 				continue

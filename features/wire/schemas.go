@@ -72,14 +72,14 @@ func openRegistry(cfg Config) (*registry, error) {
 	}
 	switch {
 	case cfg.Registry.User != "":
-		password, err := cfg.secret("password_file", cfg.Registry.PasswordFile)
-		if err != nil {
+		var password string
+		if password, err = cfg.secret("password_file", cfg.Registry.PasswordFile); err != nil {
 			return nil, err
 		}
 		opts = append(opts, sr.BasicAuth(cfg.Registry.User, password))
 	case cfg.Registry.TokenFile != "":
-		token, err := cfg.secret("token_file", cfg.Registry.TokenFile)
-		if err != nil {
+		var token string
+		if token, err = cfg.secret("token_file", cfg.Registry.TokenFile); err != nil {
 			return nil, err
 		}
 		opts = append(opts, sr.BearerToken(token))
@@ -103,7 +103,7 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 			io.Closer
 		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}
-	return resp, err
+	return resp, err //nolint:wrapcheck // a transport in front of another says what that says
 }
 
 // Close lets the registry's connections go.
@@ -195,7 +195,7 @@ func (g *registry) lookUp(ctx context.Context, id int) (*Schema, error) {
 		return nil, fmt.Errorf("it answers %d, code %d", e.StatusCode, e.ErrorCode)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("no answer: %w", err)
 	}
 	return newSchema(id, found), nil
 }
@@ -270,6 +270,7 @@ func (s *Schema) decode(value []byte, msg *pb.Event) *edge.Error {
 		return decodeJSON(body, msg)
 	case sr.TypeAvro:
 		return decodeAvro(s.avro, body, msg)
+	case sr.TypeProtobuf:
 	}
 	const deepest = 4 // an index of that depth is of a message within messages, and no event
 	index, body, err := header.DecodeIndex(body, deepest)

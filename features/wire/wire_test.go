@@ -41,7 +41,7 @@ const (
 // TestAvroSchemaIsTheOneThatShips holds that what producers take is what records are read by.
 func TestAvroSchemaIsTheOneThatShips(t *testing.T) {
 	if *rewrite {
-		if err := os.WriteFile(protoDir+"event.avsc", []byte(wire.EventSchema()), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(protoDir+"event.avsc", []byte(wire.EventSchema()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,13 +97,13 @@ func asAvro(f protoreflect.FieldDescriptor, v protoreflect.Value) any {
 		}
 		return items
 	case f.Message() != nil && f.Message().Name() == "Timestamp":
-		return v.Message().Interface().(*timestamppb.Timestamp).AsTime() //nolint:forcetypeassert // so it is named
+		return v.Message().Interface().(*timestamppb.Timestamp).AsTime()
 	case f.Message() != nil:
 		return asRecord(v.Message())
 	case f.Enum() != nil:
 		return string(f.Enum().Values().ByNumber(v.Enum()).Name())
 	case f.Kind() == protoreflect.Uint64Kind, f.Kind() == protoreflect.Uint32Kind:
-		return int64(v.Uint()) //nolint:gosec // the tests' numbers are small
+		return int64(v.Uint())
 	}
 	return v.Interface()
 }
