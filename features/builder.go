@@ -61,7 +61,7 @@ func (b *Builder) Finish() error {
 	if err := e.putPlan(&b.plan.table); err != nil {
 		return err
 	}
-	return e.putCheckpoint(checkpoint{pos: b.pos, newest: b.newest.Load()})
+	return e.putCheckpoint(checkpoint{pos: b.pos, newest: b.newest.Load(), producers: producers{holder: -1}})
 }
 
 // BuilderPart holds the entities of some events until they are put.

@@ -168,7 +168,7 @@ func (c *cache) read(key EntityKey, kind *kindPlan) (state entityState, saved jo
 	if err == nil && side != nil {
 		_, err = side.join(key, kind, blob, &state)
 	}
-	return state, saved, err //nolint:wrapcheck // wrapped above, whichever it is
+	return state, saved, err
 }
 
 // alone calls f while nobody has the entity in memory, nor can get it there: who wants to waits. Where it is in use, or

@@ -60,7 +60,7 @@ func decodeCheckpoint(data []byte) (checkpoint, error) {
 		return checkpoint{producers: producers{holder: -1}}, nil
 	}
 	r := blobReader{rest: data}
-	old := r.formatOr(1, checkpointFormat)
+	format := r.formatOr(checkpointFormat, 1)
 	c := checkpoint{pos: r.pos(), newest: r.varint()}
 	var offsets pb.OffsetAdvance
 	if err := proto.Unmarshal(r.bytes(), &offsets); err != nil {
@@ -71,7 +71,7 @@ func decodeCheckpoint(data []byte) (checkpoint, error) {
 		c.drops = append(c.drops, journal.KeyID(r.uvarint()))
 	}
 	c.producers.holder = -1
-	if !old {
+	if format != 1 {
 		c.producers = decodeProducers(&r)
 	}
 	return c, r.end()

@@ -151,7 +151,7 @@ func (c *compiler) compileGroup(e yamlEntry, g *group) {
 		return
 	}
 	c.only(m, what, "entity", "match", "exact", "count", "ttl")
-	if n, ok := c.integer(m, "exact", what, 1, tiles.MaxRaw); ok {
+	if n, given := c.integer(m, "exact", what, 1, tiles.MaxRaw); given {
 		g.exact = int(n)
 	}
 	c.compileCount(m, what, g)

@@ -149,7 +149,7 @@ func integerCategory(value int64) int64 { return keepable(mix64(uint64(value))) 
 func keepable(hash uint64) int64 { return max(int64(hash), tiles.NoValue+1) }
 
 // value gives the column's integer of an event; false where it has none.
-func (c *keptColumn) value(ev *Event) (int64, bool) {
+func (c keptColumn) value(ev *Event) (int64, bool) {
 	if !c.category {
 		return scaled(ev, c.field, c.scale)
 	}

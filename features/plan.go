@@ -177,11 +177,7 @@ func (t *planTable) encode() []byte {
 func decodePlanTable(data []byte) (planTable, error) {
 	t := planTable{}
 	r := blobReader{rest: data}
-	format := byte(planFormat)
-	if len(data) > 0 && (data[0] == 1 || data[0] == planFormatFills) {
-		format = data[0]
-	}
-	r.format(format)
+	format := r.formatOr(planFormat, 1, planFormatFills)
 	t.next = uint32(r.uvarint())
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		g := planTableGroup{id: uint32(r.uvarint())}

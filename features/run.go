@@ -93,7 +93,8 @@ func (e *Engine) Close() (err error) {
 		return ErrClosed
 	}
 	ctx := context.Background()
-	if err := e.gate.wait(ctx); err != nil {
+	err = e.gate.wait(ctx)
+	if err != nil {
 		return err
 	}
 	e.checkpoints.Lock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"pitboss/features/tiles"
 	"pitboss/journal"
@@ -26,6 +27,12 @@ type entityState struct {
 	groups []tiles.State
 	// pushes are the values that were pushed, by key.
 	pushes []pushed
+}
+
+// blobReader reads a stored form and keeps the first error.
+type blobReader struct {
+	rest []byte
+	err  error
 }
 
 // horizon is the time before which windows need not be exact any more.
@@ -145,12 +152,6 @@ func SameEvents(a, b []byte) (bool, error) {
 	return bytes.Equal(rest[0], rest[1]), nil
 }
 
-// blobReader reads a stored form and keeps the first error.
-type blobReader struct {
-	rest []byte
-	err  error
-}
-
 func (r *blobReader) fail(what string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: %s", ErrStateCorrupt, what)
@@ -171,13 +172,14 @@ func (r *blobReader) format(want byte) {
 	}
 }
 
-// formatOr reads the format, which may be an older one that is still read, and says whether it is.
-func (r *blobReader) formatOr(old, want byte) bool {
-	if len(r.rest) > 0 && r.rest[0] == old {
-		want = old
+// formatOr reads the format, which may be one of several that are read, and gives it; want is the one that is named where
+// it is none of them.
+func (r *blobReader) formatOr(want byte, others ...byte) byte {
+	if len(r.rest) > 0 && slices.Contains(others, r.rest[0]) {
+		want = r.rest[0]
 	}
 	r.format(want)
-	return want == old
+	return want
 }
 
 func (r *blobReader) uvarint() uint64 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -121,7 +122,7 @@ func TestChunkSealCoversHeads(t *testing.T) {
 		other.parcels = append([]parcel(nil), c.parcels...)
 		change(&other)
 		head := other.encode(testSalt, func(plain []byte) []byte { return testCompress(t, plain) })
-		b := append(head, whole[chunkHeadSize+c.dirSize:]...)
+		b := slices.Concat(head, whole[chunkHeadSize+c.dirSize:])
 		got, err := openChunk(s, b)
 		if err == nil {
 			t.Errorf("%s changed: openChunk() = %+v, want an error", what, got)

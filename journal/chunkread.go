@@ -22,30 +22,17 @@ func (s *sealer) openParcel(buf *parcelBuf, c *chunk, parcel uint32, stored []by
 	if crcSalt(crc32.Checksum(stored, castagnoli), salt) != p.crc {
 		return nil, errors.New("the checksum of its parcel does not match: restore the file from a copy")
 	}
-	if p.key != 0 {
-		aead, err := s.keys.aead(p.key)
-		if errors.Is(err, ErrErased) {
+	switch {
+	case p.key == 0 && p.codec == codecNone:
+		return append(dst[:0], stored...), nil
+	case p.codec == codecNone:
+		return s.unsealParcel(buf, c, parcel, stored, dst[:0])
+	case p.key != 0:
+		plain, err := s.unsealParcel(buf, c, parcel, stored, buf.zbuf[:0])
+		if err != nil {
 			return nil, err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("its key %d is missing (%w): restore the file %q from a copy", p.key, err, s.keys.path)
-		}
-		buf.heads = c.appendHeads(buf.heads[:0], parcel)
-		plain := dst[:0]
-		if p.codec != codecNone {
-			plain = buf.zbuf[:0]
-		}
-		plain, err = aead.Open(plain, stored[:sealNonceSize], stored[sealNonceSize:], buf.heads)
-		if err != nil {
-			return nil, fmt.Errorf("the payload cannot be unsealed with key %d (%w): restore the file from a copy", p.key, err)
-		}
-		if p.codec == codecNone {
-			return plain, nil
-		}
 		buf.zbuf, stored = plain, plain
-	}
-	if p.codec == codecNone {
-		return append(dst[:0], stored...), nil
 	}
 	// The capacity bounds what the parcel may expand to.
 	plain, err := s.zdec.DecodeAll(stored, dst[:0:p.plain])
@@ -54,6 +41,24 @@ func (s *sealer) openParcel(buf *parcelBuf, c *chunk, parcel uint32, stored []by
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the payload cannot be decompressed (%w): restore the file from a copy", err)
+	}
+	return plain, nil
+}
+
+// unsealParcel appends to dst what a parcel's seal holds, or returns ErrErased.
+func (s *sealer) unsealParcel(buf *parcelBuf, c *chunk, parcel uint32, stored, dst []byte) ([]byte, error) {
+	key := c.parcels[parcel].key
+	aead, err := s.keys.aead(key)
+	if errors.Is(err, ErrErased) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("its key %d is missing (%w): restore the file %q from a copy", key, err, s.keys.path)
+	}
+	buf.heads = c.appendHeads(buf.heads[:0], parcel)
+	plain, err := aead.Open(dst, stored[:sealNonceSize], stored[sealNonceSize:], buf.heads)
+	if err != nil {
+		return nil, fmt.Errorf("the payload cannot be unsealed with key %d (%w): restore the file from a copy", key, err)
 	}
 	return plain, nil
 }
@@ -114,8 +119,8 @@ func (j *files) getChunked(f *segmentFile, where span, offset uint64) (Frame, er
 	frame, cf := c.frame(i, f.header.partition), c.frames[i]
 	p := c.parcels[cf.parcel]
 	stored := make([]byte, p.size)
-	if err := f.readAt(stored, where.from+int64(p.at)); err != nil {
-		return Frame{}, err
+	if unread := f.readAt(stored, where.from+int64(p.at)); unread != nil {
+		return Frame{}, unread
 	}
 	var buf parcelBuf
 	plain, err := j.sealer.openParcel(&buf, c, cf.parcel, stored, f.header.salt, make([]byte, 0, p.plain))

@@ -304,7 +304,7 @@ func (f *footer) count(rec record) {
 	f.plainBytes += uint64(rec.plainLen)
 }
 
-func (f footer) encode(salt uint64) []byte {
+func (f *footer) encode(salt uint64) []byte {
 	b := make([]byte, 0, len(f.index)*indexEntrySize+footerSize)
 	for _, m := range f.index {
 		b = binary.LittleEndian.AppendUint32(b, m.rel)

@@ -83,7 +83,7 @@ type servedRow struct {
 // read reads a row; its entities are each of another kind.
 func (c *calls) read(ctx context.Context, w *wanted, at time.Time, row *servedRow) error {
 	if err := ctx.Err(); err != nil {
-		return err //nolint:wrapcheck // an error of the table in errors.go
+		return err
 	}
 	if err := c.deps.Features.Features(ctx, w.set, row.refs, at.UnixMicro(), &row.vec); err != nil {
 		return fmt.Errorf("cannot read features: %w", err)

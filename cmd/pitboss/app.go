@@ -71,7 +71,8 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 		return nil, err
 	}
 	if next := a.cfg.NextFeatureSet; next != "" {
-		set, err := loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
+		var set *features.Set
+		set, err = loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
 		if err != nil {
 			return nil, err
 		}

@@ -131,8 +131,9 @@ func (b *storeBench) recovery(ctx context.Context) error {
 		if err != nil {
 			return 0, err
 		}
-		_, err = bench.Apply(ctx, s.Engine, batches, 2)
-		if err = errors.Join(err, s.Kill()); err != nil {
+		_, applied := bench.Apply(ctx, s.Engine, batches, 2)
+		err = errors.Join(applied, s.Kill())
+		if err != nil {
 			return 0, err
 		}
 		runtime.GC()

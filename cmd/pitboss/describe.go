@@ -41,7 +41,7 @@ statuses, and what the set keeps of one entity of a kind at most.`,
 				out.SetIndent("", " ")
 				return out.Encode(describeSet(s))
 			}
-			return describeSet(s).print(cmd.OutOrStdout())
+			return describeSet(s).write(cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&set, "set", "", "feature set")
@@ -129,7 +129,7 @@ func describeSet(s *features.Set) *setDescription {
 	return d
 }
 
-func (d *setDescription) print(out io.Writer) error {
+func (d *setDescription) write(out io.Writer) error {
 	fmt.Fprintf(out, "feature set %s %s: %d features, hash %s\n\n", d.Name, d.Version, len(d.Features), d.Hash[:16])
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "feature\taggregate\tclass\tentity\tgroup\twindow\thop\tcovers\tedge error\tcurrent\ton\tcontract")

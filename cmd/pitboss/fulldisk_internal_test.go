@@ -69,13 +69,19 @@ func (d smallDisk) free(t *testing.T) {
 // The disk with journal and state runs full under a server in a process of its own: it says so in answers, readiness,
 // metrics and log, accepts nothing, and goes on by itself when there is room. No answer that was kept is lost; what was not
 // kept may be asked again.
-func TestFullDiskEndsByItself(t *testing.T) {
-	h := newHouse(t)
-	disk := mountSmallDisk(t, h.path("data"), 160<<20)
+func mustAddress(t *testing.T) string {
+	t.Helper()
 	address, err := freeAddress("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return address
+}
+
+func TestFullDiskEndsByItself(t *testing.T) {
+	h := newHouse(t)
+	disk := mountSmallDisk(t, h.path("data"), 160<<20)
+	address := mustAddress(t)
 	h.edit(t, `http: \S+`, "http: "+address)
 	child := startChild(t, h, address)
 	get := func(path string) (int, string) {
@@ -105,6 +111,7 @@ func TestFullDiskEndsByItself(t *testing.T) {
 		for i := range 50 {
 			body := bet(fmt.Sprintf("%s-%d", round, i), 100+i)
 			await(t, "a decision that is kept", func() bool {
+				var err error
 				kept[body], err = ask(t.Context(), address, h.key, body)
 				return err == nil && kept[body] != ""
 			})

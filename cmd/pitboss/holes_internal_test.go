@@ -39,7 +39,7 @@ func TestFeaturesHoles(t *testing.T) {
 	if r.Rounds.NeverClosed.Count != 1 || r.Rounds.BetWithoutRound.Count != 1 || r.Rounds.ResultWithoutBet.Count != 0 {
 		t.Errorf("rounds %+v, want one never closed and without a start", r.Rounds)
 	}
-	if r := holes("--from", "2026-01-01T00:10:00Z"); r.Events != 1 || r.Rounds.Rounds != 0 {
+	if r = holes("--from", "2026-01-01T00:10:00Z"); r.Events != 1 || r.Rounds.Rounds != 0 {
 		t.Errorf("from ten past: %+v, want one event and no round", r)
 	}
 	text := must(t, "features", "holes", "--config", h.config).out

@@ -69,7 +69,8 @@ func runDiff(ctx context.Context, stderr, stdout io.Writer, f evalFlags, first, 
 	}
 	a, errA := loadSet(first, kinds, sources)
 	b, errB := loadSet(second, kinds, sources)
-	if err := errors.Join(errA, errB); err != nil {
+	err = errors.Join(errA, errB)
+	if err != nil {
 		return err
 	}
 	d := newSetDiff(a, b)
@@ -91,9 +92,9 @@ func runDiff(ctx context.Context, stderr, stdout io.Writer, f evalFlags, first, 
 	var group errgroup.Group
 	group.Go(func() error { return d.engine.Run(inner) }) // its checkpoints keep memory bounded
 	p := pass{what: "comparing", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "", edge: accept, stderr: stderr, each: d.each}
-	res, err := p.run(ctx)
+	res, ran := p.run(ctx)
 	stop()
-	if err = errors.Join(err, group.Wait()); err != nil {
+	if err := errors.Join(ran, group.Wait()); err != nil {
 		return err
 	}
 	if err := d.print(stdout); err != nil {
@@ -153,7 +154,8 @@ func (d *setDiff) each(ctx context.Context, row *files.Row, ev *features.Event) 
 		return nil
 	}
 	if !row.Label {
-		if err := errors.Join(d.engine.Vector(ctx, slot, d.a, &d.va), d.engine.Vector(ctx, slot, d.b, &d.vb)); err != nil {
+		err = errors.Join(d.engine.Vector(ctx, slot, d.a, &d.va), d.engine.Vector(ctx, slot, d.b, &d.vb))
+		if err != nil {
 			return err
 		}
 		d.events++

@@ -76,9 +76,9 @@ func Compile(text string, resolve func(name string) (Kind, error)) (*Program, er
 	}
 	p := &Program{}
 	for _, name := range names(parsed.NativeRep().Expr()) {
-		kind, err := resolve(name)
-		if err != nil {
-			return nil, err
+		kind, unknown := resolve(name)
+		if unknown != nil {
+			return nil, unknown
 		}
 		p.Inputs = append(p.Inputs, Input{name, kind})
 	}

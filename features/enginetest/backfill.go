@@ -156,7 +156,8 @@ func decideUntil(w *world, set *features.Set, caller int, stop <-chan struct{}) 
 		}
 		defer s.Release()
 		v := &features.Vector{}
-		if err = e.Vector(context.Background(), s, set, v); err != nil {
+		err = e.Vector(context.Background(), s, set, v)
+		if err != nil {
 			return err
 		}
 		_, err = e.Commit(context.Background(), s, &pb.EventFrame{Decision: decision(ev, v)})

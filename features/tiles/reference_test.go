@@ -112,45 +112,6 @@ func newestOf(spec tiles.Spec, r *tiles.Reading, w tiles.Window, n int) newestRe
 	return res
 }
 
-// newest are the newest contributions as the state promises them: those after t-W and not after t among the newest of all.
-func (m *reference) newest(res *result, t int64, plus, minus *tiles.Contribution) {
-	all := m.with(plus, minus)
-	slices.SortFunc(all, m.compare)
-	known := all[max(0, len(all)-m.spec.Recent-1):]
-	for i, w := range m.spec.Windows.List() {
-		edge := t - w.Length().Microseconds()
-		covered := len(all) <= m.spec.Recent || known[0].At <= edge
-		in := slices.DeleteFunc(slices.Clone(known), func(c tiles.Contribution) bool {
-			return c.At <= edge || c.At > t || m.void[keyOf(&c)]
-		})
-		for _, n := range newestCounts(m.spec) {
-			nr := newestResult{}
-			if res.Windows[i].Missed {
-				nr.Flags |= tiles.CorrectionMissed
-			}
-			if !covered {
-				nr.Flags |= tiles.Capped
-				if res.Late {
-					nr.Flags |= tiles.Late
-				}
-			}
-			if len(in) > n {
-				nr.Flags |= tiles.Capped
-			}
-			for _, c := range in[max(0, len(in)-n):] {
-				of := []int64{c.At}
-				for value := range m.spec.Values {
-					if m.spec.RawValues.Has(value) {
-						of = append(of, c.Values[value])
-					}
-				}
-				nr.Of = append(nr.Of, of)
-			}
-			res.Windows[i].Newest = append(res.Windows[i].Newest, nr)
-		}
-	}
-}
-
 type timeResult struct {
 	At    int64
 	Flags tiles.Flags
@@ -289,6 +250,45 @@ type key struct {
 }
 
 func keyOf(c *tiles.Contribution) key { return key{c.At, c.ID} }
+
+// newest are the newest contributions as the state promises them: those after t-W and not after t among the newest of all.
+func (m *reference) newest(res *result, t int64, plus, minus *tiles.Contribution) {
+	all := m.with(plus, minus)
+	slices.SortFunc(all, m.compare)
+	known := all[max(0, len(all)-m.spec.Recent-1):]
+	for i, w := range m.spec.Windows.List() {
+		edge := t - w.Length().Microseconds()
+		covered := len(all) <= m.spec.Recent || known[0].At <= edge
+		in := slices.DeleteFunc(slices.Clone(known), func(c tiles.Contribution) bool {
+			return c.At <= edge || c.At > t || m.void[keyOf(&c)]
+		})
+		for _, n := range newestCounts(m.spec) {
+			nr := newestResult{}
+			if res.Windows[i].Missed {
+				nr.Flags |= tiles.CorrectionMissed
+			}
+			if !covered {
+				nr.Flags |= tiles.Capped
+				if res.Late {
+					nr.Flags |= tiles.Late
+				}
+			}
+			if len(in) > n {
+				nr.Flags |= tiles.Capped
+			}
+			for _, c := range in[max(0, len(in)-n):] {
+				of := []int64{c.At}
+				for value := range m.spec.Values {
+					if m.spec.RawValues.Has(value) {
+						of = append(of, c.Values[value])
+					}
+				}
+				nr.Of = append(nr.Of, of)
+			}
+			res.Windows[i].Newest = append(res.Windows[i].Newest, nr)
+		}
+	}
+}
 
 // with gives the set with plus and without minus.
 func (m *reference) with(plus, minus *tiles.Contribution) []tiles.Contribution {
