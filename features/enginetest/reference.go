@@ -163,7 +163,8 @@ func testReference(t *testing.T, subject Subject) {
 		}
 		w.wantSomeVoid(back, replaced)
 	}
-	if exact < 500 || flagged == 0 {
+	// One round may have no correction that is missed; several have.
+	if n := rounds(t, subject, 4); exact < 100*n || n > 1 && flagged == 0 {
 		t.Errorf("%d values were compared and %d said that they may be wrong", exact, flagged)
 	}
 	t.Logf("%d values are those of the reference, %d said that a correction was missed", exact, flagged)
