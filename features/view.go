@@ -24,6 +24,7 @@ func (p *prepared) view(pe *preparedEntity, gb *groupBinding, horizon int64, ins
 	case inside && c != nil && gb.group.voids(p.void):
 		v.with, v.plus = state.Clone(), nil
 		v.with.Restore(gb.group.layout, c, horizon)
+		v.without, v.minus = v.with, c // void it would keep its place among the newest
 	case inside:
 		v.plus, v.minus = nil, c
 	default:

@@ -112,9 +112,11 @@ func (r *Reading) Large(w Window, column int) (int64, Flags) {
 	s.foldedTops(l, q, in, column, &top)
 	missed := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.levels[len(l.levels)-1])
 	category := l.spec.Distincts + column
-	if q.minusSec != 0 && !q.raw.minus && q.counts(r.counting(), q.minusSec, in) && q.minus.Categories[category] != 0 {
+	if q.minusSec != 0 && !q.raw.minus && q.minus.Categories[category] != 0 {
 		register, rank := registerOf(0, q.minus.Categories[category])
-		missed = missed || top[register] == rank && !r.rawReaches(in, category, register, rank)
+		// It may be the largest rank, or, in a late reading, what stands in for it.
+		reached := top[register] == rank && q.counts(r.counting(), q.minusSec, in) || q.sec < q.horizon && top[register] <= rank
+		missed = missed || reached && !r.rawReaches(in, category, register, rank)
 	}
 	r.eachRaw(in, category, func(hash uint64) {
 		register, rank := registerOf(0, hash)

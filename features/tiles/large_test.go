@@ -11,7 +11,7 @@ import (
 // TestLargeIsWithinItsError counts categories of simulated streams, few and many, and compares the root of the mean square
 // of the errors with what is promised. A day of them takes no more memory than the bound, and usually far less.
 func TestLargeIsWithinItsError(t *testing.T) {
-	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.W24h), Larges: 1, CountWindows: tiles.Windows(tiles.W24h), Raw: 1})
+	l := mustLayout(t, tiles.Spec{Windows: tiles.Windows(tiles.W24h), Larges: 1, CountWindows: tiles.Windows(tiles.W24h), Raw: 2})
 	const newest, runs = 1_768_910_400_000_000, 30
 	f := func(n int, most float64) {
 		t.Helper()

@@ -16,6 +16,8 @@ const (
 	MaxTables, MaxSlots, MaxShifts = 8, 8192, 16
 	// DefaultRaw is how many of the newest contributions a group keeps as they came; MaxRaw bounds it.
 	DefaultRaw, MaxRaw = 16, 256
+	// minRaw is the least: a late reading makes do with one less, so that an event on the fly that lies ahead of all stays raw.
+	minRaw = 2
 	// DistinctCap is how many categories a distinct column remembers: the newest. A column that is full of categories
 	// inside a window says Capped for it.
 	DistinctCap = 256
@@ -33,7 +35,7 @@ type Spec struct {
 	Distincts int
 	// Last says that the times of the first and the last contribution are kept, beyond all windows.
 	Last bool
-	// Raw is how many of the newest contributions are kept as they came. Default (0): DefaultRaw. Nothing is kept where
+	// Raw is how many of the newest contributions are kept as they came, 2 or more. Default (0): DefaultRaw. Nothing is kept where
 	// neither Last, Distincts, Larges nor RawValues ask for it.
 	Raw int
 	// RawValues says which of Values the raw contributions keep, one bit each.
@@ -118,8 +120,8 @@ func NewLayout(spec Spec) (*Layout, error) {
 		return nil, fmt.Errorf("a group can sum at most %d values, not %d", MaxSums, spec.Sums)
 	case spec.Distincts < 0 || spec.Larges < 0 || spec.categories() > MaxDistincts:
 		return nil, fmt.Errorf("a group can count at most %d categories, not %d", MaxDistincts, spec.categories())
-	case spec.Raw < 0 || spec.Raw > MaxRaw:
-		return nil, fmt.Errorf("a group can keep at most %d raw contributions, not %d", MaxRaw, spec.Raw)
+	case spec.Raw < 0 || spec.Raw == 1 || spec.Raw > MaxRaw:
+		return nil, fmt.Errorf("a group can keep %d to %d raw contributions, not %d", minRaw, MaxRaw, spec.Raw)
 	case spec.Values < spec.Sums || spec.Values > MaxValues:
 		return nil, fmt.Errorf("a contribution can have at most %d values, and those that are summed, not %d", MaxValues, spec.Values)
 	case spec.Recent < 0 || spec.Recent > MaxRaw:

@@ -1,6 +1,9 @@
 package tiles
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // The newest Spec.Raw contributions are kept as they came, each as its time, its ID, its categories and the values that
 // Spec.RawValues names, a word each. All older ones are folded: into the categories' seconds, the first and the last
@@ -60,6 +63,26 @@ func (s *State) fold(l *Layout, rec []uint64) {
 		default:
 			s.addCategory(l, col, hash, uint32(sec))
 		}
+	}
+}
+
+// foldsWhatIsRead says that something is read of folded contributions.
+func (l *Layout) foldsWhatIsRead() bool {
+	return l.spec.Raw > 0 && (l.spec.categories() > 0 || l.spec.Last || len(l.extremes) > 0)
+}
+
+// foldSpare folds the oldest raw contributions but for those that are newest whether minus, which may be among them, is
+// there or not. A late reading needs it: what is folded counts by its tile then, and what is raw by its time.
+func (s *State) foldSpare(l *Layout, minus *Contribution) {
+	stride, q := l.rawStride(), query{minus: minus}
+	for i := 0; i < len(s.raw); i += stride {
+		if q.isMinus(s.raw[i:]) {
+			return
+		}
+	}
+	if from := len(s.raw) - (l.spec.Raw-1)*stride; from > 0 {
+		s.fold(l, s.raw[:stride])
+		s.raw = slices.Delete(s.raw, 0, stride)
 	}
 }
 

@@ -26,10 +26,16 @@ type query struct {
 // From the horizon's second on, readings are exact, but for Capped and for what CorrectionMissed says; before, they are
 // Late. With both plus and minus the state is copied: that is for tools, not for decisions.
 func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *Reading) {
-	if plus != nil && (minus != nil || l.spec.Larges > 0 && floorSecond(t) < s.horizonAt(floorSecond(horizon))) {
-		s = s.Clone()
-		s.Add(l, plus, horizon)
-		plus = nil
+	late := floorSecond(t) < s.horizonAt(floorSecond(horizon))
+	if late && l.foldsWhatIsRead() || plus != nil && minus != nil {
+		s = s.copyTo(&r.copied)
+		if plus != nil {
+			s.Add(l, plus, horizon)
+			plus = nil
+		}
+		if late && l.spec.Raw > 0 {
+			s.foldSpare(l, minus)
+		}
 	}
 	q := &r.query
 	*q = query{at: max(min(t, 1<<60), -1<<60), sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
@@ -42,7 +48,7 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	}
 	r.reset(l)
 	r.state, r.layout = s, l
-	if q.sec < q.horizon {
+	if late {
 		r.Flags = Late
 	}
 	for i := range l.windows {

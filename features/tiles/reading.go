@@ -25,6 +25,7 @@ type Reading struct {
 	query  query
 	state  *State
 	layout *Layout
+	copied State // scratch: the state of a late reading
 	// nExact is how many windows were read exactly, the shortest ones.
 	nExact  int
 	recent  recent

@@ -492,7 +492,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 		}
 	}
 	m.exact(&res, t, plus, minus)
-	raw, folded, known := m.split(plus, minus)
+	raw, folded, known := m.split(t, plus, minus)
 	for col := range m.spec.Distincts {
 		m.distinct(&res, col, t, raw, folded, minus, known)
 	}
@@ -629,14 +629,19 @@ func (m *reference) inside(c tiles.Contribution, w tiles.Window, t int64) bool {
 	return ok && from >= edgeOf(sec(t), w.String()) && to <= sec(t)+1
 }
 
-// split gives the newest raw contributions, minus left out, and the older ones. known says that minus was raw.
-func (m *reference) split(plus, minus *tiles.Contribution) (raw, folded []tiles.Contribution, known bool) {
+// split gives the newest raw contributions, minus left out, and the older ones. known says that minus was raw. A late
+// reading has one less of the raw ones, as many as there are with and without minus.
+func (m *reference) split(t int64, plus, minus *tiles.Contribution) (raw, folded []tiles.Contribution, known bool) {
 	all := m.with(plus, nil)
 	slices.SortFunc(all, m.compare)
 	at := max(len(all)-m.spec.Raw, 0)
+	isMinus := func(c tiles.Contribution) bool { return minus != nil && c.At == minus.At && c.ID == minus.ID }
+	if sec(t) < m.horizon && len(all) >= m.spec.Raw && m.spec.Raw > 0 && !slices.ContainsFunc(all[at:], isMinus) {
+		at++
+	}
 	folded = all[:at]
 	for _, c := range all[at:] {
-		if minus != nil && c.At == minus.At && c.ID == minus.ID {
+		if isMinus(c) {
 			known = true
 			continue
 		}
@@ -737,7 +742,8 @@ func (m *reference) large(res *result, t int64, raw, folded []tiles.Contribution
 				if sec(t) >= m.horizon {
 					inside = sec(minus.At) >= from && sec(minus.At) <= sec(t)
 				}
-				if inside && top[register] == rank && inRaw[register] < rank {
+				standsIn := sec(t) < m.horizon && top[register] <= rank
+				if (inside && top[register] == rank || standsIn) && inRaw[register] < rank {
 					cell.Flags = tiles.CorrectionMissed
 				}
 			}

@@ -81,18 +81,21 @@ func (s *State) MemBytes() int {
 }
 
 // Clone gives a copy that shares nothing with s.
-func (s *State) Clone() *State {
-	c := *s
-	c.tiles = append([]uint64(nil), s.tiles...)
-	c.cats = append([]category(nil), s.cats...)
-	c.raw = append([]uint64(nil), s.raw...)
-	c.bins = append([]bin(nil), s.bins...)
-	c.peaks = append([]uint64(nil), s.peaks...)
+func (s *State) Clone() *State { return s.copyTo(&State{}) }
+
+// copyTo makes dst, whose memory is used again, a copy that shares nothing with s.
+func (s *State) copyTo(dst *State) *State {
+	was := *dst
+	*dst = *s
+	dst.tiles = append(was.tiles[:0], s.tiles...)
+	dst.cats = append(was.cats[:0], s.cats...)
+	dst.raw = append(was.raw[:0], s.raw...)
+	dst.bins = append(was.bins[:0], s.bins...)
+	dst.peaks = append(was.peaks[:0], s.peaks...)
 	if s.missed != nil {
-		m := *s.missed
-		c.missed = &m
+		dst.missed = new(*s.missed)
 	}
-	return &c
+	return dst
 }
 
 // raise lets the horizon rise to a second. It never falls: what was merged under a higher one cannot be told apart again.
