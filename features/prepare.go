@@ -31,6 +31,7 @@ type prepared struct {
 	payload    []byte        // scratch of the frame's encoding
 	read       tiles.Reading // scratch of a vector
 	newest     newestScratch // the same
+	touched    uint64        // keeps the compiler from leaving touch out
 }
 
 type preparedEntity struct {

@@ -41,6 +41,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	at := p.ev.OccurredAt
 	dst.reset(set, at)
 	dst.Inside, dst.Watermark = !s.known.Event.IsZero(), e.Watermark()
+	p.touch(b)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
 		if pe := p.entityOf(kb.kind); pe != nil {
@@ -53,6 +54,23 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	b.values.note(dst)
 	e.stats.vectors.Add(1)
 	return nil
+}
+
+// touch brings the groups of all entities into the processor's cache: two thirds of a vector's time would go by waiting
+// for memory.
+func (p *prepared) touch(b *binding) {
+	for i := range b.kinds {
+		kb := &b.kinds[i]
+		pe := p.entityOf(kb.kind)
+		if pe == nil {
+			continue
+		}
+		pe.e.mu.Lock()
+		for j := range kb.groups {
+			p.touched ^= pe.e.groups[kb.groups[j].slot].Touch()
+		}
+		pe.e.mu.Unlock()
+	}
 }
 
 // Features reads one entity's features at a time (microseconds), as they stand without any event in flight. Features

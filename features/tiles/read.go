@@ -38,8 +38,9 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		}
 	}
 	q := &r.query
-	*q = query{at: max(min(t, 1<<60), -1<<60), sec: min(floorSecond(t), 1<<40), horizon: s.horizonAt(floorSecond(horizon)), plus: plus, minus: minus}
+	q.at, q.sec, q.horizon = max(min(t, 1<<60), -1<<60), min(floorSecond(t), 1<<40), s.horizonAt(floorSecond(horizon))
 	q.end = (q.sec + 1) * 1e6
+	q.plus, q.minus, q.plusSec, q.minusSec, q.raw = plus, minus, 0, 0, rawQuery{}
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
 	}
