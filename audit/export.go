@@ -25,8 +25,11 @@ type ExportConfig struct {
 	Tenant string
 	// From and Before bound the evaluation time: the first is inside, the second is not.
 	From, Before time.Time
-	// Maturity is how long a label may take: an example without one is mature when that has passed. Default 0: at once.
+	// Maturity is how long a label may take: an example without one is mature when that has passed, counted to the watermark
+	// of the newest frame (or to LabelsKnownBy, if that is earlier). Default 0: at once.
 	Maturity time.Duration
+	// Engine has the settings of the watermark. Needed.
+	Engine features.EngineConfig
 	// LabelsKnownBy leaves out labels that came in later.
 	LabelsKnownBy time.Time
 	// Set is the start of the hash of the feature set, which all examples of one export share. Default: that of the newest
@@ -105,7 +108,10 @@ func Export(ctx context.Context, cfg ExportConfig, start func(*features.Set) err
 	if err := cfg.Sample.validate(); err != nil {
 		return nil, fmt.Errorf("cannot export: %w", err)
 	}
-	e := &exporter{cfg: cfg, summary: &ExportSummary{}, labels: newLabelBook(cfg.LabelsKnownBy), sets: map[[32]byte]*seenSet{}}
+	e := &exporter{
+		cfg: cfg, summary: &ExportSummary{}, labels: newLabelBook(cfg.LabelsKnownBy), sets: map[[32]byte]*seenSet{},
+		watermarks: features.NewWatermarks(cfg.Engine),
+	}
 	e.head = cfg.Journal.Head()
 	if e.head.IsZero() {
 		return nil, ErrNothingToExport
@@ -116,6 +122,10 @@ func Export(ctx context.Context, cfg ExportConfig, start func(*features.Set) err
 	}
 	if err := e.choose(); err != nil {
 		return nil, fmt.Errorf("cannot export: %w", err)
+	}
+	e.mature = e.watermarks.At()
+	if known := cfg.LabelsKnownBy; !known.IsZero() {
+		e.mature = min(e.mature, known.UnixMicro())
 	}
 	if start != nil {
 		if err := start(e.summary.Set); err != nil {
@@ -160,8 +170,9 @@ type exporter struct {
 	head    journal.Pos
 	done    int64
 	total   int64
-	// newest is the newest received_at: what the maturity of labels is counted to.
-	newest int64
+	// watermarks come to what the maturity of labels is counted to, which is mature.
+	watermarks *features.Watermarks
+	mature     int64
 	// sets are the feature sets that decisions were made by, last the newest's.
 	sets map[[32]byte]*seenSet
 	last [32]byte
@@ -176,7 +187,9 @@ type seenSet struct {
 
 // learn takes from a frame what the second pass needs to know.
 func (e *exporter) learn(item *exportItem) error {
-	e.newest = max(e.newest, item.time)
+	if item.occurred != 0 {
+		e.watermarks.Note(item.tenant, item.producer, item.occurred, item.time)
+	}
 	if item.label != nil {
 		e.summary.Labels++
 		return e.labels.add(item.label)
@@ -241,7 +254,7 @@ func (e *exporter) give(item *exportItem) error {
 		return fmt.Errorf("BUG: frame %v has a vector of %d values for a set of %d", ex.Frame, len(ex.Vector.Values), len(s.Set.Features))
 	}
 	ex.Label = e.labels.find(features.MakeEventKey(ex.Tenant, ex.EventID))
-	ex.Mature = ex.Label != nil || ex.Vector.At+e.cfg.Maturity.Microseconds() <= e.newest
+	ex.Mature = ex.Label != nil || ex.Vector.At+e.cfg.Maturity.Microseconds() <= e.mature
 	ex.Propensity = e.cfg.Sample.rate(ex.Label)
 	if ex.Propensity < 1 && drawn(e.cfg.SampleSeed, ex.Tenant, ex.EventID) >= ex.Propensity {
 		s.Sampled++

@@ -25,7 +25,11 @@ const (
 
 // exportItem is one frame on its way through an export.
 type exportItem struct {
-	time    int64
+	time int64
+	// tenant and producer sent the event that the frame applied, which happened at occurred; occurred is 0 without one.
+	tenant, producer string
+	occurred         int64
+
 	erased  bool
 	decided bool
 	label   *exportLabel
@@ -148,8 +152,9 @@ func (w *exportWork) decode(decode func(*journal.Frame, *exportItem) error) {
 // The fields of stored frames that an export reads (proto/pitboss/v1). It skips over the rest: decoding a whole record takes
 // ten times as long.
 const (
-	frameEvent, frameDecision                                  = 1, 4
-	eventID, eventType, eventTenant                            = 1, 2, 4
+	frameEvent, frameDecision, frameAppliedAt                  = 1, 4, 5
+	eventID, eventType, eventTenant, eventTime, eventProducer  = 1, 2, 4, 7, 9
+	timestampSeconds, timestampNanos                           = 1, 2
 	decisionID, decisionInputs, decisionOutputs, decisionModel = 1, 3, 5, 7
 	inputsAt, inputsInside, inputsVector, inputsStatuses       = 1, 2, 4, 5
 	inputsSet, inputsBundle                                    = 7, 8
@@ -190,14 +195,18 @@ func walk(b []byte, f func(field int, bytes []byte, value uint64) error) error {
 	return nil
 }
 
-// skimFrame reads of an event's frame whether it is a label, and which feature set decided.
+// skimFrame reads of an event's frame when it happened, whether it is a label, and which feature set decided.
 func skimFrame(f *journal.Frame, item *exportItem) error {
 	return walk(f.Payload, func(field int, b []byte, _ uint64) error {
 		switch field {
 		case frameEvent:
-			if string(typeOf(b)) == "label.assigned" {
-				return item.readLabel(f, b)
+			typ, err := item.skimEvent(b)
+			if err == nil && string(typ) == "label.assigned" {
+				err = item.readLabel(f, b)
 			}
+			return err
+		case frameAppliedAt:
+			item.occurred = 0 // an earlier frame applied it
 		case frameDecision:
 			return walk(b, func(field int, b []byte, _ uint64) error {
 				if field != decisionInputs {
@@ -210,18 +219,30 @@ func skimFrame(f *journal.Frame, item *exportItem) error {
 	})
 }
 
-// typeOf gives an event's type, which stands near its beginning.
-func typeOf(event []byte) []byte {
-	found := errors.New("found")
-	var typ []byte
-	_ = walk(event, func(field int, b []byte, _ uint64) error { // a torn event has no type
-		if field == eventType {
+// skimEvent notes who sent an event and when it happened, and gives its type.
+func (item *exportItem) skimEvent(event []byte) (typ []byte, err error) {
+	err = walk(event, func(field int, b []byte, _ uint64) error {
+		switch field {
+		case eventType:
 			typ = b
-			return found
+		case eventTenant:
+			item.tenant = string(b)
+		case eventProducer:
+			item.producer = string(b)
+		case eventTime:
+			return walk(b, func(field int, _ []byte, v uint64) error {
+				switch field {
+				case timestampSeconds:
+					item.occurred += int64(v) * 1e6
+				case timestampNanos:
+					item.occurred += int64(v) / 1000
+				}
+				return nil
+			})
 		}
 		return nil
 	})
-	return typ
+	return typ, err
 }
 
 func (item *exportItem) readLabel(f *journal.Frame, event []byte) error {

@@ -40,16 +40,15 @@ type producer struct {
 	newest, received int64
 }
 
-// note enters an event.
-func (p *producers) note(cfg *EngineConfig, ev *Event) {
-	p.received = max(p.received, ev.ReceivedAt)
-	key := producerKey{ev.Tenant, ev.Msg.GetProducerId()}
+// note enters an event's times.
+func (p *producers) note(cfg *EngineConfig, key producerKey, occurred, received int64) {
+	p.received = max(p.received, received)
 	at, ok := p.index[key]
 	if !ok {
 		at = p.place(cfg, key)
 	}
 	m := &p.list[at]
-	m.newest, m.received = max(m.newest, ev.OccurredAt), max(m.received, ev.ReceivedAt)
+	m.newest, m.received = max(m.newest, occurred), max(m.received, received)
 	switch {
 	case p.holder < 0 || p.holder == at || !p.active(cfg, p.holder):
 		p.findHolder(cfg)
@@ -156,10 +155,31 @@ func (e *Engine) Producers() (list []ProducerWatermark, dropped uint64) {
 	return list, p.dropped
 }
 
-func (e *Engine) lagged(newest int64) int64 { return max(0, newest-e.cfg.WatermarkLag.Microseconds()) }
+func (e *Engine) lagged(newest int64) int64 { return e.cfg.lagged(newest) }
+
+func (c *EngineConfig) lagged(newest int64) int64 { return max(0, newest-c.WatermarkLag.Microseconds()) }
 
 // noteProducer moves the watermarks; the caller holds seq.
 func (e *Engine) noteProducer(ev *Event) {
-	e.sequencer.producers.note(&e.cfg, ev)
+	e.sequencer.producers.note(&e.cfg, producerKey{ev.Tenant, ev.Msg.GetProducerId()}, ev.OccurredAt, ev.ReceivedAt)
 	e.watermark.Store(e.lagged(e.sequencer.producers.overall))
 }
+
+// Watermarks work the watermark out of frames that are read without an engine, in their order.
+type Watermarks struct {
+	cfg  EngineConfig
+	seen producers
+}
+
+// NewWatermarks makes them, by the configuration's watermark_lag, producer_active and max_producers.
+func NewWatermarks(cfg EngineConfig) *Watermarks {
+	return &Watermarks{cfg: cfg, seen: producers{holder: -1}}
+}
+
+// Note enters an event by its tenant, producer_id and times in microseconds.
+func (w *Watermarks) Note(tenant, producer string, occurredAt, receivedAt int64) {
+	w.seen.note(&w.cfg, producerKey{tenant, producer}, occurredAt, receivedAt)
+}
+
+// At is Engine.Watermark after the same events.
+func (w *Watermarks) At() int64 { return w.cfg.lagged(w.seen.overall) }

@@ -39,7 +39,7 @@ func newExportCmd() *cobra.Command {
 (nothing where it was missing) and its status, then what was decided, by which model, and the label of the event with its
 own times: label, fraud, label_source, label_confidence_ppm, label_occurred_at, label_received_at. Of several labels the one
 that was received last counts. label_mature says that the label is there, or has had --label-maturity to come, counted to
-the newest event received. Rows of erased subjects are left out and counted.
+the watermark of the newest event, or to --labels-known-by. Rows of erased subjects are left out and counted.
 
 --sample keeps a share of each class (fraud, honest, unlabelled). The draw is a function of the event's id and --sample-seed
 alone; propensity is the row's share and weight is 1 / propensity.
@@ -117,7 +117,7 @@ func runExport(ctx context.Context, stderr io.Writer, f exportFlags) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	cfg.Journal, cfg.Registry = a.journal, a.registry
+	cfg.Journal, cfg.Registry, cfg.Engine = a.journal, a.registry, a.cfg.Engine
 	var bar *progress
 	cfg.OnProgress = func(done, total int64, examples uint64) {
 		if bar == nil {
