@@ -157,7 +157,9 @@ func (e *Engine) Producers() (list []ProducerWatermark, dropped uint64) {
 
 func (e *Engine) lagged(newest int64) int64 { return e.cfg.lagged(newest) }
 
-func (c *EngineConfig) lagged(newest int64) int64 { return max(0, newest-c.WatermarkLag.Microseconds()) }
+func (c *EngineConfig) lagged(newest int64) int64 {
+	return max(0, newest-c.WatermarkLag.Microseconds())
+}
 
 // noteProducer moves the watermarks; the caller holds seq.
 func (e *Engine) noteProducer(ev *Event) {
