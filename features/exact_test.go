@@ -61,7 +61,7 @@ func TestExactMode(t *testing.T) {
 	if !strings.HasPrefix(info.Contract, "1h: (t-1h, t] while no more than 3 events are newer than t-1h, with more 1h: from t-1h, rounded down") || info.Exact != 3 {
 		t.Errorf("the contract is %q, exact %d", info.Contract, info.Exact)
 	}
-	if since := set.Features[3]; since.Exact != 0 || since.Contract != "" {
+	if since := set.Features[3]; since.Exact != 0 || since.Contract != "seconds since the newest event by the end of t's second" {
 		t.Errorf("a time is %+v", since)
 	}
 	if set.Groups[0].Hash == mustCompile(t, strings.ReplaceAll(exactSet, ", exact: 3", "")).Groups[0].Hash {

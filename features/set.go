@@ -60,7 +60,9 @@ type FeatureInfo struct {
 	// Exact is how many of its group's events may be newer than t-W for the window to be exact: (t-W, t] to the microsecond.
 	// With more, the value is from_tiles. 0 is never.
 	Exact int
-	// Contract says in a sentence what the window covers, with its largest error; empty without a window.
+	// Newest is how many of the newest events of (t-W, t] it looks at; 0 is all that the window covers.
+	Newest int
+	// Contract says in a sentence what the value is of, and its largest error.
 	Contract string
 }
 
@@ -216,13 +218,16 @@ func (s *Set) finish() {
 		switch f.agg {
 		case aggRatio:
 			s.derived = append(s.derived, i)
+			info.Contract = fmt.Sprintf("%s / %s; missing, or the default, where the latter is 0", s.plans[f.needs[0]].name, s.plans[f.needs[1]].name)
 		case aggCEL:
 			s.derived = append(s.derived, i)
 			info.Expression, info.Unlowered = f.expr, f.program.Unlowered
 		case aggValue:
 			s.own = append(s.own, i)
+			info.Contract = "the event's own " + f.field
 		case aggSource:
 			s.sourced = append(s.sourced, i)
+			info.Contract = fmt.Sprintf("%s of source %s when it is asked; the record keeps the value and the source's version", f.key, f.source.Name())
 		case aggPush:
 			s.pushed = append(s.pushed, i)
 			info.Kind = f.kind.Name
@@ -230,8 +235,9 @@ func (s *Set) finish() {
 		default:
 			g := s.groups[f.group]
 			info.Kind, info.Group = g.kind.Name, g.name
+			info.Contract = f.contract(g)
 			if f.windowed() {
-				info.Window, info.Contract = f.window.String(), f.contract(g)
+				info.Window, info.Newest = f.window.String(), f.newest.last
 				if !f.ofTiles() && !f.agg.ofNewest() {
 					info.Exact = g.exact
 				}
@@ -262,8 +268,13 @@ func (s *Set) finish() {
 
 // contract says what the window covers and what else bounds the value.
 func (f *feature) contract(g *group) string {
-	if f.agg.ofNewest() {
+	switch {
+	case f.agg.ofNewest():
 		return f.newestContract()
+	case f.agg == aggTimeSince:
+		return "seconds since the newest event by the end of t's second" + g.ttlContract()
+	case f.agg == aggFirstSeen:
+		return "seconds since the oldest event ever" + g.ttlContract()
 	}
 	window := f.window.Contract()
 	if !f.ofTiles() {
@@ -290,6 +301,13 @@ func (f *feature) contract(g *group) string {
 	default:
 		return text
 	}
+}
+
+func (g *group) ttlContract() string {
+	if g.ttl == 0 {
+		return ""
+	}
+	return "; missing once the entity has been silent for " + tiles.DurationText(g.ttl)
 }
 
 // content is the canonical text of a set: two files with the same content give the same vectors.

@@ -115,7 +115,7 @@ func describeSet(s *features.Set) *setDescription {
 			Name: f.Name, Aggregate: f.Aggregate, Class: f.Class, Entity: f.Kind, Group: f.Group, Window: f.Window, ExactUpTo: f.Exact,
 			ExcludesCurrent: f.ExcludesCurrent, Expression: f.Expression, Unlowered: f.Unlowered, On: f.Policy, Contract: f.Contract,
 		}
-		if w, err := tiles.ParseWindow(f.Window); err == nil {
+		if w, err := tiles.ParseWindow(f.Window); err == nil && f.Newest == 0 {
 			c := w.Contract()
 			fd.HopSeconds, fd.EdgeSeconds = c.Hop.Seconds(), c.EdgeError.Seconds()
 			fd.SpanMinSeconds, fd.SpanMaxSeconds = c.SpanMin.Seconds(), c.SpanMax.Seconds()
@@ -144,7 +144,7 @@ func (d *setDescription) write(out io.Writer) error {
 			current = "excluded"
 		}
 		if f.Unlowered != "" {
-			f.Contract = "; runs in cel-go: " + f.Unlowered + " is not lowered"
+			f.Contract += "; runs in cel-go: " + f.Unlowered + " is not lowered"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.Aggregate, f.Class, f.Entity, f.Group, f.Window, hop, span,
 			edgeError, current, f.On, f.Expression+f.Contract)
