@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -164,7 +165,13 @@ func TestFullDiskEndsByItself(t *testing.T) {
 	if err := child.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("SIGTERM on a full disk: %v", child.Wait())
+	var exit *exec.ExitError
+	if err := child.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFailed {
+		t.Errorf("the end on a full disk: %v, want a failure that is said, and no signal", err)
+	}
+	if log := read(t, h.path("child.log")); !strings.Contains(log, "which the next start recovers") || strings.Contains(log, "goroutine ") {
+		t.Errorf("the log does not say that the state was left as it was:\n%s", log)
+	}
 	http.DefaultClient.CloseIdleConnections()
 	disk.free(t)
 	h.edit(t, `http: \S+`, "http: 127.0.0.1:0")

@@ -467,7 +467,9 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Close implements features.States.
+// Close implements features.States. Where the disk has no room for the tables that Badger writes at its end, through memory
+// maps, which would end the process, it leaves everything as a kill would: nothing is lost by it, and the next open
+// recovers it. The directory stays locked until the process ends.
 func (b *Badger) Close() error {
 	synced := b.Sync()
 	if errors.Is(synced, features.ErrClosed) {
@@ -476,6 +478,9 @@ func (b *Badger) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	if full := checkFree(b.cfg.Dir, b.cfg.MemoryBytes); full != nil {
+		return fmt.Errorf("cannot close the state in %q, which the next start recovers: %w", b.cfg.Dir, errors.Join(synced, full))
+	}
 	if err := errors.Join(synced, b.db.Close()); err != nil {
 		return fmt.Errorf("cannot close the state in %q: %w", b.cfg.Dir, err)
 	}
