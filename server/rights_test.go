@@ -3,11 +3,13 @@ package server_test
 import (
 	"context"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -230,5 +232,39 @@ func TestKeysThatAreNotGood(t *testing.T) {
 	f("Bearer "+r.keys["producer"], "expired")
 	if got := r.call(t, "", "GET", "/v1/decisions/0123456789abcdef0123456789abcdef", "", "Authorization", "bearer  "+good); got.status != 404 {
 		t.Errorf("the scheme's case and white space do not matter: got %d", got.status)
+	}
+}
+
+// TestTheDocumentedCallsAreAll compares the table of docs/api.md with the routes: their HTTP request, their right and who has it.
+func TestTheDocumentedCallsAreAll(t *testing.T) {
+	data, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented, served []string
+	for line := range strings.Lines(string(data)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 6 || !strings.Contains(cells[1], " /") {
+			continue
+		}
+		right, _, _ := strings.Cut(strings.TrimSpace(cells[3]), ",")
+		right, _, _ = strings.Cut(right, ":")
+		documented = append(documented, strings.TrimSpace(cells[1])+" | "+right+" | "+strings.TrimSpace(cells[4]))
+	}
+	for _, r := range server.Table() {
+		if r.Pattern == "" {
+			continue
+		}
+		right, roles := "none", ""
+		if r.Right != server.Public {
+			with, _ := server.RolesWith(r.Right)
+			right, roles = string(r.Right), strings.Join(with, ", ")
+		}
+		served = append(served, r.Method+" "+r.Pattern+" | "+right+" | "+roles)
+	}
+	slices.Sort(documented)
+	slices.Sort(served)
+	if diff := cmp.Diff(served, documented); diff != "" {
+		t.Errorf("docs/api.md (-served +documented):\n%s", diff)
 	}
 }
