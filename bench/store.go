@@ -29,8 +29,9 @@ func MasterKey() []byte { return bytes.Repeat([]byte{64}, 32) }
 // stateDir is where Badger is, in a data directory.
 func stateDir(dir string) string { return filepath.Join(dir, "state") }
 
-// OpenStore opens a store. change may change the engine's configuration; nil leaves it.
-func OpenStore(ctx context.Context, dir string, kinds *features.Kinds, set *features.Set, change func(*features.EngineConfig)) (_ *Store, err error) {
+// OpenStore opens a store. change may change the engine's configuration, nil leaves it, and changes the journal's.
+func OpenStore(ctx context.Context, dir string, kinds *features.Kinds, set *features.Set, change func(*features.EngineConfig),
+	changes ...func(*journal.Config)) (_ *Store, err error) {
 	s := &Store{}
 	defer func() {
 		if err != nil {
@@ -39,6 +40,9 @@ func OpenStore(ctx context.Context, dir string, kinds *features.Kinds, set *feat
 	}()
 	jc := journal.DefaultConfig()
 	jc.Dir, jc.MasterKey = filepath.Join(dir, "journal"), MasterKey()
+	for _, c := range changes {
+		c(&jc)
+	}
 	j, _, err := journal.OpenFile(jc)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fixture's journal: %w", err)

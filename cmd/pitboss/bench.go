@@ -51,6 +51,7 @@ players:
   vector   vectors from memory and from Badger
   apply    events of three entities into journal files and windows, with checkpoints
   recovery a start after a death: frames a second that are read again
+  journal  what an event takes on disk, compressed and sealed
   state    a million players of about 100 events each: bytes on disk, start to ready, memory bound
 
 Server and load generator share the machine. Shown are all runs, their median and the worst.`,
@@ -67,15 +68,15 @@ Server and load generator share the machine. Shown are all runs, their median an
 	fl.DurationVar(&f.warmUp, "warm-up", 5*time.Second, "load before the first run that is not counted")
 	fl.IntVar(&f.runs, "runs", 5, "how many runs")
 	fl.IntVar(&f.players, "players", 5000, "accounts of the simulated casino")
-	fl.IntVar(&f.events, "events", 200_000, "events of an ingest, apply or recovery run")
+	fl.IntVar(&f.events, "events", 200_000, "events of an ingest, apply, recovery or journal run")
 	fl.IntVar(&f.statePlayers, "state-players", 1_000_000, "players of the state bench")
 	fl.IntVar(&f.distinct, "state-distinct", 50_000, "players of the state bench with events of their own; the others are copies of them")
-	fl.StringVar(&f.only, "only", "", "decide, ingest, vector, apply, recovery or state; default: decide and ingest")
+	fl.StringVar(&f.only, "only", "", "decide, ingest, vector, apply, recovery, journal or state; default: decide and ingest")
 	return cmd
 }
 
 func runBench(ctx context.Context, out, stderr io.Writer, f benchFlags) error {
-	if err := oneOf("--only", f.only, "", "decide", "ingest", "vector", "apply", "recovery", "state"); err != nil {
+	if err := oneOf("--only", f.only, "", "decide", "ingest", "vector", "apply", "recovery", "journal", "state"); err != nil {
 		return &codedError{exitUsage, err}
 	}
 	if f.rate <= 0 || f.rate > 100_000 || f.runs < 1 || f.duration < time.Second || f.duration > time.Hour || f.events < 1000 || f.statePlayers < 1 || f.distinct < 1 {
@@ -104,7 +105,8 @@ func runBench(ctx context.Context, out, stderr io.Writer, f benchFlags) error {
 // storeBench gives the measurement of the feature store that was asked for, nil for none.
 func (f *benchFlags) storeBench() func(*storeBench, context.Context) error {
 	return map[string]func(*storeBench, context.Context) error{
-		"vector": (*storeBench).vector, "apply": (*storeBench).apply, "recovery": (*storeBench).recovery, "state": (*storeBench).state,
+		"vector": (*storeBench).vector, "apply": (*storeBench).apply, "recovery": (*storeBench).recovery,
+		"journal": (*storeBench).journal, "state": (*storeBench).state,
 	}[f.only]
 }
 

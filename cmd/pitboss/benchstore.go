@@ -12,6 +12,7 @@ import (
 
 	"pitboss/bench"
 	"pitboss/features"
+	"pitboss/journal"
 )
 
 // storeBench measures the feature store in this process, over the fixture of package bench.
@@ -146,6 +147,42 @@ func (b *storeBench) recovery(ctx context.Context) error {
 		replayed := s.Engine.Stats().Replayed
 		return float64(replayed) / took.Seconds(), s.Kill()
 	})
+}
+
+// journalSegment is small enough for the newest segment, which is not compressed yet, to be a small part of a run.
+const journalSegment = 4 << 20
+
+// journal applies events of six entities and shows what they take on disk once all finished segments are compressed.
+func (b *storeBench) journal(ctx context.Context) error {
+	for i := 0; i < b.f.runs && ctx.Err() == nil; i++ {
+		err := inDir("journal", func(dir string) (err error) {
+			batches, err := b.players.Batches(applyPlayers, b.f.events)
+			if err != nil {
+				return err
+			}
+			s, err := bench.OpenStore(ctx, dir, b.kinds, b.set, bench.NoCheckpoints, func(c *journal.Config) { c.SegmentBytes = journalSegment })
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Kill()) }()
+			if _, err := bench.Apply(ctx, s.Engine, batches, 2); err != nil {
+				return err
+			}
+			st := s.Journal.Stats()
+			for ; int(st.Compacted) < st.Segments-1 && st.CompactErrors == 0; st = s.Journal.Stats() {
+				if !sleepUntil(ctx, time.Now().Add(50*time.Millisecond)) {
+					return ctx.Err()
+				}
+			}
+			fmt.Fprintf(b.out, "journal run %d: %d bytes an event on disk, %d of %d segments compressed, to %.0f %%; %d bytes an event as appended\n", i+1,
+				st.SegmentBytes/int64(b.f.events), st.Compacted, st.Segments, 100*float64(st.CompactedOut)/max(1, float64(st.CompactedIn)), st.Bytes/uint64(b.f.events))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // cpu shows what an event cost in processor time: on a machine that others use too, that is the steadier figure.
