@@ -101,6 +101,19 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportMetric(float64(s.Tiles(l)), "tiles")
 		})
+		b.Run(name+"/late", func(b *testing.B) {
+			l := mustLayout(b, spec)
+			set := events(name)
+			s, newest := played(l, set)
+			s.Compact(l, newest-graceMicros)
+			plus := set[len(set)-1]
+			plus.At -= 2 * graceMicros
+			var r tiles.Reading
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Read(l, plus.At, newest-graceMicros, &plus, nil, &r)
+			}
+		})
 	}
 }
 
