@@ -44,10 +44,47 @@ func Answer(frame *pb.EventFrame) *pb.Decision {
 	if at := r.GetObservations().GetWatermarkUs(); at != 0 {
 		a.Watermark = timestamp(at)
 	}
+	if o := r.GetObservations(); o != nil {
+		a.ConsumerLag = o.ConsumerLag
+	}
+	a.EntityAges = entityAges(frame)
 	if frame.GetEvent().GetSupersedesEventId() != "" {
 		a.Status = pb.Status_STATUS_SUPERSEDING
 	}
 	return a
+}
+
+// entityAges says how old what was known of each pinned entity was; nil of records that do not say.
+func entityAges(frame *pb.EventFrame) []*pb.EntityAge {
+	in := frame.GetDecision().GetInputs()
+	ages := frame.GetDecision().GetObservations().GetEntityAgesUs()
+	if len(ages) != len(in.GetPins()) {
+		return nil
+	}
+	list := make([]*pb.EntityAge, 0, len(ages))
+	for i, pin := range in.GetPins() {
+		age := &pb.EntityAge{Kind: entityKind(frame.GetEvent(), int(pin.GetEntity()))}
+		if ages[i] != in.GetEvaluatedAtUs() { // else its newest event would be of 1970: it had none
+			age.AgeMs = new(ages[i] / 1000)
+		}
+		list = append(list, age)
+	}
+	return list
+}
+
+// entityKind gives the kind of the entity that a pin points at: the event's own, then the derived ones, then tenant and brand.
+func entityKind(ev *pb.Event, at int) string {
+	own, derived := ev.GetEntities(), ev.GetEnrichment().GetDerived()
+	switch {
+	case at < len(own):
+		return own[at].GetKind()
+	case at < len(own)+len(derived):
+		return derived[at-len(own)].GetKind()
+	case at == len(own)+len(derived) && ev.GetTenant() != "":
+		return "tenant"
+	default:
+		return "brand"
+	}
 }
 
 func timestamp(us int64) *timestamppb.Timestamp { return timestamppb.New(time.UnixMicro(us)) }

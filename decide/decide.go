@@ -146,7 +146,7 @@ type decision struct {
 func (w *decision) begin(ctx context.Context, ev *features.Event, opt Options) (context.Context, context.CancelFunc) {
 	now := time.Now()
 	w.ev, w.opt, w.started, w.lapped, w.deadline = ev, opt, now, now, time.Time{}
-	w.vector.Watermark = 0 // where no vector is read
+	w.vector.Watermark, w.vector.Lag, w.vector.Pins = 0, features.NoLag, w.vector.Pins[:0] // where no vector is read
 	w.timings.Reset()
 	if opt.Unhurried {
 		return ctx, func() {}

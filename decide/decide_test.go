@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -208,6 +209,7 @@ func TestIngestedBefore(t *testing.T) {
 			t.Fatal(err, results)
 		}
 		got := fed.decide(ev, decide.Options{})
+		want.EntityAges, got.EntityAges = nil, nil // inside, the event is the newest itself
 		same(t, "by call and by Kafka", want, got)
 		frame := fed.record(got)
 		if !frame.Decision.Inputs.EventInside || frame.AppliedAt.GetOffset() != results[0].Pos.Offset {
@@ -221,6 +223,46 @@ func TestIngestedBefore(t *testing.T) {
 			t.Errorf("asked again: %v", again.Status)
 		}
 	}
+}
+
+// How fresh what a decision read was is in the answer and in the record, and the same whenever it is asked again.
+func TestFreshness(t *testing.T) {
+	r := newRig(t, memory(), loadTiny(t))
+	ages := func(d *pb.Decision) string {
+		var list []string
+		for _, a := range d.EntityAges {
+			age := "-"
+			if a.AgeMs != nil {
+				age = fmt.Sprint(a.GetAgeMs())
+			}
+			list = append(list, a.Kind+" "+age)
+		}
+		slices.Sort(list)
+		return strings.Join(list, ", ")
+	}
+	first := r.decide(numbered(t, 1), decide.Options{})
+	if first.ConsumerLag != nil || first.Watermark != nil {
+		t.Errorf("without a feed and before the first event: lag %v, watermark %v", first.ConsumerLag, first.Watermark)
+	}
+	if got, want := ages(first), "device -, ip24 -, player -"; got != want {
+		t.Errorf("ages of the first event are %q, want %q", got, want)
+	}
+	r.engine.NoteLag(7)
+	second := r.decide(numbered(t, 4), decide.Options{})
+	if got, want := ages(second), "device 3000, ip24 3000, player 3000"; got != want {
+		t.Errorf("ages are %q, want %q", got, want)
+	}
+	r.engine.NoteLag(9)
+	before := r.decide(numbered(t, 2), decide.Options{}) // it happened before what is known
+	if got, want := ages(before), "device -2000, ip24 -2000, player -2000"; got != want {
+		t.Errorf("ages are %q, want %q", got, want)
+	}
+	again := r.decide(numbered(t, 4), decide.Options{})
+	if second.GetConsumerLag() != 7 || again.GetConsumerLag() != 7 || r.record(second).Decision.Observations.GetConsumerLag() != 7 {
+		t.Errorf("lag %v in the answer, %v asked again, %v in the record, want 7", second.ConsumerLag, again.ConsumerLag,
+			r.record(second).Decision.Observations.ConsumerLag)
+	}
+	same(t, "asked again", second, again)
 }
 
 func TestDryRunKeepsNothing(t *testing.T) {

@@ -57,13 +57,26 @@ func (w *decision) record() *pb.DecisionRecord {
 	r := &pb.DecisionRecord{
 		DecisionId: w.ev.Key.String(), LogicVersion: LogicVersion,
 		Inputs: j.in, Verdicts: j.verdicts, Outputs: j.outputs(),
-		PolicyVersion: j.policy.Version,
-		Observations:  &pb.Observations{Build: w.d.cfg.Build, DecidedAt: timestamppb.New(w.started), WatermarkUs: w.vector.Watermark},
+		PolicyVersion: j.policy.Version, Observations: w.observations(),
 	}
 	if j.bundle != nil {
 		r.Model = j.bundle.Ref
 	}
 	return r
+}
+
+// observations are what replay cannot make again: how fresh what the vector was read from was, among others.
+func (w *decision) observations() *pb.Observations {
+	v := &w.vector
+	o := &pb.Observations{Build: w.d.cfg.Build, DecidedAt: timestamppb.New(w.started), WatermarkUs: v.Watermark}
+	if lag := v.Lag; lag != features.NoLag {
+		o.ConsumerLag = &lag
+	}
+	o.EntityAgesUs = make([]int64, len(v.Pins))
+	for i, pin := range v.Pins {
+		o.EntityAgesUs[i] = v.At - pin.Newest
+	}
+	return o
 }
 
 // commit writes event and decision as one frame: the engine adds the event. One that is in the journal already keeps

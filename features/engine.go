@@ -126,6 +126,8 @@ type Engine struct {
 	epoch atomic.Uint64
 	// watermark is what Watermark gives.
 	watermark atomic.Int64
+	// lag is what Lag gives and one more, so that 0 is NoLag.
+	lag atomic.Int64
 	// cache and dedupe are replaced when the memory is rebuilt.
 	cache  atomic.Pointer[cache]
 	dedupe atomic.Pointer[dedupe]

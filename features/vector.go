@@ -50,6 +50,9 @@ type Vector struct {
 	At int64
 	// Watermark is how far event time had come (Engine.Watermark) when the vector was read. It is no input of any value.
 	Watermark int64
+	// Lag is how many records the engine's feed had not read (Engine.Lag) when the vector was read, NoLag where nobody knew. It
+	// is no input of any value.
+	Lag int64
 	// Inside says that the event was part of its entities' state when the vector was read.
 	Inside bool
 	// WarmingSince is the event time since which all groups that are warming up have seen everything; 0 where none is.

@@ -40,7 +40,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	}
 	at := p.ev.OccurredAt
 	dst.reset(set, at)
-	dst.Inside, dst.Watermark = !s.known.Event.IsZero(), e.Watermark()
+	dst.Inside, dst.Watermark, dst.Lag = !s.known.Event.IsZero(), e.Watermark(), e.Lag()
 	p.touch(b)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
@@ -91,6 +91,7 @@ func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set
 		return fmt.Errorf("cannot read features of set %s %s: %w", set.Name, set.Version, ErrUnknownSet)
 	}
 	dst.reset(set, at)
+	dst.Watermark, dst.Lag = e.Watermark(), e.Lag()
 	for i := range b.kinds {
 		kb := &b.kinds[i]
 		which := slices.IndexFunc(refs, func(ref EntityRef) bool { return ref.Key.Kind == kb.kind.kind.ID })
@@ -139,7 +140,7 @@ func (v *Vector) reset(set *Set, at int64) {
 		v.inputs = &derived.Values{}
 	}
 	v.WarmingSince = 0
-	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark = at, false, v.Pins[:0], v.Sourced[:0], 0
+	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark, v.Lag = at, false, v.Pins[:0], v.Sourced[:0], 0, NoLag
 }
 
 // readEntity reads all groups of one entity under its lock. known is where the event was applied, zero where it was not.

@@ -206,13 +206,9 @@ func (c *calls) getEntityFeatures(
 	if err := checkTenant(p, req.GetTenant(), "tenant"); err != nil {
 		return nil, err
 	}
-	at := arrived
-	if req.GetAt() != nil {
-		if err := req.GetAt().CheckValid(); err != nil || req.GetAt().AsTime().Sub(arrived) > edge.FutureBound || req.GetAt().GetSeconds() < 0 {
-			return nil, refuse(kindInvalid, string(edge.InvalidField), "at",
-				fmt.Sprintf("must be after 1970 and at most %s ahead", edge.FutureBound))
-		}
-		at = req.GetAt().AsTime()
+	at, err := evaluationTime(req.GetAt(), arrived)
+	if err != nil {
+		return nil, err
 	}
 	ref, err := c.ref(p, "entity", req.GetEntity())
 	if err != nil {
@@ -229,12 +225,38 @@ func (c *calls) getEntityFeatures(
 	return entityFeatures(c.identifier(ref), set, &row.vec), nil
 }
 
+// freshness gives how far event time had come, and how many records were not read: nil where nobody knows.
+func freshness(vec *features.Vector) (watermark *timestamppb.Timestamp, lag *int64) {
+	if vec.Watermark != 0 {
+		watermark = timestamppb.New(time.UnixMicro(vec.Watermark))
+	}
+	if vec.Lag != features.NoLag {
+		lag = new(vec.Lag)
+	}
+	return watermark, lag
+}
+
+// evaluationTime is when features are read: now where the call does not say.
+func evaluationTime(asked *timestamppb.Timestamp, arrived time.Time) (time.Time, error) {
+	if asked == nil {
+		return arrived, nil
+	}
+	if err := asked.CheckValid(); err != nil || asked.AsTime().Sub(arrived) > edge.FutureBound || asked.GetSeconds() < 0 {
+		return time.Time{}, refuse(kindInvalid, string(edge.InvalidField), "at", fmt.Sprintf("must be after 1970 and at most %s ahead", edge.FutureBound))
+	}
+	return asked.AsTime(), nil
+}
+
 // entityFeatures lists the features that belong to the entity's kind.
 func entityFeatures(id *pb.Identifier, set *features.Set, vec *features.Vector) *pb.GetEntityFeaturesResponse {
 	out := &pb.GetEntityFeaturesResponse{Entity: id, FeaturesAsOf: timestamppb.New(time.UnixMicro(vec.At))}
+	out.Watermark, out.ConsumerLag = freshness(vec)
 	for _, pin := range vec.Pins {
 		if !pin.Pos.IsZero() {
 			out.Position = pin.Pos.String()
+		}
+		if pin.Newest != 0 {
+			out.NewestEvent, out.AgeMs = timestamppb.New(time.UnixMicro(pin.Newest)), new((vec.At-pin.Newest)/1000)
 		}
 	}
 	for i, info := range set.Features {

@@ -23,12 +23,16 @@ type metrics struct {
 	decisions    *prometheus.CounterVec
 	degraded     *prometheus.CounterVec
 	stages       *prometheus.HistogramVec
+	ages         *prometheus.HistogramVec
 }
 
 // latencyBuckets are seconds. The budget is 30 ms and the hard limit 50: both are edges.
 func latencyBuckets() []float64 {
 	return []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .02, .03, .05, .1, .25, 1, 10}
 }
+
+// ageBuckets are seconds: from one bet to the next, to the longest window.
+func ageBuckets() []float64 { return []float64{1, 10, 60, 600, 3600, 86400, 7 * 86400, 30 * 86400} }
 
 func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -63,10 +67,13 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 			"stage", "cause"),
 		stages: histogram("pitboss_decide_stage_duration_seconds",
 			"Time in each stage of new decisions. The stage whose p99 grows is the one to look at.", "stage"),
+		ages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pitboss_decide_entity_age_seconds",
+			Help: "Time from the newest event inside an entity to the one that is decided, by kind, of entities that were known; below 0 is in the first " +
+				"bucket. Growing for all kinds under steady load, events are missing: see pitboss_feed_lag_records.", Buckets: ageBuckets()}, []string{"kind"}),
 	}
 	for _, c := range []prometheus.Collector{
 		m.requests, m.duration, m.inFlight, m.authFailures, m.panics, m.internal, m.rejections, m.publishes, m.decisions,
-		m.degraded, m.stages,
+		m.degraded, m.stages, m.ages,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err //nolint:wrapcheck // the registry's error names the metric
@@ -114,6 +121,11 @@ func (m *metrics) decided(d *pb.Decision) {
 		return // its timings would only say how fast a record is read
 	}
 	t := d.GetTimingsUs()
+	for _, a := range d.GetEntityAges() {
+		if a.AgeMs != nil {
+			m.ages.WithLabelValues(a.GetKind()).Observe(float64(a.GetAgeMs()) / 1000)
+		}
+	}
 	for _, s := range [...]struct {
 		stage string
 		us    int64

@@ -589,7 +589,8 @@ func TestHealthAndReadiness(t *testing.T) {
 func TestMetricsAreWellNamedAndBounded(t *testing.T) {
 	r := start(t, nil)
 	r.backend.decide = func(context.Context, *features.Event, decide.Options) (*pb.Decision, error) {
-		return &pb.Decision{Degraded: []*pb.Degraded{{Stage: "surprise", Cause: "made up"}}, Outcome: 99, Status: 99}, nil
+		ages := []*pb.EntityAge{{Kind: "player", AgeMs: new(int64(90_000))}, {Kind: "ip"}}
+		return &pb.Decision{Degraded: []*pb.Degraded{{Stage: "surprise", Cause: "made up"}}, Outcome: 99, Status: 99, EntityAges: ages}, nil
 	}
 	r.call(t, "engine", "POST", "/v1/decisions", betJSON("e"))
 	r.call(t, "engine", "POST", "/v1/nothing/here", "")
@@ -612,7 +613,9 @@ func TestMetricsAreWellNamedAndBounded(t *testing.T) {
 	if n := r.count(t, "pitboss_server_requests_total", "route", "none", "code", "NOT_FOUND"); n != 1 {
 		t.Errorf("a route that does not exist: got %v, want 1 of none", n)
 	}
-	if got := r.call(t, "operator", "GET", "/metrics", ""); got.status != 200 || !strings.Contains(got.body, "pitboss_server_panics_total 0") {
+	if got := r.call(t, "operator", "GET", "/metrics", ""); got.status != 200 || !strings.Contains(got.body, "pitboss_server_panics_total 0") ||
+		!strings.Contains(got.body, `pitboss_decide_entity_age_seconds_sum{kind="player"} 90`) ||
+		strings.Contains(got.body, `pitboss_decide_entity_age_seconds_sum{kind="ip"}`) {
 		t.Errorf("/metrics: got %d %s", got.status, got.body)
 	}
 }

@@ -181,6 +181,7 @@ func (c *calls) getFeatures(ctx context.Context, p *Principal, req *pb.GetFeatur
 		if err != nil {
 			return nil, err
 		}
+		out.Watermark, out.ConsumerLag = freshness(&row.vec)
 		out.Rows = append(out.Rows, c.answer(w, row))
 	}
 	return out, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pitboss/features"
 	"pitboss/features/feed"
 	"pitboss/journal"
 )
@@ -161,7 +162,13 @@ func (c *storeCollector) kafka(ch chan<- prometheus.Metric, counter sendCounter,
 	lag := prometheus.NewDesc("pitboss_feed_lag_records",
 		"Records that Kafka has and pitboss has not read. Growing under steady load, windows are behind what happens.", []string{"topic", "partition"}, nil)
 	for _, l := range c.feed.Lags() {
+		if !l.Known {
+			continue // 0 would say that all is read
+		}
 		ch <- prometheus.MustNewConstMetric(lag, prometheus.GaugeValue, float64(l.Records), l.Topic, strconv.Itoa(int(l.Partition)))
+	}
+	if lag := c.app.engine.Lag(); lag != features.NoLag {
+		gauge("pitboss_features_consumer_lag_records", "The lag over all partitions that vectors and records carry. Absent, nobody knows it: brokers are away.", float64(lag))
 	}
 	gauge("pitboss_feed_reading", "1 while Kafka is read; 0 is brokers or the schema registry away, a refused offset, or a full disk: see /readyz.",
 		asFloat(c.feed.Status().State == feed.StateReading))

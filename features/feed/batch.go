@@ -79,6 +79,7 @@ func (s *session) complete(ctx context.Context, b *batch) error {
 	for p, at := range b.at {
 		s.lags.next(p, at.GetOffset()+1)
 	}
+	s.noteLag()
 	return nil
 }
 

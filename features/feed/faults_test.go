@@ -368,6 +368,12 @@ func goesAway(r *rig, stop, start func()) {
 	run.state(feed.StateReading)
 	stop()
 	run.state(feed.StateAway)
+	until(t, "nobody to know the lag", func() bool { return r.engine.Lag() == features.NoLag })
+	for _, l := range run.Lags() {
+		if l.Known {
+			t.Errorf("the broker is away and %+v is known", l)
+		}
+	}
 	if run.Status().Error == "" || run.Stats().Away != 1 {
 		t.Errorf("status %+v, away %d times, want once with the error", run.Status(), run.Stats().Away)
 	}
@@ -496,10 +502,28 @@ func TestLag(t *testing.T) {
 	run.state(feed.StateReading)
 	engine.set(func(string) error { return features.ErrUnavailable })
 	r.kafka.send(t, r.bets(0, 12, 1)...)
-	until(t, "a lag of 12", func() bool { return lagOf(run) == 12 })
+	until(t, "a lag of 12", func() bool { return lagOf(run) == 12 && r.engine.Lag() == 12 })
+	if v := r.vector(); v.Lag != 12 {
+		t.Errorf("a vector says lag %d, want 12", v.Lag)
+	}
 	engine.set(nil)
-	until(t, "no lag", func() bool { return lagOf(run) == 0 })
+	until(t, "no lag", func() bool { return lagOf(run) == 0 && r.engine.Lag() == 0 })
 	run.stop()
+	if got := r.engine.Lag(); got != features.NoLag {
+		t.Errorf("the feed has ended, and the engine says lag %d", got)
+	}
+}
+
+// vector reads a player's features.
+func (r *rig) vector() *features.Vector {
+	r.t.Helper()
+	v := &features.Vector{}
+	player, _ := newKinds(r.t).Get("player")
+	ref := features.EntityRef{Key: features.MakeEntityKey(tenant, player, "p"), Kind: "player", Alias: "p"}
+	if err := r.engine.Features(r.t.Context(), ref, start.UnixMicro(), r.set, v); err != nil {
+		r.t.Fatal(err)
+	}
+	return v
 }
 
 func lagOf(run *running) int64 {

@@ -35,6 +35,8 @@ type Engine interface {
 	Written(ctx context.Context, t features.Ticket) error
 	// Advance notes offsets that no event carries, and returns when that is written.
 	Advance(ctx context.Context, offsets []*pb.KafkaOffset) error
+	// NoteLag tells how many records are not read yet, features.NoLag where that is not known.
+	NoteLag(records int64)
 	// Offsets are the last offsets applied, one per topic id and partition.
 	Offsets() []*pb.KafkaOffset
 }

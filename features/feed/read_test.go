@@ -85,7 +85,7 @@ func testReads(r *rig) {
 	}
 	until(t, "lag 0 on both partitions", func() bool {
 		lags := run.Lags()
-		return len(lags) == 2 && lags[0] == feed.Lag{Topic: r.topic()} && lags[1] == feed.Lag{Topic: r.topic(), Partition: 1}
+		return len(lags) == 2 && lags[0] == feed.Lag{Topic: r.topic(), Known: true} && lags[1] == feed.Lag{Topic: r.topic(), Partition: 1, Known: true}
 	})
 	r.wantCommitted(map[int32]int64{0: 5, 1: 4})
 	run.stop()

@@ -275,6 +275,7 @@ func (s *session) assigned(_ context.Context, offsets map[string]map[int32]kgo.O
 			s.lags.next(p, next)
 		}
 	}
+	s.noteLag()
 	s.joined()
 	return offsets, nil
 }
@@ -301,6 +302,7 @@ func (s *session) dropped(_ context.Context, _ *kgo.Client, partitions map[strin
 			s.lags.drop(p)
 		}
 	}
+	s.noteLag()
 }
 
 // close notes what is left and leaves. It outlives ctx, by Config.Timeout at most.
@@ -314,5 +316,6 @@ func (s *session) close(ctx context.Context) {
 	}
 	s.client.Close()
 	s.lags.clear()
+	s.noteLag()
 	s.parted()
 }

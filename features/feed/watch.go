@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"pitboss/features"
 )
 
 // watch looks at the brokers now and then. The client itself tries for ever and says nothing while they are away; here
@@ -26,7 +28,10 @@ func (s *session) watch(ctx context.Context) {
 		s.looked(err)
 		if err == nil {
 			s.compare(v)
+		} else {
+			s.lags.blind()
 		}
+		s.noteLag()
 	}
 }
 
@@ -61,6 +66,8 @@ type Lag struct {
 	// Records is the number of offsets between the next one to be applied and the end of the partition, as it was at the
 	// last look. Marks of producers' transactions count among them.
 	Records int64
+	// Known says that the end was looked at and the brokers are not away: Records is 0 without.
+	Known bool
 }
 
 // Lags are the lags of the partitions that are read, by topic and partition.
@@ -72,7 +79,13 @@ type lags struct {
 	partitions map[partition]lag
 }
 
-type lag struct{ next, end int64 }
+// lag is one partition's; seen says that end is of the last look.
+type lag struct {
+	next, end int64
+	seen      bool
+}
+
+func (v lag) records() int64 { return max(0, v.end-v.next) }
 
 func (l *lags) change(p partition, f func(*lag)) {
 	l.mu.Lock()
@@ -87,7 +100,38 @@ func (l *lags) change(p partition, f func(*lag)) {
 
 func (l *lags) next(p partition, offset int64) { l.change(p, func(v *lag) { v.next = offset }) }
 
-func (l *lags) end(p partition, offset int64) { l.change(p, func(v *lag) { v.end = offset }) }
+func (l *lags) end(p partition, offset int64) {
+	l.change(p, func(v *lag) { v.end, v.seen = offset, true })
+}
+
+// blind says that nobody knows where the partitions end.
+func (l *lags) blind() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p, v := range l.partitions {
+		l.partitions[p] = lag{next: v.next}
+	}
+}
+
+// total is the lag of all partitions, features.NoLag where it is not known of each.
+func (l *lags) total() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := int64(0)
+	for _, v := range l.partitions {
+		if !v.seen {
+			return features.NoLag
+		}
+		all += v.records()
+	}
+	if len(l.partitions) == 0 {
+		return features.NoLag
+	}
+	return all
+}
+
+// noteLag tells the engine, whose vectors carry it.
+func (f *Feed) noteLag() { f.engine.NoteLag(f.lags.total()) }
 
 func (l *lags) drop(p partition) {
 	l.mu.Lock()
@@ -106,7 +150,7 @@ func (l *lags) list() []Lag {
 	defer l.mu.Unlock()
 	list := make([]Lag, 0, len(l.partitions))
 	for p, v := range l.partitions {
-		list = append(list, Lag{Topic: p.topic, Partition: p.id, Records: max(0, v.end-v.next)})
+		list = append(list, Lag{Topic: p.topic, Partition: p.id, Records: v.records(), Known: v.seen})
 	}
 	slices.SortFunc(list, func(a, b Lag) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))

@@ -906,7 +906,12 @@ type Decision struct {
 	Features []*FeatureValue `protobuf:"bytes,20,rep,name=features,proto3" json:"features,omitempty"`
 	// How far event time had come when the vector was read: events that happened before are in, but for what comes later
 	// than engine.watermark_lag. Absent before the first event.
-	Watermark     *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	Watermark *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	// How many records Kafka had that pitboss had not read when the vector was read, as of its last look at the ends of the
+	// partitions (kafka.advance_every). Absent where nobody knew: no Kafka, or brokers that are away.
+	ConsumerLag *int64 `protobuf:"varint,22,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
+	// How old what was known of the event's entities was.
+	EntityAges    []*EntityAge `protobuf:"bytes,23,rep,name=entity_ages,json=entityAges,proto3" json:"entity_ages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1088,6 +1093,75 @@ func (x *Decision) GetWatermark() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Decision) GetConsumerLag() int64 {
+	if x != nil && x.ConsumerLag != nil {
+		return *x.ConsumerLag
+	}
+	return 0
+}
+
+func (x *Decision) GetEntityAges() []*EntityAge {
+	if x != nil {
+		return x.EntityAges
+	}
+	return nil
+}
+
+// EntityAge says how old what was known of an entity was when its features were read.
+type EntityAge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// features_as_of less the time of the newest event inside, in milliseconds; below 0 where that is the later one. Absent
+	// where no event had named the entity.
+	AgeMs         *int64 `protobuf:"varint,2,opt,name=age_ms,json=ageMs,proto3,oneof" json:"age_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityAge) Reset() {
+	*x = EntityAge{}
+	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityAge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityAge) ProtoMessage() {}
+
+func (x *EntityAge) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityAge.ProtoReflect.Descriptor instead.
+func (*EntityAge) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EntityAge) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EntityAge) GetAgeMs() int64 {
+	if x != nil && x.AgeMs != nil {
+		return *x.AgeMs
+	}
+	return 0
+}
+
 var File_pitboss_v1_decision_proto protoreflect.FileDescriptor
 
 const file_pitboss_v1_decision_proto_rawDesc = "" +
@@ -1155,7 +1229,7 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\aexplain\x18\x05 \x01(\x03R\aexplain\x12\x16\n" +
 	"\x06policy\x18\x06 \x01(\x03R\x06policy\x12\x16\n" +
 	"\x06record\x18\a \x01(\x03R\x06record\x12\x14\n" +
-	"\x05total\x18\b \x01(\x03R\x05total\"\xa1\a\n" +
+	"\x05total\x18\b \x01(\x03R\x05total\"\x92\b\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x19\n" +
@@ -1183,10 +1257,18 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x124\n" +
 	"\bfeatures\x18\x14 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures\x128\n" +
-	"\twatermark\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\twatermarkB\b\n" +
+	"\twatermark\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
+	"\fconsumer_lag\x18\x16 \x01(\x03H\x03R\vconsumerLag\x88\x01\x01\x126\n" +
+	"\ventity_ages\x18\x17 \x03(\v2\x15.pitboss.v1.EntityAgeR\n" +
+	"entityAgesB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
-	"\v_base_value*\x84\x01\n" +
+	"\v_base_valueB\x0f\n" +
+	"\r_consumer_lag\"F\n" +
+	"\tEntityAge\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
+	"\x06age_ms\x18\x02 \x01(\x03H\x00R\x05ageMs\x88\x01\x01B\t\n" +
+	"\a_age_ms*\x84\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rOUTCOME_ALLOW\x10\x01\x12\x15\n" +
@@ -1220,7 +1302,7 @@ func file_pitboss_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pitboss_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_pitboss_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pitboss_v1_decision_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: pitboss.v1.Outcome
 	(Status)(0),                   // 1: pitboss.v1.Status
@@ -1235,12 +1317,13 @@ var file_pitboss_v1_decision_proto_goTypes = []any{
 	(*Degraded)(nil),              // 10: pitboss.v1.Degraded
 	(*Timings)(nil),               // 11: pitboss.v1.Timings
 	(*Decision)(nil),              // 12: pitboss.v1.Decision
-	(*Event)(nil),                 // 13: pitboss.v1.Event
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*EntityAge)(nil),             // 13: pitboss.v1.EntityAge
+	(*Event)(nil),                 // 14: pitboss.v1.Event
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_pitboss_v1_decision_proto_depIdxs = []int32{
 	2,  // 0: pitboss.v1.DecisionOptions.explain:type_name -> pitboss.v1.Explain
-	13, // 1: pitboss.v1.DecisionRequest.event:type_name -> pitboss.v1.Event
+	14, // 1: pitboss.v1.DecisionRequest.event:type_name -> pitboss.v1.Event
 	3,  // 2: pitboss.v1.DecisionRequest.options:type_name -> pitboss.v1.DecisionOptions
 	2,  // 3: pitboss.v1.GetDecisionRequest.explain:type_name -> pitboss.v1.Explain
 	1,  // 4: pitboss.v1.Decision.status:type_name -> pitboss.v1.Status
@@ -1248,17 +1331,18 @@ var file_pitboss_v1_decision_proto_depIdxs = []int32{
 	7,  // 6: pitboss.v1.Decision.reactions:type_name -> pitboss.v1.Reaction
 	6,  // 7: pitboss.v1.Decision.reasons:type_name -> pitboss.v1.Reason
 	8,  // 8: pitboss.v1.Decision.model:type_name -> pitboss.v1.ModelRef
-	14, // 9: pitboss.v1.Decision.features_as_of:type_name -> google.protobuf.Timestamp
+	15, // 9: pitboss.v1.Decision.features_as_of:type_name -> google.protobuf.Timestamp
 	10, // 10: pitboss.v1.Decision.degraded:type_name -> pitboss.v1.Degraded
 	11, // 11: pitboss.v1.Decision.timings_us:type_name -> pitboss.v1.Timings
-	14, // 12: pitboss.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
+	15, // 12: pitboss.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
 	9,  // 13: pitboss.v1.Decision.features:type_name -> pitboss.v1.FeatureValue
-	14, // 14: pitboss.v1.Decision.watermark:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 14: pitboss.v1.Decision.watermark:type_name -> google.protobuf.Timestamp
+	13, // 15: pitboss.v1.Decision.entity_ages:type_name -> pitboss.v1.EntityAge
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_decision_proto_init() }
@@ -1270,13 +1354,14 @@ func file_pitboss_v1_decision_proto_init() {
 	file_pitboss_v1_decision_proto_msgTypes[3].OneofWrappers = []any{}
 	file_pitboss_v1_decision_proto_msgTypes[6].OneofWrappers = []any{}
 	file_pitboss_v1_decision_proto_msgTypes[9].OneofWrappers = []any{}
+	file_pitboss_v1_decision_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_decision_proto_rawDesc), len(file_pitboss_v1_decision_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

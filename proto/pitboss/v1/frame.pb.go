@@ -607,7 +607,7 @@ func (x *PushedValue) GetNumber() float64 {
 // Pin is the state of one entity that a vector was read from.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index into the event's entities, then its derived entities.
+	// Index into the event's entities, then its derived entities, then tenant and brand.
 	Entity uint32 `protobuf:"varint,1,opt,name=entity,proto3" json:"entity,omitempty"`
 	// Last frame applied to it before this decision; absent where the entity was unknown.
 	Position      *Position `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
@@ -1077,7 +1077,12 @@ type Observations struct {
 	Build     string                 `protobuf:"bytes,2,opt,name=build,proto3" json:"build,omitempty"`
 	DecidedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
 	// How far event time had come, over all active producers, microseconds; 0 before the first event.
-	WatermarkUs   int64 `protobuf:"varint,4,opt,name=watermark_us,json=watermarkUs,proto3" json:"watermark_us,omitempty"`
+	WatermarkUs int64 `protobuf:"varint,4,opt,name=watermark_us,json=watermarkUs,proto3" json:"watermark_us,omitempty"`
+	// How many records Kafka had that were not read; absent where nobody knew.
+	ConsumerLag *int64 `protobuf:"varint,5,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
+	// Of each pinned entity, in the order of the pins: evaluated_at_us less the time of its newest event, microseconds;
+	// evaluated_at_us itself where it had none.
+	EntityAgesUs  []int64 `protobuf:"zigzag64,6,rep,packed,name=entity_ages_us,json=entityAgesUs,proto3" json:"entity_ages_us,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1138,6 +1143,20 @@ func (x *Observations) GetWatermarkUs() int64 {
 		return x.WatermarkUs
 	}
 	return 0
+}
+
+func (x *Observations) GetConsumerLag() int64 {
+	if x != nil && x.ConsumerLag != nil {
+		return *x.ConsumerLag
+	}
+	return 0
+}
+
+func (x *Observations) GetEntityAgesUs() []int64 {
+	if x != nil {
+		return x.EntityAgesUs
+	}
+	return nil
 }
 
 // DecisionRecord is a decision as it is kept.
@@ -1338,14 +1357,17 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"inputsHashB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
-	"\v_base_value\"\xb6\x01\n" +
+	"\v_base_value\"\x95\x02\n" +
 	"\fObservations\x122\n" +
 	"\n" +
 	"timings_us\x18\x01 \x01(\v2\x13.pitboss.v1.TimingsR\ttimingsUs\x12\x14\n" +
 	"\x05build\x18\x02 \x01(\tR\x05build\x129\n" +
 	"\n" +
 	"decided_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x12!\n" +
-	"\fwatermark_us\x18\x04 \x01(\x03R\vwatermarkUs\"\xf4\x02\n" +
+	"\fwatermark_us\x18\x04 \x01(\x03R\vwatermarkUs\x12&\n" +
+	"\fconsumer_lag\x18\x05 \x01(\x03H\x00R\vconsumerLag\x88\x01\x01\x12$\n" +
+	"\x0eentity_ages_us\x18\x06 \x03(\x12R\fentityAgesUsB\x0f\n" +
+	"\r_consumer_lag\"\xf4\x02\n" +
 	"\x0eDecisionRecord\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12#\n" +
@@ -1447,6 +1469,7 @@ func file_pitboss_v1_frame_proto_init() {
 	file_pitboss_v1_frame_proto_msgTypes[7].OneofWrappers = []any{}
 	file_pitboss_v1_frame_proto_msgTypes[9].OneofWrappers = []any{}
 	file_pitboss_v1_frame_proto_msgTypes[12].OneofWrappers = []any{}
+	file_pitboss_v1_frame_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

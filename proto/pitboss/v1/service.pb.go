@@ -367,8 +367,14 @@ type GetEntityFeaturesResponse struct {
 	Entity       *Identifier            `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
 	FeaturesAsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=features_as_of,json=featuresAsOf,proto3" json:"features_as_of,omitempty"`
 	// Position of the last frame applied to the entity.
-	Position      string          `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
-	Features      []*FeatureValue `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	Position string          `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	Features []*FeatureValue `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	// Time of its newest event, and how old that is, in milliseconds; absent where no event named it.
+	NewestEvent *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=newest_event,json=newestEvent,proto3" json:"newest_event,omitempty"`
+	AgeMs       *int64                 `protobuf:"varint,6,opt,name=age_ms,json=ageMs,proto3,oneof" json:"age_ms,omitempty"`
+	// As in Decision.
+	Watermark     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	ConsumerLag   *int64                 `protobuf:"varint,8,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -429,6 +435,34 @@ func (x *GetEntityFeaturesResponse) GetFeatures() []*FeatureValue {
 		return x.Features
 	}
 	return nil
+}
+
+func (x *GetEntityFeaturesResponse) GetNewestEvent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NewestEvent
+	}
+	return nil
+}
+
+func (x *GetEntityFeaturesResponse) GetAgeMs() int64 {
+	if x != nil && x.AgeMs != nil {
+		return *x.AgeMs
+	}
+	return 0
+}
+
+func (x *GetEntityFeaturesResponse) GetWatermark() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Watermark
+	}
+	return nil
+}
+
+func (x *GetEntityFeaturesResponse) GetConsumerLag() int64 {
+	if x != nil && x.ConsumerLag != nil {
+		return *x.ConsumerLag
+	}
+	return 0
 }
 
 // GetFeaturesRequest asks for rows of features, as of now.
@@ -556,8 +590,11 @@ type GetFeaturesResponse struct {
 	FeatureSetVersion string `protobuf:"bytes,3,opt,name=feature_set_version,json=featureSetVersion,proto3" json:"feature_set_version,omitempty"`
 	FeatureSetHash    string `protobuf:"bytes,4,opt,name=feature_set_hash,json=featureSetHash,proto3" json:"feature_set_hash,omitempty"`
 	// What each row's values are of, in their order.
-	FeatureNames  []string      `protobuf:"bytes,5,rep,name=feature_names,json=featureNames,proto3" json:"feature_names,omitempty"`
-	Rows          []*FeatureRow `protobuf:"bytes,6,rep,name=rows,proto3" json:"rows,omitempty"`
+	FeatureNames []string      `protobuf:"bytes,5,rep,name=feature_names,json=featureNames,proto3" json:"feature_names,omitempty"`
+	Rows         []*FeatureRow `protobuf:"bytes,6,rep,name=rows,proto3" json:"rows,omitempty"`
+	// As in Decision.
+	Watermark     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	ConsumerLag   *int64                 `protobuf:"varint,8,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +669,20 @@ func (x *GetFeaturesResponse) GetRows() []*FeatureRow {
 		return x.Rows
 	}
 	return nil
+}
+
+func (x *GetFeaturesResponse) GetWatermark() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Watermark
+	}
+	return nil
+}
+
+func (x *GetFeaturesResponse) GetConsumerLag() int64 {
+	if x != nil && x.ConsumerLag != nil {
+		return *x.ConsumerLag
+	}
+	return 0
 }
 
 // FeatureRow is a row's entities and values.
@@ -1190,19 +1241,25 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\x18GetEntityFeaturesRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12.\n" +
 	"\x06entity\x18\x02 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xdf\x01\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb8\x03\n" +
 	"\x19GetEntityFeaturesResponse\x12.\n" +
 	"\x06entity\x18\x01 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12@\n" +
 	"\x0efeatures_as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ffeaturesAsOf\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\tR\bposition\x124\n" +
-	"\bfeatures\x18\x04 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures\"\x9c\x01\n" +
+	"\bfeatures\x18\x04 \x03(\v2\x18.pitboss.v1.FeatureValueR\bfeatures\x12=\n" +
+	"\fnewest_event\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vnewestEvent\x12\x1a\n" +
+	"\x06age_ms\x18\x06 \x01(\x03H\x00R\x05ageMs\x88\x01\x01\x128\n" +
+	"\twatermark\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
+	"\fconsumer_lag\x18\b \x01(\x03H\x01R\vconsumerLag\x88\x01\x01B\t\n" +
+	"\a_age_msB\x0f\n" +
+	"\r_consumer_lag\"\x9c\x01\n" +
 	"\x12GetFeaturesRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\bfeatures\x18\x02 \x03(\tR\bfeatures\x12'\n" +
 	"\x0ffeature_service\x18\x03 \x01(\tR\x0efeatureService\x12)\n" +
 	"\x04rows\x18\x04 \x03(\v2\x15.pitboss.v1.EntityRowR\x04rows\"?\n" +
 	"\tEntityRow\x122\n" +
-	"\bentities\x18\x01 \x03(\v2\x16.pitboss.v1.IdentifierR\bentities\"\xa3\x02\n" +
+	"\bentities\x18\x01 \x03(\v2\x16.pitboss.v1.IdentifierR\bentities\"\x96\x03\n" +
 	"\x13GetFeaturesResponse\x12@\n" +
 	"\x0efeatures_as_of\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ffeaturesAsOf\x12\x1f\n" +
 	"\vfeature_set\x18\x02 \x01(\tR\n" +
@@ -1210,7 +1267,10 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\x13feature_set_version\x18\x03 \x01(\tR\x11featureSetVersion\x12(\n" +
 	"\x10feature_set_hash\x18\x04 \x01(\tR\x0efeatureSetHash\x12#\n" +
 	"\rfeature_names\x18\x05 \x03(\tR\ffeatureNames\x12*\n" +
-	"\x04rows\x18\x06 \x03(\v2\x16.pitboss.v1.FeatureRowR\x04rows\"r\n" +
+	"\x04rows\x18\x06 \x03(\v2\x16.pitboss.v1.FeatureRowR\x04rows\x128\n" +
+	"\twatermark\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
+	"\fconsumer_lag\x18\b \x01(\x03H\x00R\vconsumerLag\x88\x01\x01B\x0f\n" +
+	"\r_consumer_lag\"r\n" +
 	"\n" +
 	"FeatureRow\x123\n" +
 	"\bentities\x18\x01 \x03(\v2\x17.pitboss.v1.EntityStateR\bentities\x12/\n" +
@@ -1316,39 +1376,42 @@ var file_pitboss_v1_service_proto_depIdxs = []int32{
 	19, // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
 	20, // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
 	21, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
-	8,  // 9: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
-	19, // 10: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
-	20, // 11: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	10, // 12: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
-	11, // 13: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
-	12, // 14: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
-	19, // 15: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
-	20, // 16: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
-	20, // 17: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
-	14, // 18: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
-	19, // 19: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
-	20, // 20: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
-	15, // 21: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
-	17, // 22: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
-	0,  // 23: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
-	2,  // 24: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
-	22, // 25: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
-	23, // 26: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
-	1,  // 27: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
-	5,  // 28: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
-	7,  // 29: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
-	13, // 30: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
-	24, // 31: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
-	24, // 32: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
-	4,  // 33: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
-	6,  // 34: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
-	9,  // 35: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
-	16, // 36: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
-	31, // [31:37] is the sub-list for method output_type
-	25, // [25:31] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	20, // 9: pitboss.v1.GetEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
+	20, // 10: pitboss.v1.GetEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	8,  // 11: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
+	19, // 12: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
+	20, // 13: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	10, // 14: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
+	20, // 15: pitboss.v1.GetFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	11, // 16: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
+	12, // 17: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
+	19, // 18: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
+	20, // 19: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
+	20, // 20: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
+	14, // 21: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
+	19, // 22: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
+	20, // 23: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
+	15, // 24: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
+	17, // 25: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
+	0,  // 26: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
+	2,  // 27: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
+	22, // 28: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
+	23, // 29: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
+	1,  // 30: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
+	5,  // 31: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
+	7,  // 32: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
+	13, // 33: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
+	24, // 34: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
+	24, // 35: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
+	4,  // 36: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
+	6,  // 37: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
+	9,  // 38: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
+	16, // 39: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
+	34, // [34:40] is the sub-list for method output_type
+	28, // [28:34] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_service_proto_init() }
@@ -1358,6 +1421,8 @@ func file_pitboss_v1_service_proto_init() {
 	}
 	file_pitboss_v1_decision_proto_init()
 	file_pitboss_v1_event_proto_init()
+	file_pitboss_v1_service_proto_msgTypes[5].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_pitboss_v1_service_proto_msgTypes[11].OneofWrappers = []any{}
 	file_pitboss_v1_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*PushValue_Number)(nil),
