@@ -101,6 +101,7 @@ func (d *Decider) Decide(ctx context.Context, ev *features.Event, opt Options) (
 	known, _ := slot.Known()
 	w.lap(&w.timings.Admission)
 	if !known.Decision.IsZero() && !opt.DryRun {
+		slot.NoteDuplicate()
 		return w.again(ctx)
 	}
 

@@ -244,10 +244,17 @@ func (p *prepared) applyTo(c *cache, pe *preparedEntity, pos journal.Pos, void V
 		s.newest, s.first = at, at // the first event; a frame without one may have kept a key here before
 	}
 	s.pos, s.newest, s.first = pos, max(s.newest, at), min(s.first, at)
+	late := at < horizon(s.newest)
 	for i := pe.from; i < pe.to; i++ {
-		c.add(pe.e, p.groups[i].slot, &p.groups[i].c, void)
+		slot := p.groups[i].slot
+		c.add(pe.e, slot, &p.groups[i].c, void)
+		counts := &pe.kind.groups[slot].counts
+		counts.events.Add(1)
+		if late {
+			counts.late.Add(1)
+		}
 	}
-	return at < horizon(s.newest)
+	return late
 }
 
 // advance moves the sequencer to a frame; the caller holds seq.

@@ -69,7 +69,7 @@ func (e *Engine) ingest(ctx context.Context, item IngestItem, result *IngestResu
 	defer s.Release()
 	if known, ok := s.Known(); ok {
 		result.Pos, result.Duplicate = known.Event, true
-		e.stats.duplicates.Add(1)
+		s.NoteDuplicate()
 		return Ticket{known.Event, s.epoch}, nil
 	}
 	t, err := e.Append(ctx, s, &pb.EventFrame{Kafka: item.Kafka})

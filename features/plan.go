@@ -49,6 +49,8 @@ type planGroup struct {
 	since int64
 	// from is the last frame of which the group may lack the event, zero where it has seen everything.
 	from journal.Pos
+	// counts count what came to the group.
+	counts groupCounters
 }
 
 // candidates are the groups of the kind that an event of this type can be in.

@@ -45,7 +45,7 @@ type EngineStats struct {
 	Applied, Late, Vectors uint64
 	// Ages counts applied events by how late they were received.
 	Ages LateAges
-	// Duplicates counts ingested events that were there before; Conflicts events refused because another one has their
+	// Duplicates counts events that came again, by whatever way; Conflicts events refused because another one has their
 	// event_id; Transactions those refused because another event has their transaction.
 	Duplicates, Conflicts, Transactions uint64
 	// Corrections counts originals that were made void by a later event; CorrectionsWaiting corrections that came before

@@ -21,11 +21,11 @@ func newValueCounters(set *Set) *valueCounters {
 	return &valueCounters{statuses: make([][statusCount]atomic.Uint64, n), nulls: make([]atomic.Uint64, n)}
 }
 
-// note counts a vector if it is its turn.
+// turn says whether the next vector is one to be counted.
+func (c *valueCounters) turn() bool { return c.vectors.Add(1)%sampleEvery == 1 }
+
+// note counts a vector.
 func (c *valueCounters) note(v *Vector) {
-	if c.vectors.Add(1)%sampleEvery != 1 {
-		return
-	}
 	for i, s := range v.Status {
 		c.statuses[i][s].Add(1)
 		if math.IsNaN(v.Values[i]) {

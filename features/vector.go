@@ -62,6 +62,8 @@ type Vector struct {
 	// Sourced are the values that came from elsewhere, as they were read.
 	Sourced []SourcedValue
 
+	// sampled says that what its values are worth is counted.
+	sampled bool
 	// inputs are used again, by each expression.
 	inputs *derived.Values
 	// means are those of the baselines that z-scores compare with.

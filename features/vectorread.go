@@ -41,6 +41,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	at := p.ev.OccurredAt
 	dst.reset(set, at)
 	dst.Inside, dst.Watermark, dst.Lag = !s.known.Event.IsZero(), e.Watermark(), e.Lag()
+	dst.sampled = b.values.turn()
 	p.touch(b)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
@@ -51,7 +52,9 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	dst.readOwn(p.ev, set)
 	dst.readSources(p.ev, set)
 	dst.finish(set, p.ev)
-	b.values.note(dst)
+	if dst.sampled {
+		b.values.note(dst)
+	}
 	e.stats.vectors.Add(1)
 	return nil
 }
@@ -139,7 +142,7 @@ func (v *Vector) reset(set *Set, at int64) {
 	if v.inputs == nil && len(set.derived) > 0 {
 		v.inputs = &derived.Values{}
 	}
-	v.WarmingSince = 0
+	v.WarmingSince, v.sampled = 0, false
 	v.At, v.Inside, v.Pins, v.Sourced, v.Watermark, v.Lag = at, false, v.Pins[:0], v.Sourced[:0], 0, NoLag
 }
 
@@ -161,6 +164,9 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 		gb := &kb.groups[i]
 		if gb.group.expired(p.ev) {
 			continue // to this event the entity is no more, whether it is still stored or not
+		}
+		if v.sampled {
+			gb.group.counts.note(v.At, e.groups[gb.slot].Newest(gb.group.layout))
 		}
 		view := p.view(pe, gb, horizon(newest), inside)
 		read := func(features []int, s *tiles.State, plus, minus *tiles.Contribution) {

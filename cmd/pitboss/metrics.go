@@ -32,6 +32,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	c.engine(counter, gauge)
 	c.lateness(ch, counter, gauge)
 	c.values(ch)
+	c.groups(ch)
 	c.kafka(ch, counter, gauge)
 }
 
@@ -107,6 +108,30 @@ func (c *storeCollector) values(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(statuses, prometheus.CounterValue, float64(n), s.Set, s.Feature, status)
 		}
 		ch <- prometheus.MustNewConstMetric(nulls, prometheus.CounterValue, float64(s.Nulls), s.Set, s.Feature)
+	}
+}
+
+// groups sends what came to the features' groups, and how fresh they were.
+func (c *storeCollector) groups(ch chan<- prometheus.Metric) {
+	labels := []string{"kind", "group"}
+	events := prometheus.NewDesc("pitboss_features_group_events_total",
+		"Events applied to a group of an entity; of what group a feature is, `pitboss features describe` says. Standing still, its features are of the past.", labels, nil)
+	late := prometheus.NewDesc("pitboss_features_group_late_events_total",
+		"Of those, events more than a minute older than the entity's newest. What was read at their time meanwhile did not know of them.", labels, nil)
+	again := prometheus.NewDesc("pitboss_features_group_duplicate_events_total",
+		"Events of a group that came again, by whatever way. They count once; a jump is a producer that sends twice.", labels, nil)
+	age := prometheus.NewDesc("pitboss_features_group_age_seconds",
+		"Age of a group's newest event when a vector was read, in every sixteenth vector. Growing for many entities, its events no longer come.", labels, nil)
+	none := prometheus.NewDesc("pitboss_features_group_without_event_total",
+		"Groups that had no event when a vector was read, in every sixteenth vector: entities that are new, or a producer that is silent.", labels, nil)
+	for _, s := range c.app.engine.GroupStats() {
+		for _, one := range []struct {
+			desc *prometheus.Desc
+			n    uint64
+		}{{events, s.Events}, {late, s.Late}, {again, s.Duplicates}, {none, s.NoEvent}} {
+			ch <- prometheus.MustNewConstMetric(one.desc, prometheus.CounterValue, float64(one.n), s.Kind, s.Group)
+		}
+		ch <- prometheus.MustNewConstHistogram(age, s.Aged, s.AgeSeconds, s.Ages, s.Kind, s.Group)
 	}
 }
 

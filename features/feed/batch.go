@@ -271,6 +271,7 @@ func (s *session) offer(ctx context.Context, b *batch, it *item) (_ features.Tic
 	if _, known := slot.Known(); known {
 		if it.fate == undecided {
 			it.fate = duplicate
+			slot.NoteDuplicate()
 		}
 		return features.Ticket{}, false, nil
 	}

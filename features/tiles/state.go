@@ -70,6 +70,24 @@ func (s *State) Compact(l *Layout, horizon int64) {
 	s.peaks = trimmed(s.peaks, 1)
 }
 
+// Newest is the time of the newest contribution that counts, NoTime without: to the microsecond where contributions are kept as
+// they came, else the beginning of its tile. What was forgotten, being older than every window, is not known.
+func (s *State) Newest(l *Layout) int64 {
+	stride := l.rawStride()
+	for i := len(s.raw) - stride; i >= 0; i -= stride {
+		if s.raw[i+1]&voidMark == 0 {
+			return int64(s.raw[i])
+		}
+	}
+	stride = s.stride(l)
+	for i := len(s.tiles) - stride; i >= 0; i -= stride {
+		if s.tileCount(s.tiles[i:]) > 0 {
+			return int64(start(s.tiles[i])) * 1e6
+		}
+	}
+	return NoTime
+}
+
 // MemBytes is what the state holds in RAM, with itself.
 func (s *State) MemBytes() int {
 	n := int(unsafe.Sizeof(*s)) + 8*cap(s.tiles) + 8*cap(s.raw) + int(unsafe.Sizeof(category{}))*cap(s.cats) +
