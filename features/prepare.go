@@ -32,6 +32,8 @@ type prepared struct {
 	read       tiles.Reading // scratch of a vector
 	newest     newestScratch // the same
 	touched    uint64        // keeps the compiler from leaving touch out
+	// explain notes what values are made of, nil for nobody.
+	explain *explainer
 }
 
 type preparedEntity struct {

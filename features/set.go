@@ -218,7 +218,8 @@ func (s *Set) finish() {
 		switch f.agg {
 		case aggRatio:
 			s.derived = append(s.derived, i)
-			info.Contract = fmt.Sprintf("%s / %s; missing, or the default, where the latter is 0", s.plans[f.needs[0]].name, s.plans[f.needs[1]].name)
+			info.Expression = s.plans[f.needs[0]].name + " / " + s.plans[f.needs[1]].name
+			info.Contract = "missing, or the default, where the latter is 0"
 		case aggCEL:
 			s.derived = append(s.derived, i)
 			info.Expression, info.Unlowered = f.expr, f.program.Unlowered

@@ -85,6 +85,10 @@ func (e *Engine) Features(ctx context.Context, ref EntityRef, at int64, set *Set
 // FeaturesOf is Features of several entities at once, each of another kind. The pins' Entity is the place in refs; an entity
 // that the set reads nothing of has none.
 func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set *Set, dst *Vector) error {
+	return e.featuresOf(ctx, refs, at, set, dst, nil)
+}
+
+func (e *Engine) featuresOf(ctx context.Context, refs []EntityRef, at int64, set *Set, dst *Vector, explain *explainer) error {
 	if err := e.gate.enter(); err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (e *Engine) FeaturesOf(ctx context.Context, refs []EntityRef, at int64, set
 		if err != nil {
 			return err
 		}
-		p := &prepared{ev: &Event{OccurredAt: at}}
+		p := &prepared{ev: &Event{OccurredAt: at}, explain: explain}
 		dst.readEntity(p, &preparedEntity{index: noEvent, kind: kb.kind, e: entity}, kb, set, journal.Pos{})
 		dst.Pins[len(dst.Pins)-1].Entity = which
 		entity.unpin()
@@ -176,6 +180,7 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 			s.Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
 			p.newest.last = 0
 			for _, f := range features {
+				p.explain.note(f, &set.plans[f], gb.group, v.At, &p.read)
 				if plan := &set.plans[f]; plan.agg.ofNewest() {
 					v.takeNewest(f, plan, gb.group, &p.read, &p.newest)
 				} else {

@@ -32,6 +32,8 @@ type FeatureReader interface {
 	FeatureSet() (*features.Set, error)
 	// Features reads them by that set into vec, whose pins' Entity are places in refs.
 	Features(ctx context.Context, set *features.Set, refs []features.EntityRef, at int64, vec *features.Vector) error
+	// Explain reads one entity's, and what each value was made of.
+	Explain(ctx context.Context, set *features.Set, ref features.EntityRef, at int64, vec *features.Vector) ([]features.Explanation, error)
 }
 
 // Pusher keeps values that were computed elsewhere; *features.Engine is one.
@@ -116,4 +118,13 @@ func (s Store) Features(ctx context.Context, set *features.Set, refs []features.
 		return fmt.Errorf("cannot read features: %w", err)
 	}
 	return nil
+}
+
+// Explain reads by a feature set that the engine keeps.
+func (s Store) Explain(ctx context.Context, set *features.Set, ref features.EntityRef, at int64, vec *features.Vector) ([]features.Explanation, error) {
+	list, err := s.Engine.Explain(ctx, ref, at, set, vec)
+	if err != nil {
+		return nil, fmt.Errorf("cannot explain features: %w", err)
+	}
+	return list, nil
 }

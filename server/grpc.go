@@ -247,6 +247,11 @@ func (g grpcFeatures) GetEntityFeatures(ctx context.Context, req *pb.GetEntityFe
 	return g.server.calls.getEntityFeatures(ctx, p, req, arrived)
 }
 
+func (g grpcFeatures) ExplainEntityFeatures(ctx context.Context, req *pb.ExplainEntityFeaturesRequest) (*pb.ExplainEntityFeaturesResponse, error) {
+	p, arrived := principalOf(ctx)
+	return g.server.calls.explainEntityFeatures(ctx, p, req, arrived)
+}
+
 func (g grpcFeatures) GetFeatures(ctx context.Context, req *pb.GetFeaturesRequest) (*pb.GetFeaturesResponse, error) {
 	p, arrived := principalOf(ctx)
 	return g.server.calls.getFeatures(ctx, p, req, arrived)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,30 +68,65 @@ func (s *Server) httpGetFeatures(c *httpCall) error {
 	if err != nil {
 		return err
 	}
-	req := &pb.GetEntityFeaturesRequest{
-		Tenant: query.Get("tenant"),
-		Entity: &pb.Identifier{Kind: c.r.PathValue("kind"), Value: c.r.PathValue("id")},
+	entity, at, err := c.entityAt(query)
+	if err != nil {
+		return err
 	}
-	switch query.Get("form") {
-	case "raw":
-		req.Entity.Form = pb.Form_FORM_RAW
-	case "alias":
-		req.Entity.Form = pb.Form_FORM_ALIAS
-	default:
-		return refuse(kindInvalid, string(edge.InvalidField), "form", "must be raw or alias: it is never guessed")
-	}
-	if text := query.Get("at"); text != "" {
-		at, wrong := time.Parse(time.RFC3339Nano, text)
-		if wrong != nil {
-			return refuse(kindInvalid, string(edge.InvalidField), "at", "must be a time such as 2026-11-22T10:00:00Z")
-		}
-		req.At = timestamppb.New(at)
-	}
+	req := &pb.GetEntityFeaturesRequest{Tenant: query.Get("tenant"), Entity: entity, At: at}
 	answer, err := s.calls.getEntityFeatures(c.context(), c.principal, req, c.arrived)
 	if err != nil {
 		return err
 	}
 	return c.write(answer)
+}
+
+func (s *Server) httpExplainFeatures(c *httpCall) error {
+	query, err := c.query("form", "tenant", "at", "features", "newest")
+	if err != nil {
+		return err
+	}
+	entity, at, err := c.entityAt(query)
+	if err != nil {
+		return err
+	}
+	req := &pb.ExplainEntityFeaturesRequest{Tenant: query.Get("tenant"), Entity: entity, At: at}
+	if names := query.Get("features"); names != "" {
+		req.Features = strings.Split(names, ",")
+	}
+	if text := query.Get("newest"); text != "" {
+		n, wrong := strconv.ParseUint(text, 10, 32)
+		if wrong != nil {
+			return refuse(kindInvalid, string(edge.InvalidField), "newest", newestRule())
+		}
+		req.Newest = uint32(n)
+	}
+	answer, err := s.calls.explainEntityFeatures(c.context(), c.principal, req, c.arrived)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
+// entityAt reads the entity that the path names, and the time that the query does.
+func (c *httpCall) entityAt(query url.Values) (*pb.Identifier, *timestamppb.Timestamp, error) {
+	entity := &pb.Identifier{Kind: c.r.PathValue("kind"), Value: c.r.PathValue("id")}
+	switch query.Get("form") {
+	case "raw":
+		entity.Form = pb.Form_FORM_RAW
+	case "alias":
+		entity.Form = pb.Form_FORM_ALIAS
+	default:
+		return nil, nil, refuse(kindInvalid, string(edge.InvalidField), "form", "must be raw or alias: it is never guessed")
+	}
+	text := query.Get("at")
+	if text == "" {
+		return entity, nil, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return nil, nil, refuse(kindInvalid, string(edge.InvalidField), "at", "must be a time such as 2026-11-22T10:00:00Z")
+	}
+	return entity, timestamppb.New(at), nil
 }
 
 func (s *Server) httpGetFeatureRows(c *httpCall) error {

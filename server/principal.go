@@ -22,8 +22,10 @@ const (
 	Publish      Right = "publish"
 	ReadDecision Right = "read_decision"
 	ReadFeatures Right = "read_features"
-	PushFeatures Right = "push_features"
-	Operate      Right = "operate"
+	// ExplainFeatures shows what values are made of: when each of an entity's events happened.
+	ExplainFeatures Right = "explain_features"
+	PushFeatures    Right = "push_features"
+	Operate         Right = "operate"
 )
 
 // roles is the table of what each role may do.
@@ -34,7 +36,7 @@ func roles() map[string][]Right {
 		// Something that only tells: a wallet, an import.
 		"producer": {Publish},
 		// A person or a console that looks.
-		"analyst": {ReadDecision, ReadFeatures},
+		"analyst": {ReadDecision, ReadFeatures, ExplainFeatures},
 		// Something that reads features for a model of its own.
 		"reader": {ReadFeatures},
 		// A batch that brings values computed elsewhere.
@@ -42,7 +44,7 @@ func roles() map[string][]Right {
 		// Monitoring.
 		"operator": {Operate},
 		// Everything, within the tenant.
-		"admin": {Decide, Publish, ReadDecision, ReadFeatures, PushFeatures, Operate},
+		"admin": {Decide, Publish, ReadDecision, ReadFeatures, ExplainFeatures, PushFeatures, Operate},
 	}
 }
 

@@ -46,6 +46,10 @@ func routes() []route {
 			rpcs: []string{pb.FeatureService_GetEntityFeatures_FullMethodName}, serve: (*Server).httpGetFeatures,
 		},
 		{
+			name: "explain_features", right: ExplainFeatures, method: http.MethodGet, pattern: "/v1/entities/{kind}/{id}/features:explain",
+			rpcs: []string{pb.FeatureService_ExplainEntityFeatures_FullMethodName}, serve: (*Server).httpExplainFeatures,
+		},
+		{
 			name: "get_feature_rows", right: ReadFeatures, method: http.MethodPost, pattern: "/v1/features:get",
 			rpcs: []string{pb.FeatureService_GetFeatures_FullMethodName}, serve: (*Server).httpGetFeatureRows,
 		},

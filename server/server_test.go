@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -106,6 +107,15 @@ func (b *backend) Features(_ context.Context, _ *features.Set, refs []features.E
 		vec.Pins = append(vec.Pins, features.Pin{Entity: i, Pos: journal.Pos{Offset: 12}, Newest: at - 1_500_000})
 	}
 	return nil
+}
+
+func (b *backend) Explain(ctx context.Context, set *features.Set, ref features.EntityRef, at int64, vec *features.Vector) ([]features.Explanation, error) {
+	x := features.Explanation{From: at - 60e6, To: at}
+	for i := range int64(30) {
+		x.Tiles = append(x.Tiles, features.ExplainedTile{From: i, To: i + 1, Count: i})
+		x.Events = append(x.Events, features.ExplainedEvent{At: i, Key: [4]byte{1, 2, 3, byte(i)}})
+	}
+	return []features.Explanation{x}, b.Features(ctx, set, []features.EntityRef{ref}, at, vec)
 }
 
 func (b *backend) Components() []server.Component {
@@ -562,6 +572,48 @@ func TestEntityFeatures(t *testing.T) {
 	f("sofa/jane/features?form=raw", 400, "entity.kind")
 	f("ip/jane/features?form=raw", 400, "entity.value")
 	f("player/a%00b/features?form=raw", 400, "entity.value")
+}
+
+func TestExplainFeatures(t *testing.T) {
+	r := start(t, nil)
+	get := func(query string) answer {
+		return r.call(t, "analyst", "GET", "/v1/entities/player/jane/features:explain"+query, "")
+	}
+	f := func(query string, tiles int, newest string) {
+		t.Helper()
+		got := get(query)
+		x := &pb.ExplainEntityFeaturesResponse{}
+		if err := protojson.Unmarshal([]byte(got.body), x); err != nil || got.status != http.StatusOK {
+			t.Fatalf("%s: got %d %s: %v", query, got.status, got.body, err)
+		}
+		one := x.GetFeatures()[0]
+		if len(one.GetTiles()) != tiles || len(one.GetEvents()) != tiles || one.GetAllTiles() != 30 || one.GetAllEvents() != 30 ||
+			one.GetEvents()[0].GetDecisionIdPrefix() != newest || one.GetValue() != 3 || one.GetGroup() != "bets" || x.GetPosition() != "0/12" {
+			t.Errorf("%s: got %s, want the newest %d of 30, the first %s", query, got.body, tiles, newest)
+		}
+		if strings.Contains(got.body, "jane") {
+			t.Errorf("%s: the raw identifier is in %s", query, got.body)
+		}
+	}
+	f("?form=raw", 20, "0102031d")
+	f("?form=raw&newest=3", 3, "0102031d")
+	f("?form=raw&newest=10000&features=bets_1m", 30, "0102031d")
+	for query, path := range map[string]string{
+		"": "form", "?form=raw&newest=10001": "newest", "?form=raw&newest=-1": "newest", "?form=raw&at=x": "at", "?form=raw&explain=1": "",
+	} {
+		if got := get(query); got.status != http.StatusBadRequest || got.err.Path != path {
+			t.Errorf("%q: got %d %s, want 400 at %q", query, got.status, got.body, path)
+		}
+	}
+	if got := get("?form=raw&features=bets_1m,ip_logins_1h"); got.status != http.StatusNotFound || got.err.Path != "features[1]" {
+		t.Errorf("a feature of another kind: got %d %s", got.status, got.body)
+	}
+	if got := get("?form=raw&tenant=other"); got.status != http.StatusForbidden {
+		t.Errorf("another tenant: got %d %s", got.status, got.body)
+	}
+	if got := r.call(t, "reader", "GET", "/v1/entities/player/jane/features:explain?form=raw", ""); got.status != http.StatusForbidden {
+		t.Errorf("a reader, who may read values: got %d %s", got.status, got.body)
+	}
 }
 
 func TestHealthAndReadiness(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -143,11 +144,13 @@ func (d *setDescription) write(out io.Writer) error {
 		if f.ExcludesCurrent {
 			current = "excluded"
 		}
+		contract := []string{f.Expression, f.Contract, ""}
 		if f.Unlowered != "" {
-			f.Contract += "; runs in cel-go: " + f.Unlowered + " is not lowered"
+			contract[2] = "runs in cel-go: " + f.Unlowered + " is not lowered"
 		}
+		contract = slices.DeleteFunc(contract, func(part string) bool { return part == "" })
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.Aggregate, f.Class, f.Entity, f.Group, f.Window, hop, span,
-			edgeError, current, f.On, f.Expression+f.Contract)
+			edgeError, current, f.On, strings.Join(contract, "; "))
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("cannot print: %w", err)

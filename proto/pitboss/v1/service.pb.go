@@ -465,6 +465,531 @@ func (x *GetEntityFeaturesResponse) GetConsumerLag() int64 {
 	return 0
 }
 
+// ExplainEntityFeaturesRequest names one entity, and how much is to be seen.
+type ExplainEntityFeaturesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Entity *Identifier            `protobuf:"bytes,2,opt,name=entity,proto3" json:"entity,omitempty"`
+	// Evaluation time; now where absent.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// Features by name; all of the entity's kind where there are none.
+	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	// How many of the newest tiles and events of each feature are given, at most 10000; 0 is 20.
+	Newest        uint32 `protobuf:"varint,5,opt,name=newest,proto3" json:"newest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainEntityFeaturesRequest) Reset() {
+	*x = ExplainEntityFeaturesRequest{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainEntityFeaturesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainEntityFeaturesRequest) ProtoMessage() {}
+
+func (x *ExplainEntityFeaturesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainEntityFeaturesRequest.ProtoReflect.Descriptor instead.
+func (*ExplainEntityFeaturesRequest) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExplainEntityFeaturesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ExplainEntityFeaturesRequest) GetEntity() *Identifier {
+	if x != nil {
+		return x.Entity
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesRequest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesRequest) GetNewest() uint32 {
+	if x != nil {
+		return x.Newest
+	}
+	return 0
+}
+
+// ExplainEntityFeaturesResponse holds the features that belong to the entity's kind, and those that are made of others.
+type ExplainEntityFeaturesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The entity by its alias.
+	Entity       *Identifier            `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
+	FeaturesAsOf *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=features_as_of,json=featuresAsOf,proto3" json:"features_as_of,omitempty"`
+	// The last frame applied to the entity.
+	Position string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Time of its newest event, and how old that is, in milliseconds; absent where no event named it.
+	NewestEvent *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=newest_event,json=newestEvent,proto3" json:"newest_event,omitempty"`
+	AgeMs       *int64                 `protobuf:"varint,5,opt,name=age_ms,json=ageMs,proto3,oneof" json:"age_ms,omitempty"`
+	// As in Decision.
+	Watermark   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	ConsumerLag *int64                 `protobuf:"varint,7,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
+	// Name, version and SHA-256 (hex) of the feature set.
+	FeatureSet        string                `protobuf:"bytes,8,opt,name=feature_set,json=featureSet,proto3" json:"feature_set,omitempty"`
+	FeatureSetVersion string                `protobuf:"bytes,9,opt,name=feature_set_version,json=featureSetVersion,proto3" json:"feature_set_version,omitempty"`
+	FeatureSetHash    string                `protobuf:"bytes,10,opt,name=feature_set_hash,json=featureSetHash,proto3" json:"feature_set_hash,omitempty"`
+	Features          []*FeatureExplanation `protobuf:"bytes,11,rep,name=features,proto3" json:"features,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ExplainEntityFeaturesResponse) Reset() {
+	*x = ExplainEntityFeaturesResponse{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainEntityFeaturesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainEntityFeaturesResponse) ProtoMessage() {}
+
+func (x *ExplainEntityFeaturesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainEntityFeaturesResponse.ProtoReflect.Descriptor instead.
+func (*ExplainEntityFeaturesResponse) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExplainEntityFeaturesResponse) GetEntity() *Identifier {
+	if x != nil {
+		return x.Entity
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesResponse) GetFeaturesAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FeaturesAsOf
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesResponse) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *ExplainEntityFeaturesResponse) GetNewestEvent() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NewestEvent
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesResponse) GetAgeMs() int64 {
+	if x != nil && x.AgeMs != nil {
+		return *x.AgeMs
+	}
+	return 0
+}
+
+func (x *ExplainEntityFeaturesResponse) GetWatermark() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Watermark
+	}
+	return nil
+}
+
+func (x *ExplainEntityFeaturesResponse) GetConsumerLag() int64 {
+	if x != nil && x.ConsumerLag != nil {
+		return *x.ConsumerLag
+	}
+	return 0
+}
+
+func (x *ExplainEntityFeaturesResponse) GetFeatureSet() string {
+	if x != nil {
+		return x.FeatureSet
+	}
+	return ""
+}
+
+func (x *ExplainEntityFeaturesResponse) GetFeatureSetVersion() string {
+	if x != nil {
+		return x.FeatureSetVersion
+	}
+	return ""
+}
+
+func (x *ExplainEntityFeaturesResponse) GetFeatureSetHash() string {
+	if x != nil {
+		return x.FeatureSetHash
+	}
+	return ""
+}
+
+func (x *ExplainEntityFeaturesResponse) GetFeatures() []*FeatureExplanation {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+// FeatureExplanation is a value and what it was made of.
+type FeatureExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Absent where missing.
+	Value  *float64 `protobuf:"fixed64,2,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Status string   `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// How it is made, as the feature set says.
+	Aggregate string `protobuf:"bytes,4,opt,name=aggregate,proto3" json:"aggregate,omitempty"`
+	Group     string `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
+	Window    string `protobuf:"bytes,6,opt,name=window,proto3" json:"window,omitempty"`
+	// What the window covers: from included, to excluded; where exact, from excluded and to included.
+	WindowFrom *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=window_from,json=windowFrom,proto3" json:"window_from,omitempty"`
+	WindowTo   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=window_to,json=windowTo,proto3" json:"window_to,omitempty"`
+	Exact      bool                   `protobuf:"varint,9,opt,name=exact,proto3" json:"exact,omitempty"`
+	// The newest of the window's tiles, the newest first, and how many there are.
+	Tiles    []*ExplainedTile `protobuf:"bytes,10,rep,name=tiles,proto3" json:"tiles,omitempty"`
+	AllTiles uint32           `protobuf:"varint,11,opt,name=all_tiles,json=allTiles,proto3" json:"all_tiles,omitempty"`
+	// The newest of the window's events that are kept as they came, the newest first, and how many there are.
+	Events    []*ExplainedEvent `protobuf:"bytes,12,rep,name=events,proto3" json:"events,omitempty"`
+	AllEvents uint32            `protobuf:"varint,13,opt,name=all_events,json=allEvents,proto3" json:"all_events,omitempty"`
+	// Of a pushed value: what it was computed for.
+	PushedFor *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=pushed_for,json=pushedFor,proto3" json:"pushed_for,omitempty"`
+	// Of a feature that is made of others: how.
+	Expression string `protobuf:"bytes,15,opt,name=expression,proto3" json:"expression,omitempty"`
+	// The field that its tiles' sums are of; empty where it sums nothing.
+	SumOf         string `protobuf:"bytes,16,opt,name=sum_of,json=sumOf,proto3" json:"sum_of,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureExplanation) Reset() {
+	*x = FeatureExplanation{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureExplanation) ProtoMessage() {}
+
+func (x *FeatureExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureExplanation.ProtoReflect.Descriptor instead.
+func (*FeatureExplanation) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FeatureExplanation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *FeatureExplanation) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetAggregate() string {
+	if x != nil {
+		return x.Aggregate
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetWindowFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowFrom
+	}
+	return nil
+}
+
+func (x *FeatureExplanation) GetWindowTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WindowTo
+	}
+	return nil
+}
+
+func (x *FeatureExplanation) GetExact() bool {
+	if x != nil {
+		return x.Exact
+	}
+	return false
+}
+
+func (x *FeatureExplanation) GetTiles() []*ExplainedTile {
+	if x != nil {
+		return x.Tiles
+	}
+	return nil
+}
+
+func (x *FeatureExplanation) GetAllTiles() uint32 {
+	if x != nil {
+		return x.AllTiles
+	}
+	return 0
+}
+
+func (x *FeatureExplanation) GetEvents() []*ExplainedEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *FeatureExplanation) GetAllEvents() uint32 {
+	if x != nil {
+		return x.AllEvents
+	}
+	return 0
+}
+
+func (x *FeatureExplanation) GetPushedFor() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PushedFor
+	}
+	return nil
+}
+
+func (x *FeatureExplanation) GetExpression() string {
+	if x != nil {
+		return x.Expression
+	}
+	return ""
+}
+
+func (x *FeatureExplanation) GetSumOf() string {
+	if x != nil {
+		return x.SumOf
+	}
+	return ""
+}
+
+// ExplainedTile is a stretch of time, and what of the group's events it holds.
+type ExplainedTile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Its length.
+	Seconds uint32 `protobuf:"varint,2,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Count   int64  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// Sum of the feature's values, and how many events have one; absent of features that sum nothing.
+	Sum           *float64 `protobuf:"fixed64,4,opt,name=sum,proto3,oneof" json:"sum,omitempty"`
+	WithValue     *int64   `protobuf:"varint,5,opt,name=with_value,json=withValue,proto3,oneof" json:"with_value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedTile) Reset() {
+	*x = ExplainedTile{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedTile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedTile) ProtoMessage() {}
+
+func (x *ExplainedTile) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedTile.ProtoReflect.Descriptor instead.
+func (*ExplainedTile) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExplainedTile) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ExplainedTile) GetSeconds() uint32 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *ExplainedTile) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ExplainedTile) GetSum() float64 {
+	if x != nil && x.Sum != nil {
+		return *x.Sum
+	}
+	return 0
+}
+
+func (x *ExplainedTile) GetWithValue() int64 {
+	if x != nil && x.WithValue != nil {
+		return *x.WithValue
+	}
+	return 0
+}
+
+// ExplainedEvent is an event that is kept as it came.
+type ExplainedEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// How the event's decision_id begins.
+	DecisionIdPrefix string `protobuf:"bytes,2,opt,name=decision_id_prefix,json=decisionIdPrefix,proto3" json:"decision_id_prefix,omitempty"`
+	// It was taken back: it counts nowhere and keeps its place.
+	Void          bool `protobuf:"varint,3,opt,name=void,proto3" json:"void,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedEvent) Reset() {
+	*x = ExplainedEvent{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedEvent) ProtoMessage() {}
+
+func (x *ExplainedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedEvent.ProtoReflect.Descriptor instead.
+func (*ExplainedEvent) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExplainedEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ExplainedEvent) GetDecisionIdPrefix() string {
+	if x != nil {
+		return x.DecisionIdPrefix
+	}
+	return ""
+}
+
+func (x *ExplainedEvent) GetVoid() bool {
+	if x != nil {
+		return x.Void
+	}
+	return false
+}
+
 // GetFeaturesRequest asks for rows of features, as of now.
 type GetFeaturesRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -480,7 +1005,7 @@ type GetFeaturesRequest struct {
 
 func (x *GetFeaturesRequest) Reset() {
 	*x = GetFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +1017,7 @@ func (x *GetFeaturesRequest) String() string {
 func (*GetFeaturesRequest) ProtoMessage() {}
 
 func (x *GetFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +1030,7 @@ func (x *GetFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*GetFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetFeaturesRequest) GetTenant() string {
@@ -546,7 +1071,7 @@ type EntityRow struct {
 
 func (x *EntityRow) Reset() {
 	*x = EntityRow{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +1083,7 @@ func (x *EntityRow) String() string {
 func (*EntityRow) ProtoMessage() {}
 
 func (x *EntityRow) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +1096,7 @@ func (x *EntityRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityRow.ProtoReflect.Descriptor instead.
 func (*EntityRow) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EntityRow) GetEntities() []*Identifier {
@@ -601,7 +1126,7 @@ type GetFeaturesResponse struct {
 
 func (x *GetFeaturesResponse) Reset() {
 	*x = GetFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +1138,7 @@ func (x *GetFeaturesResponse) String() string {
 func (*GetFeaturesResponse) ProtoMessage() {}
 
 func (x *GetFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +1151,7 @@ func (x *GetFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*GetFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetFeaturesResponse) GetFeaturesAsOf() *timestamppb.Timestamp {
@@ -696,7 +1221,7 @@ type FeatureRow struct {
 
 func (x *FeatureRow) Reset() {
 	*x = FeatureRow{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +1233,7 @@ func (x *FeatureRow) String() string {
 func (*FeatureRow) ProtoMessage() {}
 
 func (x *FeatureRow) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +1246,7 @@ func (x *FeatureRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureRow.ProtoReflect.Descriptor instead.
 func (*FeatureRow) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FeatureRow) GetEntities() []*EntityState {
@@ -755,7 +1280,7 @@ type EntityState struct {
 
 func (x *EntityState) Reset() {
 	*x = EntityState{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +1292,7 @@ func (x *EntityState) String() string {
 func (*EntityState) ProtoMessage() {}
 
 func (x *EntityState) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1305,7 @@ func (x *EntityState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityState.ProtoReflect.Descriptor instead.
 func (*EntityState) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EntityState) GetEntity() *Identifier {
@@ -828,7 +1353,7 @@ type ServedValue struct {
 
 func (x *ServedValue) Reset() {
 	*x = ServedValue{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +1365,7 @@ func (x *ServedValue) String() string {
 func (*ServedValue) ProtoMessage() {}
 
 func (x *ServedValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +1378,7 @@ func (x *ServedValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedValue.ProtoReflect.Descriptor instead.
 func (*ServedValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ServedValue) GetValue() float64 {
@@ -895,7 +1420,7 @@ type PushFeaturesRequest struct {
 
 func (x *PushFeaturesRequest) Reset() {
 	*x = PushFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	mi := &file_pitboss_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1432,7 @@ func (x *PushFeaturesRequest) String() string {
 func (*PushFeaturesRequest) ProtoMessage() {}
 
 func (x *PushFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	mi := &file_pitboss_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1445,7 @@ func (x *PushFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*PushFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PushFeaturesRequest) GetTenant() string {
@@ -951,7 +1476,7 @@ type EntityPush struct {
 
 func (x *EntityPush) Reset() {
 	*x = EntityPush{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	mi := &file_pitboss_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1488,7 @@ func (x *EntityPush) String() string {
 func (*EntityPush) ProtoMessage() {}
 
 func (x *EntityPush) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	mi := &file_pitboss_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1501,7 @@ func (x *EntityPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityPush.ProtoReflect.Descriptor instead.
 func (*EntityPush) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EntityPush) GetEntity() *Identifier {
@@ -1019,7 +1544,7 @@ type PushValue struct {
 
 func (x *PushValue) Reset() {
 	*x = PushValue{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	mi := &file_pitboss_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1556,7 @@ func (x *PushValue) String() string {
 func (*PushValue) ProtoMessage() {}
 
 func (x *PushValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	mi := &file_pitboss_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1569,7 @@ func (x *PushValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushValue.ProtoReflect.Descriptor instead.
 func (*PushValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PushValue) GetKey() string {
@@ -1121,7 +1646,7 @@ type PushFeaturesResponse struct {
 
 func (x *PushFeaturesResponse) Reset() {
 	*x = PushFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	mi := &file_pitboss_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1658,7 @@ func (x *PushFeaturesResponse) String() string {
 func (*PushFeaturesResponse) ProtoMessage() {}
 
 func (x *PushFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	mi := &file_pitboss_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1671,7 @@ func (x *PushFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*PushFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PushFeaturesResponse) GetResults() []*PushResult {
@@ -1170,7 +1695,7 @@ type PushResult struct {
 
 func (x *PushResult) Reset() {
 	*x = PushResult{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	mi := &file_pitboss_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1707,7 @@ func (x *PushResult) String() string {
 func (*PushResult) ProtoMessage() {}
 
 func (x *PushResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	mi := &file_pitboss_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1720,7 @@ func (x *PushResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResult.ProtoReflect.Descriptor instead.
 func (*PushResult) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PushResult) GetStatus() PublishStatus {
@@ -1252,7 +1777,66 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\twatermark\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
 	"\fconsumer_lag\x18\b \x01(\x03H\x01R\vconsumerLag\x88\x01\x01B\t\n" +
 	"\a_age_msB\x0f\n" +
-	"\r_consumer_lag\"\x9c\x01\n" +
+	"\r_consumer_lag\"\xc6\x01\n" +
+	"\x1cExplainEntityFeaturesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12.\n" +
+	"\x06entity\x18\x02 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\x12\x16\n" +
+	"\x06newest\x18\x05 \x01(\rR\x06newest\"\xbd\x04\n" +
+	"\x1dExplainEntityFeaturesResponse\x12.\n" +
+	"\x06entity\x18\x01 \x01(\v2\x16.pitboss.v1.IdentifierR\x06entity\x12@\n" +
+	"\x0efeatures_as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ffeaturesAsOf\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\tR\bposition\x12=\n" +
+	"\fnewest_event\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vnewestEvent\x12\x1a\n" +
+	"\x06age_ms\x18\x05 \x01(\x03H\x00R\x05ageMs\x88\x01\x01\x128\n" +
+	"\twatermark\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
+	"\fconsumer_lag\x18\a \x01(\x03H\x01R\vconsumerLag\x88\x01\x01\x12\x1f\n" +
+	"\vfeature_set\x18\b \x01(\tR\n" +
+	"featureSet\x12.\n" +
+	"\x13feature_set_version\x18\t \x01(\tR\x11featureSetVersion\x12(\n" +
+	"\x10feature_set_hash\x18\n" +
+	" \x01(\tR\x0efeatureSetHash\x12:\n" +
+	"\bfeatures\x18\v \x03(\v2\x1e.pitboss.v1.FeatureExplanationR\bfeaturesB\t\n" +
+	"\a_age_msB\x0f\n" +
+	"\r_consumer_lag\"\xd0\x04\n" +
+	"\x12FeatureExplanation\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12\x1c\n" +
+	"\taggregate\x18\x04 \x01(\tR\taggregate\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12\x16\n" +
+	"\x06window\x18\x06 \x01(\tR\x06window\x12;\n" +
+	"\vwindow_from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"windowFrom\x127\n" +
+	"\twindow_to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bwindowTo\x12\x14\n" +
+	"\x05exact\x18\t \x01(\bR\x05exact\x12/\n" +
+	"\x05tiles\x18\n" +
+	" \x03(\v2\x19.pitboss.v1.ExplainedTileR\x05tiles\x12\x1b\n" +
+	"\tall_tiles\x18\v \x01(\rR\ballTiles\x122\n" +
+	"\x06events\x18\f \x03(\v2\x1a.pitboss.v1.ExplainedEventR\x06events\x12\x1d\n" +
+	"\n" +
+	"all_events\x18\r \x01(\rR\tallEvents\x129\n" +
+	"\n" +
+	"pushed_for\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tpushedFor\x12\x1e\n" +
+	"\n" +
+	"expression\x18\x0f \x01(\tR\n" +
+	"expression\x12\x15\n" +
+	"\x06sum_of\x18\x10 \x01(\tR\x05sumOfB\b\n" +
+	"\x06_value\"\xc1\x01\n" +
+	"\rExplainedTile\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12\x18\n" +
+	"\aseconds\x18\x02 \x01(\rR\aseconds\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\x12\x15\n" +
+	"\x03sum\x18\x04 \x01(\x01H\x00R\x03sum\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"with_value\x18\x05 \x01(\x03H\x01R\twithValue\x88\x01\x01B\x06\n" +
+	"\x04_sumB\r\n" +
+	"\v_with_value\"~\n" +
+	"\x0eExplainedEvent\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
+	"\x12decision_id_prefix\x18\x02 \x01(\tR\x10decisionIdPrefix\x12\x12\n" +
+	"\x04void\x18\x03 \x01(\bR\x04void\"\x9c\x01\n" +
 	"\x12GetFeaturesRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
 	"\bfeatures\x18\x02 \x03(\tR\bfeatures\x12'\n" +
@@ -1319,9 +1903,10 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\x06Decide\x12\x1b.pitboss.v1.DecisionRequest\x1a\x14.pitboss.v1.Decision\x12C\n" +
 	"\vGetDecision\x12\x1e.pitboss.v1.GetDecisionRequest\x1a\x14.pitboss.v1.Decision2R\n" +
 	"\fEventService\x12B\n" +
-	"\aPublish\x12\x1a.pitboss.v1.PublishRequest\x1a\x1b.pitboss.v1.PublishResponse2\x95\x02\n" +
+	"\aPublish\x12\x1a.pitboss.v1.PublishRequest\x1a\x1b.pitboss.v1.PublishResponse2\x83\x03\n" +
 	"\x0eFeatureService\x12`\n" +
-	"\x11GetEntityFeatures\x12$.pitboss.v1.GetEntityFeaturesRequest\x1a%.pitboss.v1.GetEntityFeaturesResponse\x12N\n" +
+	"\x11GetEntityFeatures\x12$.pitboss.v1.GetEntityFeaturesRequest\x1a%.pitboss.v1.GetEntityFeaturesResponse\x12l\n" +
+	"\x15ExplainEntityFeatures\x12(.pitboss.v1.ExplainEntityFeaturesRequest\x1a).pitboss.v1.ExplainEntityFeaturesResponse\x12N\n" +
 	"\vGetFeatures\x12\x1e.pitboss.v1.GetFeaturesRequest\x1a\x1f.pitboss.v1.GetFeaturesResponse\x12Q\n" +
 	"\fPushFeatures\x12\x1f.pitboss.v1.PushFeaturesRequest\x1a .pitboss.v1.PushFeaturesResponseB$Z\"pitboss/proto/pitboss/v1;pitbossv1b\x06proto3"
 
@@ -1338,80 +1923,101 @@ func file_pitboss_v1_service_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_pitboss_v1_service_proto_goTypes = []any{
-	(PublishStatus)(0),                // 0: pitboss.v1.PublishStatus
-	(*PublishRequest)(nil),            // 1: pitboss.v1.PublishRequest
-	(*FieldError)(nil),                // 2: pitboss.v1.FieldError
-	(*PublishResult)(nil),             // 3: pitboss.v1.PublishResult
-	(*PublishResponse)(nil),           // 4: pitboss.v1.PublishResponse
-	(*GetEntityFeaturesRequest)(nil),  // 5: pitboss.v1.GetEntityFeaturesRequest
-	(*GetEntityFeaturesResponse)(nil), // 6: pitboss.v1.GetEntityFeaturesResponse
-	(*GetFeaturesRequest)(nil),        // 7: pitboss.v1.GetFeaturesRequest
-	(*EntityRow)(nil),                 // 8: pitboss.v1.EntityRow
-	(*GetFeaturesResponse)(nil),       // 9: pitboss.v1.GetFeaturesResponse
-	(*FeatureRow)(nil),                // 10: pitboss.v1.FeatureRow
-	(*EntityState)(nil),               // 11: pitboss.v1.EntityState
-	(*ServedValue)(nil),               // 12: pitboss.v1.ServedValue
-	(*PushFeaturesRequest)(nil),       // 13: pitboss.v1.PushFeaturesRequest
-	(*EntityPush)(nil),                // 14: pitboss.v1.EntityPush
-	(*PushValue)(nil),                 // 15: pitboss.v1.PushValue
-	(*PushFeaturesResponse)(nil),      // 16: pitboss.v1.PushFeaturesResponse
-	(*PushResult)(nil),                // 17: pitboss.v1.PushResult
-	(*Event)(nil),                     // 18: pitboss.v1.Event
-	(*Identifier)(nil),                // 19: pitboss.v1.Identifier
-	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
-	(*FeatureValue)(nil),              // 21: pitboss.v1.FeatureValue
-	(*DecisionRequest)(nil),           // 22: pitboss.v1.DecisionRequest
-	(*GetDecisionRequest)(nil),        // 23: pitboss.v1.GetDecisionRequest
-	(*Decision)(nil),                  // 24: pitboss.v1.Decision
+	(PublishStatus)(0),                    // 0: pitboss.v1.PublishStatus
+	(*PublishRequest)(nil),                // 1: pitboss.v1.PublishRequest
+	(*FieldError)(nil),                    // 2: pitboss.v1.FieldError
+	(*PublishResult)(nil),                 // 3: pitboss.v1.PublishResult
+	(*PublishResponse)(nil),               // 4: pitboss.v1.PublishResponse
+	(*GetEntityFeaturesRequest)(nil),      // 5: pitboss.v1.GetEntityFeaturesRequest
+	(*GetEntityFeaturesResponse)(nil),     // 6: pitboss.v1.GetEntityFeaturesResponse
+	(*ExplainEntityFeaturesRequest)(nil),  // 7: pitboss.v1.ExplainEntityFeaturesRequest
+	(*ExplainEntityFeaturesResponse)(nil), // 8: pitboss.v1.ExplainEntityFeaturesResponse
+	(*FeatureExplanation)(nil),            // 9: pitboss.v1.FeatureExplanation
+	(*ExplainedTile)(nil),                 // 10: pitboss.v1.ExplainedTile
+	(*ExplainedEvent)(nil),                // 11: pitboss.v1.ExplainedEvent
+	(*GetFeaturesRequest)(nil),            // 12: pitboss.v1.GetFeaturesRequest
+	(*EntityRow)(nil),                     // 13: pitboss.v1.EntityRow
+	(*GetFeaturesResponse)(nil),           // 14: pitboss.v1.GetFeaturesResponse
+	(*FeatureRow)(nil),                    // 15: pitboss.v1.FeatureRow
+	(*EntityState)(nil),                   // 16: pitboss.v1.EntityState
+	(*ServedValue)(nil),                   // 17: pitboss.v1.ServedValue
+	(*PushFeaturesRequest)(nil),           // 18: pitboss.v1.PushFeaturesRequest
+	(*EntityPush)(nil),                    // 19: pitboss.v1.EntityPush
+	(*PushValue)(nil),                     // 20: pitboss.v1.PushValue
+	(*PushFeaturesResponse)(nil),          // 21: pitboss.v1.PushFeaturesResponse
+	(*PushResult)(nil),                    // 22: pitboss.v1.PushResult
+	(*Event)(nil),                         // 23: pitboss.v1.Event
+	(*Identifier)(nil),                    // 24: pitboss.v1.Identifier
+	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
+	(*FeatureValue)(nil),                  // 26: pitboss.v1.FeatureValue
+	(*DecisionRequest)(nil),               // 27: pitboss.v1.DecisionRequest
+	(*GetDecisionRequest)(nil),            // 28: pitboss.v1.GetDecisionRequest
+	(*Decision)(nil),                      // 29: pitboss.v1.Decision
 }
 var file_pitboss_v1_service_proto_depIdxs = []int32{
-	18, // 0: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
+	23, // 0: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
 	0,  // 1: pitboss.v1.PublishResult.status:type_name -> pitboss.v1.PublishStatus
 	2,  // 2: pitboss.v1.PublishResult.error:type_name -> pitboss.v1.FieldError
 	3,  // 3: pitboss.v1.PublishResponse.results:type_name -> pitboss.v1.PublishResult
-	19, // 4: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
-	20, // 5: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
-	19, // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
-	20, // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	21, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
-	20, // 9: pitboss.v1.GetEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
-	20, // 10: pitboss.v1.GetEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
-	8,  // 11: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
-	19, // 12: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
-	20, // 13: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	10, // 14: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
-	20, // 15: pitboss.v1.GetFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
-	11, // 16: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
-	12, // 17: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
-	19, // 18: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
-	20, // 19: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
-	20, // 20: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
-	14, // 21: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
-	19, // 22: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
-	20, // 23: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
-	15, // 24: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
-	17, // 25: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
-	0,  // 26: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
-	2,  // 27: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
-	22, // 28: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
-	23, // 29: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
-	1,  // 30: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
-	5,  // 31: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
-	7,  // 32: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
-	13, // 33: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
-	24, // 34: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
-	24, // 35: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
-	4,  // 36: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
-	6,  // 37: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
-	9,  // 38: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
-	16, // 39: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
-	34, // [34:40] is the sub-list for method output_type
-	28, // [28:34] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	24, // 4: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
+	25, // 5: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
+	24, // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
+	25, // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	26, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
+	25, // 9: pitboss.v1.GetEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
+	25, // 10: pitboss.v1.GetEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	24, // 11: pitboss.v1.ExplainEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
+	25, // 12: pitboss.v1.ExplainEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
+	24, // 13: pitboss.v1.ExplainEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
+	25, // 14: pitboss.v1.ExplainEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	25, // 15: pitboss.v1.ExplainEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
+	25, // 16: pitboss.v1.ExplainEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	9,  // 17: pitboss.v1.ExplainEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureExplanation
+	25, // 18: pitboss.v1.FeatureExplanation.window_from:type_name -> google.protobuf.Timestamp
+	25, // 19: pitboss.v1.FeatureExplanation.window_to:type_name -> google.protobuf.Timestamp
+	10, // 20: pitboss.v1.FeatureExplanation.tiles:type_name -> pitboss.v1.ExplainedTile
+	11, // 21: pitboss.v1.FeatureExplanation.events:type_name -> pitboss.v1.ExplainedEvent
+	25, // 22: pitboss.v1.FeatureExplanation.pushed_for:type_name -> google.protobuf.Timestamp
+	25, // 23: pitboss.v1.ExplainedTile.from:type_name -> google.protobuf.Timestamp
+	25, // 24: pitboss.v1.ExplainedEvent.at:type_name -> google.protobuf.Timestamp
+	13, // 25: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
+	24, // 26: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
+	25, // 27: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	15, // 28: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
+	25, // 29: pitboss.v1.GetFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	16, // 30: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
+	17, // 31: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
+	24, // 32: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
+	25, // 33: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
+	25, // 34: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
+	19, // 35: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
+	24, // 36: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
+	25, // 37: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
+	20, // 38: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
+	22, // 39: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
+	0,  // 40: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
+	2,  // 41: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
+	27, // 42: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
+	28, // 43: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
+	1,  // 44: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
+	5,  // 45: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
+	7,  // 46: pitboss.v1.FeatureService.ExplainEntityFeatures:input_type -> pitboss.v1.ExplainEntityFeaturesRequest
+	12, // 47: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
+	18, // 48: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
+	29, // 49: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
+	29, // 50: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
+	4,  // 51: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
+	6,  // 52: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
+	8,  // 53: pitboss.v1.FeatureService.ExplainEntityFeatures:output_type -> pitboss.v1.ExplainEntityFeaturesResponse
+	14, // 54: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
+	21, // 55: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
+	49, // [49:56] is the sub-list for method output_type
+	42, // [42:49] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_service_proto_init() }
@@ -1422,9 +2028,12 @@ func file_pitboss_v1_service_proto_init() {
 	file_pitboss_v1_decision_proto_init()
 	file_pitboss_v1_event_proto_init()
 	file_pitboss_v1_service_proto_msgTypes[5].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[7].OneofWrappers = []any{}
 	file_pitboss_v1_service_proto_msgTypes[8].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[11].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[14].OneofWrappers = []any{
+	file_pitboss_v1_service_proto_msgTypes[9].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[13].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[16].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*PushValue_Number)(nil),
 		(*PushValue_Int)(nil),
 		(*PushValue_Flag)(nil),
@@ -1435,7 +2044,7 @@ func file_pitboss_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_service_proto_rawDesc), len(file_pitboss_v1_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -277,9 +277,10 @@ var EventService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	FeatureService_GetEntityFeatures_FullMethodName = "/pitboss.v1.FeatureService/GetEntityFeatures"
-	FeatureService_GetFeatures_FullMethodName       = "/pitboss.v1.FeatureService/GetFeatures"
-	FeatureService_PushFeatures_FullMethodName      = "/pitboss.v1.FeatureService/PushFeatures"
+	FeatureService_GetEntityFeatures_FullMethodName     = "/pitboss.v1.FeatureService/GetEntityFeatures"
+	FeatureService_ExplainEntityFeatures_FullMethodName = "/pitboss.v1.FeatureService/ExplainEntityFeatures"
+	FeatureService_GetFeatures_FullMethodName           = "/pitboss.v1.FeatureService/GetFeatures"
+	FeatureService_PushFeatures_FullMethodName          = "/pitboss.v1.FeatureService/PushFeatures"
 )
 
 // FeatureServiceClient is the client API for FeatureService service.
@@ -290,6 +291,8 @@ const (
 type FeatureServiceClient interface {
 	// GetEntityFeatures gives an entity's features as they are now; nothing is kept.
 	GetEntityFeatures(ctx context.Context, in *GetEntityFeaturesRequest, opts ...grpc.CallOption) (*GetEntityFeaturesResponse, error)
+	// ExplainEntityFeatures gives the same, and what each value was made of: its window, tiles and events.
+	ExplainEntityFeatures(ctx context.Context, in *ExplainEntityFeaturesRequest, opts ...grpc.CallOption) (*ExplainEntityFeaturesResponse, error)
 	// GetFeatures gives features of many entities as they are now.
 	GetFeatures(ctx context.Context, in *GetFeaturesRequest, opts ...grpc.CallOption) (*GetFeaturesResponse, error)
 	// PushFeatures brings entity values that were computed elsewhere. Each stands for itself.
@@ -308,6 +311,16 @@ func (c *featureServiceClient) GetEntityFeatures(ctx context.Context, in *GetEnt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetEntityFeaturesResponse)
 	err := c.cc.Invoke(ctx, FeatureService_GetEntityFeatures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *featureServiceClient) ExplainEntityFeatures(ctx context.Context, in *ExplainEntityFeaturesRequest, opts ...grpc.CallOption) (*ExplainEntityFeaturesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainEntityFeaturesResponse)
+	err := c.cc.Invoke(ctx, FeatureService_ExplainEntityFeatures_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -342,6 +355,8 @@ func (c *featureServiceClient) PushFeatures(ctx context.Context, in *PushFeature
 type FeatureServiceServer interface {
 	// GetEntityFeatures gives an entity's features as they are now; nothing is kept.
 	GetEntityFeatures(context.Context, *GetEntityFeaturesRequest) (*GetEntityFeaturesResponse, error)
+	// ExplainEntityFeatures gives the same, and what each value was made of: its window, tiles and events.
+	ExplainEntityFeatures(context.Context, *ExplainEntityFeaturesRequest) (*ExplainEntityFeaturesResponse, error)
 	// GetFeatures gives features of many entities as they are now.
 	GetFeatures(context.Context, *GetFeaturesRequest) (*GetFeaturesResponse, error)
 	// PushFeatures brings entity values that were computed elsewhere. Each stands for itself.
@@ -358,6 +373,9 @@ type UnimplementedFeatureServiceServer struct{}
 
 func (UnimplementedFeatureServiceServer) GetEntityFeatures(context.Context, *GetEntityFeaturesRequest) (*GetEntityFeaturesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEntityFeatures not implemented")
+}
+func (UnimplementedFeatureServiceServer) ExplainEntityFeatures(context.Context, *ExplainEntityFeaturesRequest) (*ExplainEntityFeaturesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainEntityFeatures not implemented")
 }
 func (UnimplementedFeatureServiceServer) GetFeatures(context.Context, *GetFeaturesRequest) (*GetFeaturesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetFeatures not implemented")
@@ -400,6 +418,24 @@ func _FeatureService_GetEntityFeatures_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(FeatureServiceServer).GetEntityFeatures(ctx, req.(*GetEntityFeaturesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FeatureService_ExplainEntityFeatures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainEntityFeaturesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeatureServiceServer).ExplainEntityFeatures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FeatureService_ExplainEntityFeatures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeatureServiceServer).ExplainEntityFeatures(ctx, req.(*ExplainEntityFeaturesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -450,6 +486,10 @@ var FeatureService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEntityFeatures",
 			Handler:    _FeatureService_GetEntityFeatures_Handler,
+		},
+		{
+			MethodName: "ExplainEntityFeatures",
+			Handler:    _FeatureService_ExplainEntityFeatures_Handler,
 		},
 		{
 			MethodName: "GetFeatures",
