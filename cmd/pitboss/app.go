@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -101,6 +102,20 @@ func (a *app) close() error {
 
 func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
 
+// needData refuses a data directory that nothing was ever recorded in: what would be read of it is a mistake in the words.
+func (c *Config) needData() error {
+	dir := filepath.Join(c.path(c.DataDir), journalDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data_dir: there is no journal at %q: nothing was recorded yet, or it is another directory", dir)
+	} else if err != nil {
+		return fmt.Errorf("cannot read the data directory: %w", err)
+	}
+	return nil
+}
+
+// journalDir is the journal's place in the data directory.
+const journalDir = "journal"
+
 func (a *app) openJournal() error {
 	key, err := readMasterKey(a.cfg.path(a.cfg.MasterKeyFile))
 	if err != nil {
@@ -111,7 +126,7 @@ func (a *app) openJournal() error {
 		return fmt.Errorf("cannot make the data directory: %w", err)
 	}
 	c := a.cfg.Journal.config()
-	c.Dir, c.MasterKey = filepath.Join(dir, "journal"), key
+	c.Dir, c.MasterKey = filepath.Join(dir, journalDir), key
 	j, report, err := journal.OpenFile(c)
 	if err != nil {
 		return fmt.Errorf("cannot open the journal: %w", err)

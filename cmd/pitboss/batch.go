@@ -80,13 +80,20 @@ func runBatch(ctx context.Context, stderr, stdout io.Writer, f historyFlags) (er
 	if err != nil {
 		return err
 	}
-	out, closeOut, err := createOut(f.out, stdout, f.source, f.mapFor, f.config)
+	err = notAnInput(f.out, f.source, f.mapFor, f.config)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeOut()) }()
+	var out io.Writer
 	outcomes := map[pb.Outcome]uint64{}
-	res, err := passHistory(ctx, stderr, f, "deciding", func(a *app) (rowFunc, endFunc) {
+	res, err := passHistory(ctx, stderr, f, "deciding", func(a *app) (rowFunc, endFunc, error) {
+		var closeOut func() error
+		var failed error
+		out, closeOut, failed = createOut(f.out, stdout)
+		if failed != nil {
+			return nil, nil, failed
+		}
+		a.onClose(closeOut)
 		return func(ctx context.Context, row *files.Row, ev *features.Event) error {
 			if row.Label || ev.Type == "label.assigned" {
 				return ingestOne(ctx, a, ev)
@@ -100,7 +107,7 @@ func runBatch(ctx context.Context, stderr, stdout io.Writer, f historyFlags) (er
 			}
 			outcomes[d.GetOutcome()]++
 			return writeDecision(out, d)
-		}, nil
+		}, nil, nil
 	}, true)
 	if err != nil {
 		return err
@@ -119,14 +126,24 @@ type (
 )
 
 // passHistory opens the data directory and runs the file through it. with gives what to do with each event and, unless
-// nil, at the end.
+// nil, at the end. A file that cannot be read leaves nothing behind: it is opened before the data directory is made.
 func passHistory(
-	ctx context.Context, stderr io.Writer, f historyFlags, what string, with func(*app) (rowFunc, endFunc), history bool,
+	ctx context.Context, stderr io.Writer, f historyFlags, what string, with func(*app) (rowFunc, endFunc, error), history bool,
 ) (_ *passResult, err error) {
+	p := pass{what: what, source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, stderr: stderr, live: !history}
+	err = p.between(f.from, f.before)
+	if err != nil {
+		return nil, err
+	}
 	cfg, err := LoadConfig(f.config)
 	if err != nil {
 		return nil, err
 	}
+	err = p.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	a, err := openApp(ctx, cfg, newLogger(LogConfig{Level: "warn"}, stderr), appOptions{history: history})
 	if err != nil {
 		return nil, err
@@ -139,12 +156,11 @@ func passHistory(
 		stop()
 		err = errors.Join(err, group.Wait())
 	}()
-	each, end := with(a)
-	p := pass{what: what, source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, edge: a.edge, stderr: stderr, each: each, live: !history}
-	err = p.between(f.from, f.before)
+	each, end, err := with(a)
 	if err != nil {
 		return nil, err
 	}
+	p.edge, p.each = a.edge, each
 	res, err := p.run(ctx)
 	if err == nil && end != nil {
 		err = end(ctx)

@@ -235,7 +235,7 @@ func (e *evaluation) read(ctx context.Context, accept acceptor, stderr io.Writer
 		return nil, e.readJournal(ctx, stderr)
 	}
 	f := e.flags
-	p := pass{
+	p := &pass{
 		what: "evaluating", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "" && !f.inOrder, arrived: f.arrived, edge: accept,
 		stderr: stderr, each: e.each, opened: e.opened, until: e.until,
 	}
@@ -243,6 +243,11 @@ func (e *evaluation) read(ctx context.Context, accept acceptor, stderr io.Writer
 		seed := uint64(f.shuffle)
 		p.shuffle = &seed
 	}
+	err = p.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	res, err := p.run(ctx)
 	if err != nil {
 		return nil, err

@@ -120,9 +120,16 @@ func openJournalAlone(config string) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openJournalOf(cfg)
+}
+
+// openJournalOf is openJournalAlone for who has read the configuration. Who only reads makes no data directory.
+func openJournalOf(cfg *Config) (*app, error) {
+	if err := cfg.needData(); err != nil {
+		return nil, err
+	}
 	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
-	err = a.openJournal()
-	if err != nil {
+	if err := a.openJournal(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil

@@ -228,6 +228,7 @@ func TestExportJoinsLabels(t *testing.T) {
 	bad("--set-hash", "--set-hash", "xyz")
 	refused(t, exitFailed, []string{"no decision was made by a feature set abcd"}, "features", "export", "--config", h.config, "--out", exported, "--set-hash", "abcd")
 	empty := newHouse(t)
+	must(t, "ingest", "--config", empty.config, "--source", empty.sim(t, 20), "--history")
 	refused(t, exitFailed, []string{"no decision with a vector"}, "features", "export", "--config", empty.config, "--out", exported)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +121,49 @@ func TestBatchRejects(t *testing.T) {
 	refused(t, exitFailed, []string{"nowhere.jsonl"}, "batch", "--config", h.config, "--source", h.path("nowhere.jsonl"), "--out", out)
 	// Without --history an old event is refused, as a live one would be.
 	refused(t, exitRejected, []string{"20 of 20"}, "ingest", "--config", h.config, "--source", h.sim(t, 20))
+}
+
+// A refusal of what is read makes nothing: no data directory, and the file of an earlier run is as it was.
+func TestARefusedInputLeavesNothingBehind(t *testing.T) {
+	h := newHouse(t)
+	events, out := h.sim(t, 20), h.path("out.jsonl")
+	rows, badMap, text := h.path("rows.csv"), h.path("bad-map.yaml"), h.path("events.txt")
+	write(t, out, "an earlier run\n")
+	write(t, rows, smallRows)
+	write(t, badMap, "format: 1\nevent: {tipe: bet.placed}\n")
+	write(t, text, read(t, events))
+	f := func(code int, text string, args ...string) {
+		t.Helper()
+		refused(t, code, []string{text}, append(args, "--config", h.config)...)
+		if _, err := os.Stat(h.path("data")); !os.IsNotExist(err) {
+			t.Errorf("pitboss %s: left a data directory behind: %v", strings.Join(args, " "), err)
+		}
+		if got := read(t, out); got != "an earlier run\n" {
+			t.Errorf("pitboss %s: the file of decisions is now %q", strings.Join(args, " "), got)
+		}
+	}
+	for _, cmd := range [][]string{{"batch", "--out", out}, {"ingest"}} {
+		with := func(more ...string) []string { return slices.Concat(cmd, more) }
+		f(exitFailed, "nowhere.jsonl", with("--source", h.path("nowhere.jsonl"))...)
+		f(exitFailed, h.dir, with("--source", h.dir)...)
+		f(exitFailed, "events.txt", with("--source", text)...)
+		f(exitFailed, "a map must say", with("--source", rows)...)
+		f(exitFailed, "bad-map.yaml", with("--source", rows, "--map", badMap)...)
+		f(exitFailed, "leave the map", with("--source", events, "--map", badMap)...)
+		f(exitUsage, "--from", with("--source", events, "--from", "tomorrow")...)
+	}
+	f(exitUsage, "same file as the input", "batch", "--source", events, "--out", events)
+	set := h.path("bundle/features.yaml")
+	f(exitFailed, "there is no journal", "replay", "--all")
+	f(exitFailed, "there is no journal", "features", "eval", "--set", set, "--out", h.path("v.csv"))
+	f(exitFailed, "nowhere.jsonl", "features", "eval", "--set", set, "--source", h.path("nowhere.jsonl"), "--out", h.path("v.csv"))
+	f(exitFailed, "there is no journal", "features", "export", "--out", h.path("v.csv"))
+	f(exitFailed, "there is no journal", "features", "holes")
+	f(exitFailed, "there is no journal", "features", "show", "--set", set, "player", "1")
+	f(exitFailed, "there is no journal", "events", "export", "--out", h.path("lake"))
+	if _, err := os.Stat(h.path("v.csv")); !os.IsNotExist(err) {
+		t.Errorf("a file of vectors was left behind: %v", err)
+	}
 }
 
 // What must not be opened is not, and whoever is refused is told what to do.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -93,15 +92,11 @@ func (f *holesFlags) check() error {
 }
 
 func runHoles(ctx context.Context, stdout, stderr io.Writer, f holesFlags) (err error) {
-	cfg, err := LoadConfig(f.config)
+	a, err := openJournalAlone(f.config)
 	if err != nil {
 		return err
 	}
-	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	defer func() { err = errors.Join(err, a.close()) }()
-	if err := a.openJournal(); err != nil {
-		return err
-	}
 	fold := timeline.New(f.fold)
 	read := journalRead{what: "looking for holes", journal: a.journal, stderr: stderr}
 	if err := read.each(ctx, func(frame *journal.Frame) error { return addFrame(fold, frame) }); err != nil {

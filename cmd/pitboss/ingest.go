@@ -57,9 +57,9 @@ func (g *ingester) flush(ctx context.Context) error {
 
 func runIngest(ctx context.Context, stderr io.Writer, f historyFlags, history bool) error {
 	var g *ingester
-	res, err := passHistory(ctx, stderr, f, "ingesting", func(a *app) (rowFunc, endFunc) {
+	res, err := passHistory(ctx, stderr, f, "ingesting", func(a *app) (rowFunc, endFunc, error) {
 		g = &ingester{app: a}
-		return func(ctx context.Context, row *files.Row, ev *features.Event) error { return g.add(ctx, ev) }, g.flush
+		return func(ctx context.Context, row *files.Row, ev *features.Event) error { return g.add(ctx, ev) }, g.flush, nil
 	}, history)
 	if err != nil {
 		return err
@@ -91,12 +91,7 @@ func runIngestKafka(ctx context.Context, stderr io.Writer, f historyFlags, histo
 	if topic == "" {
 		topic = cfg.Kafka.Topics[0]
 	}
-	sink, err := newKafkaSink(ctx, cfg.Kafka.Brokers, topic)
-	if err != nil {
-		return err
-	}
-	sink.history = history
-	defer func() { err = errors.Join(err, sink.close()) }()
+	var sink *kafkaSink
 	p := pass{what: "sending", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "", edge: kafkaAcceptor{}, stderr: stderr,
 		each: func(_ context.Context, _ *files.Row, ev *features.Event) error {
 			msg := proto.CloneOf(ev.Msg)
@@ -109,6 +104,17 @@ func runIngestKafka(ctx context.Context, stderr io.Writer, f historyFlags, histo
 	if err != nil {
 		return err
 	}
+	err = p.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	sink, err = newKafkaSink(ctx, cfg.Kafka.Brokers, topic)
+	if err != nil {
+		return err
+	}
+	sink.history = history
+	defer func() { err = errors.Join(err, sink.close()) }()
 	res, err := p.run(ctx)
 	if err != nil {
 		return err

@@ -42,6 +42,9 @@ type pass struct {
 	live bool
 	// from and until bound occurred_at: the first is inside, the second is not. Zero is no bound.
 	from, until time.Time
+
+	events *files.Events
+	res    passResult
 }
 
 // between sets the bounds on occurred_at from flags.
@@ -90,24 +93,31 @@ const (
 	parts = 1_000_000
 )
 
-func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
-	res := &passResult{reasons: map[string]uint64{}}
-	began := time.Now()
-	reject := func(place, reason, text string) {
-		res.rejected++
-		res.reasons[strings.TrimSpace(place+" "+reason)]++
-		if res.rejected <= shownRejects {
-			fmt.Fprintf(p.stderr, "rejected: %s\n", text)
-		}
-	}
-	events, err := files.OpenEvents(p.source, p.mapFor, files.Options{
+// open opens the file and reads its map. Whoever calls it closes the pass; it comes before anything is made that the
+// events would go to.
+func (p *pass) open() (err error) {
+	p.res = passResult{reasons: map[string]uint64{}}
+	p.events, err = files.OpenEvents(p.source, p.mapFor, files.Options{
 		Sort: p.sort, AsArrived: p.arrived, Shuffle: p.shuffle,
-		OnReject: func(r files.Reject) { reject(r.Column, r.Reason, r.String()) },
+		OnReject: func(r files.Reject) { p.reject(r.Column, r.Reason, r.String()) },
 	})
-	if err != nil {
-		return nil, err
+	return err
+}
+
+func (p *pass) close() error { return p.events.Close() }
+
+func (p *pass) reject(place, reason, text string) {
+	p.res.rejected++
+	p.res.reasons[strings.TrimSpace(place+" "+reason)]++
+	if p.res.rejected <= shownRejects {
+		fmt.Fprintf(p.stderr, "rejected: %s\n", text)
 	}
-	defer func() { err = errors.Join(err, events.Close()) }()
+}
+
+// run passes every event of the open file.
+func (p *pass) run(ctx context.Context) (*passResult, error) {
+	res, events := &p.res, p.events
+	began := time.Now()
 	if p.opened != nil {
 		if err := p.opened(events); err != nil {
 			return nil, err
@@ -141,7 +151,7 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 			}
 			receivedAt = newest
 		}
-		if done, err := p.one(ctx, row, receivedAt, &ev, reject); err != nil {
+		if done, err := p.one(ctx, row, receivedAt, &ev); err != nil {
 			return nil, err
 		} else if !done {
 			continue
@@ -164,12 +174,12 @@ func (p *pass) run(ctx context.Context) (_ *passResult, err error) {
 }
 
 // one accepts a row's event and does with it what is to be done; done is false where the row was rejected.
-func (p *pass) one(ctx context.Context, row *files.Row, receivedAt time.Time, ev *features.Event, reject func(place, reason, text string)) (done bool, err error) {
+func (p *pass) one(ctx context.Context, row *files.Row, receivedAt time.Time, ev *features.Event) (done bool, err error) {
 	err = p.edge.Accept(row.Event, receivedAt, ev)
 	var refused *edge.Error
 	switch {
 	case errors.As(err, &refused):
-		reject(refused.Path, string(refused.Reason), fmt.Sprintf("row %d: %v", row.Number, refused))
+		p.reject(refused.Path, string(refused.Reason), fmt.Sprintf("row %d: %v", row.Number, refused))
 		return false, nil
 	case err != nil:
 		return false, err
@@ -178,7 +188,7 @@ func (p *pass) one(ctx context.Context, row *files.Row, receivedAt time.Time, ev
 	var rowErr *rowError
 	switch {
 	case errors.As(err, &rowErr):
-		reject("", rowErr.reason, fmt.Sprintf("row %d: %v", row.Number, rowErr.err))
+		p.reject("", rowErr.reason, fmt.Sprintf("row %d: %v", row.Number, rowErr.err))
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("%s: row %d: %w", p.source, row.Number, err)

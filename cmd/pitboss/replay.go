@@ -51,6 +51,10 @@ func runReplay(ctx context.Context, stdout, stderr io.Writer, config, tenant, id
 	if err != nil {
 		return err
 	}
+	err = cfg.needData()
+	if err != nil {
+		return err
+	}
 	a, err := openApp(ctx, cfg, newLogger(LogConfig{Level: "warn"}, stderr), appOptions{})
 	if err != nil {
 		return err

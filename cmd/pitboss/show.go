@@ -268,12 +268,11 @@ type shownEvent struct {
 
 // read runs the journal through the engine, and keeps the entity's newest events.
 func (s *shown) read(ctx context.Context, cfg *Config, stderr io.Writer) (err error) {
-	a := &app{cfg: cfg, log: slog.New(slog.DiscardHandler)}
-	defer func() { err = errors.Join(err, a.close()) }()
-	err = a.openJournal()
+	a, err := openJournalOf(cfg)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, a.close()) }()
 	r := journalRead{what: "reading", journal: a.journal, stderr: stderr}
 	return r.each(ctx, func(f *journal.Frame) error {
 		if err := s.replayFrame(ctx, f); err != nil {
