@@ -50,7 +50,8 @@ func TestJSONThatIsRefused(t *testing.T) {
 	bad(event(`"bet_placed": {}, "auth_login": {}`), "event.auth_login", "oneof")
 	bad(event(`"attributes": {"a": {"int": 1, "text": "x"}}`), "event.attributes.a.text", "oneof")
 	bad(event(`"brand": "a`+"\xff"+`"`), "event.brand", "UTF-8")
-	bad(event(`"brand": "\ud800"`), "", "") // half a surrogate pair: the library says no place
+	bad(event(`"brand": "\ud800"`), "event.brand", "half of a surrogate pair")
+	f(event(`"type": "bet.placed", "tenant": "casino", "event_id": "a\u202eb"`), 400, "INVALID_FIELD", "event.event_id", "U+202E")
 	bad(event(`"`+strings.Repeat("z", 100)+`": 1`), "event."+strings.Repeat("z", 64)+"...", "unknown field")
 	bad(`{"options": {"explain": "EXPLAIN_LOTS"}}`, "options.explain", "")
 

@@ -99,7 +99,9 @@ type field struct {
 	signed   bool
 	// personal text is replaced by its alias.
 	personal bool
-	most     int64
+	// id text names something else: an event, a gesture.
+	id   bool
+	most int64
 }
 
 // typePlan is one line of the catalogue, made ready for checking.
@@ -142,7 +144,7 @@ func planTypes() (map[string]*typePlan, error) {
 func planField(parent string, desc protoreflect.FieldDescriptor) (field, error) {
 	name := string(desc.Name())
 	f := field{desc: desc, path: parent + "." + name, signed: signedFields()[name], most: atMost()[name],
-		personal: desc.FullName() == "pitboss.v1.AccountRegistered.nickname"}
+		id: strings.HasSuffix(name, "_id"), personal: desc.FullName() == "pitboss.v1.AccountRegistered.nickname"}
 	switch {
 	case desc.IsList() || desc.IsMap():
 	case desc.Kind() == protoreflect.StringKind:

@@ -132,7 +132,7 @@ func (c *checker) checkEnvelope() *Error {
 		if t.needed && t.value == "" {
 			return refuse(MissingField, t.path, "needed")
 		}
-		if err := checkText(t.path, t.value, t.most); err != nil {
+		if err := checkID(t.path, t.value, t.most); err != nil {
 			return err
 		}
 	}
@@ -243,7 +243,7 @@ func (e *Edge) checkIdentifier(path string, id *pb.Identifier) (entity, *Error) 
 	if id.GetValue() == "" {
 		return entity{}, refuse(MissingField, path+".value", "needed")
 	}
-	if err := checkText(path+".value", id.GetValue(), MaxText); err != nil {
+	if err := checkID(path+".value", id.GetValue(), MaxText); err != nil {
 		return entity{}, err
 	}
 	switch id.GetForm() {

@@ -91,8 +91,8 @@ func (c *Config) Validate() error {
 }
 
 func checkTenantName(name string) error {
-	if err := checkText("tenants", name, MaxText); err != nil || name == "" {
-		return fmt.Errorf("%q is no name: 1 to %d bytes without control characters", name, MaxText)
+	if err := checkID("tenants", name, MaxText); err != nil || name == "" {
+		return fmt.Errorf("%q is no name: 1 to %d bytes without control or invisible characters", name, MaxText)
 	}
 	return nil
 }

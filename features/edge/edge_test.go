@@ -270,6 +270,18 @@ func TestAcceptRefuses(t *testing.T) {
 	f("C1 control", func(m *pb.Event) { m.TraceId = "aé\u0085" }, edge.InvalidField, "event.trace_id", "U+0085")
 	f("not UTF-8", func(m *pb.Event) { m.TransactionId = "a\xff" }, edge.InvalidField, "event.transaction_id", "UTF-8")
 	f("cut UTF-8", func(m *pb.Event) { m.Jurisdiction = "é\xe2\x82" }, edge.InvalidField, "event.jurisdiction", "byte 2")
+	// Names that look the same are one, or refused.
+	for _, r := range []rune{0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x202a, 0x202e, 0x2028, 0x2029, 0x2060, 0x2066, 0x2069, 0xfeff, 0xad, 0xe0041} {
+		says, name := fmt.Sprintf("U+%04X at byte 1", r), "a"+string(r)+"b"
+		f(says+" in an id", func(m *pb.Event) { m.EventId = name }, edge.InvalidField, "event.event_id", says)
+		f(says+" in a tenant", func(m *pb.Event) { m.Tenant = name }, edge.InvalidField, "event.tenant", says)
+		f(says+" in a brand", func(m *pb.Event) { m.Brand = name }, edge.InvalidField, "event.brand", says)
+		f(says+" in a transaction", func(m *pb.Event) { m.TransactionId = name }, edge.InvalidField, "event.transaction_id", says)
+		f(says+" in a reference", func(m *pb.Event) { m.ReferenceTransactionId = name }, edge.InvalidField, "event.reference_transaction_id", says)
+		f(says+" in a raw entity", func(m *pb.Event) { m.Entities[0].Value = name }, edge.InvalidField, "event.entities[0].value", says)
+		f(says+" in an alias", func(m *pb.Event) { m.Entities[0] = alias("player", name) }, edge.InvalidField, "event.entities[0].value", says)
+		f(says+" in a payload's id", func(m *pb.Event) { m.GetBetPlaced().GestureId = name }, edge.InvalidField, "event.bet_placed.gesture_id", says)
+	}
 	f("corrects itself", func(m *pb.Event) { m.SupersedesEventId = m.EventId }, edge.InvalidField, "event.supersedes_event_id")
 	f("trust", func(m *pb.Event) { m.Trust = 9 }, edge.InvalidField, "event.trust")
 	f("enriched", func(m *pb.Event) { m.Enrichment = &pb.Enrichment{} }, edge.ForbiddenField, "event.enrichment")
@@ -409,6 +421,10 @@ func TestAcceptAtTheBounds(t *testing.T) {
 	f(func(m *pb.Event) { m.GetBetPlaced().Amount.AmountMinor = 1e15 })
 	f(func(m *pb.Event) { m.SchemaVersion = 199 })
 	f(func(m *pb.Event) { m.Entities[0].Value = "\ufffd is a character" })
+	f(func(m *pb.Event) { m.EventId, m.Brand = "\u0645\u0631\u062d\u0628\u0627", "\u05e2\u05d1\u05e8" }) // Arabic and Hebrew, without controls
+	f(func(m *pb.Event) {
+		m.Attributes["note"] = &pb.Value{Kind: &pb.Value_Text{Text: "\u200fshown\u200e\u200b"}}
+	})
 
 	for _, at := range []time.Duration{6 * time.Second, -31 * 24 * time.Hour, -32 * 24 * time.Hour} {
 		msg := bet()

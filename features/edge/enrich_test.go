@@ -271,6 +271,8 @@ func TestNicknamesThatLookAlikeShareASkeleton(t *testing.T) {
 	f("straße", "strasse", true)
 	f("ｆｕｌｌ", "full", true)
 	f("zero\u200bwidth", "zerowidth", true)
+	f("\u202ead\u2066m\u2069i\ufeffn\u202c", "admin", true)
+	f("\u200b\u200c", "\u200b", false)
 	f("high5", "highs", true)
 	f("alice", "alicia", false)
 	f("\u73a9\u5bb6\u4e00", "\u73a9\u5bb6\u4e8c", false) // Han: player one, player two

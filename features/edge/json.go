@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -23,8 +25,11 @@ func DecodeJSON(data []byte, root string, maxDepth int, msg proto.Message) error
 		return nil
 	}
 	line, column, message := splitPosition(err.Error())
-	if line == 0 {
-		return refuse(InvalidJSON, root, "%s", message)
+	if line == 0 { // it went on to the end, which for the library may be half of a pair just before it
+		if at := halfPair(data); at >= 0 {
+			return refuse(InvalidJSON, jsonPath(data, root, at), "invalid escape code: half of a surrogate pair at byte %d", at)
+		}
+		return refuse(InvalidJSON, jsonPath(data, root, len(data)), "%s", message)
 	}
 	return refuse(InvalidJSON, jsonPath(data, root, offsetOf(data, line, column)), "%s (line %d, column %d)", message, line, column)
 }
@@ -60,6 +65,41 @@ func tooDeep(body []byte, most int) int {
 		}
 	}
 	return -1
+}
+
+// halfPair gives the first escape that is half of a UTF-16 surrogate pair without the other, -1 where there is none.
+func halfPair(body []byte) int {
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		first, ok := escaped(body[i:])
+		if !ok {
+			i++ // of two backslashes the second escapes nothing
+			continue
+		}
+		if utf16.IsSurrogate(first) {
+			second, _ := escaped(body[i+escapeSize:])
+			if utf16.DecodeRune(first, second) == utf8.RuneError {
+				return i
+			}
+			i += escapeSize
+		}
+		i += escapeSize - 1
+	}
+	return -1
+}
+
+// escapeSize is the bytes of \u0041.
+const escapeSize = 6
+
+// escaped reads the escape that text starts with.
+func escaped(text []byte) (rune, bool) {
+	if len(text) < escapeSize || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	r, err := strconv.ParseUint(string(text[2:escapeSize]), 16, 16)
+	return rune(r), err == nil
 }
 
 // position is how protojson says where it stopped. Tests hold that it still does.

@@ -99,6 +99,11 @@ func (l *valueList) parseValues(in io.Reader) error {
 			}
 			value = canonical
 		}
+		if l.cfg.Kind != nicknameList {
+			if err := checkID("the value", value, MaxText); err != nil {
+				return fmt.Errorf("no event can have it: %w", err)
+			}
+		}
 		l.values[value] = struct{}{}
 		return nil
 	})

@@ -52,7 +52,10 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 		if f.personal { // its alias is kept alone, so it may be anything
 			return checkText(f.path, value.String(), MaxText)
 		}
-		return checkKept(f.path, value.String())
+		if err := checkKept(f.path, value.String()); err != nil || !f.id {
+			return err
+		}
+		return checkID(f.path, value.String(), MaxText)
 	case fieldInt:
 		if n := value.Int(); n < 0 && !f.signed {
 			return refuse(InvalidField, f.path, "must not be negative")

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -35,6 +36,26 @@ func checkText(path, s string, most int) *Error {
 		}
 	}
 	return nil
+}
+
+// checkID is checkText for what names something: two names that look the same must not be two. Characters that show
+// nothing or turn the direction of what is beside them are refused; text that is only shown may have them.
+func checkID(path, s string, most int) *Error {
+	if err := checkText(path, s, most); err != nil {
+		return err
+	}
+	for i, r := range s {
+		if invisible(r) {
+			return refuse(InvalidField, path, "invisible character U+%04X at byte %d", r, i)
+		}
+	}
+	return nil
+}
+
+// invisible says whether a character is of Unicode's class Cf (zero width, bidirectional controls, tags, the byte order
+// mark) or separates lines.
+func invisible(r rune) bool {
+	return r >= utf8.RuneSelf && (unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
 }
 
 // checkKept checks text that is kept as it is. An e-mail address is never kept.

@@ -127,6 +127,8 @@ func testDeadLetters(r *rig) {
 	unknown.Type = "bet.dreamt"
 	newer := bet(103)
 	newer.SchemaVersion = 200
+	hidden := bet(104)
+	hidden.EventId = "bet\u202e104"
 	changed := bet(1)
 	changed.GetBetPlaced().Amount.AmountMinor = 7
 	keyed := r.raw(0, start, []byte(`{"event_id": 7`))
@@ -144,24 +146,27 @@ func testDeadLetters(r *rig) {
 		r.record(0, newer),
 		r.record(0, changed),
 		r.record(0, bet(2)),
+		r.record(0, hidden),
+		r.raw(0, start, []byte(`{"event_id": "\ud800"}`)),
 	}
 	r.kafka.send(t, records...)
 	run := r.start()
 	r.caughtUp()
 	r.wantBets(3)
 
+	paths := map[int]string{5: "event.surprise", 12: "event.event_id", 13: "event.event_id"}
 	got := r.letters()
 	for offset, reason := range map[int]string{
 		1: "UNDECODABLE", 2: "UNDECODABLE", 4: "EMPTY", 5: "UNDECODABLE", 6: "IN_FUTURE", 7: "WRONG_TENANT",
-		8: "UNKNOWN_TYPE", 9: "NEWER_SCHEMA", 10: "CONFLICT",
+		8: "UNKNOWN_TYPE", 9: "NEWER_SCHEMA", 10: "CONFLICT", 12: "INVALID_FIELD", 13: "UNDECODABLE",
 	} {
 		at := fmt.Sprintf("%s/0/%d", r.topic(), offset)
 		letter, ok := got[at]
 		if !ok || letter.Reason != reason || letter.Message == "" {
 			t.Errorf("record %d: dead letter %+v, want %s with a message", offset, letter, reason)
 		}
-		if offset == 5 && letter.Path != "event.surprise" {
-			t.Errorf("record %d: the letter's path is %q, want the unknown field's", offset, letter.Path)
+		if want, ok := paths[offset]; ok && letter.Path != want {
+			t.Errorf("record %d: the letter's path is %q, want %q", offset, letter.Path, want)
 		}
 		if letter.Value != string(records[offset].Value) {
 			t.Errorf("record %d: the letter's value is %q, want the record's", offset, letter.Value)
@@ -171,7 +176,7 @@ func testDeadLetters(r *rig) {
 	if len(got) != 0 {
 		t.Errorf("more dead letters than expected: %v", got)
 	}
-	until(t, "the counts", func() bool { return run.Stats().Dead == 9 && run.Stats().Applied == 3 })
+	until(t, "the counts", func() bool { return run.Stats().Dead == 11 && run.Stats().Applied == 3 })
 	for _, rec := range r.kafka.all(t, r.cfg.DeadLetterTopic) {
 		if !bytes.Equal(rec.Value, keyed.Value) {
 			continue

@@ -134,7 +134,7 @@ type Identifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entity kind from the configuration: player, account, session, device, ip, instrument, game, ...
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	// At most 256 bytes of UTF-8 without control characters.
+	// At most 256 bytes of UTF-8 without control or invisible characters.
 	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Form          Form   `protobuf:"varint,3,opt,name=form,proto3,enum=pitboss.v1.Form" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
