@@ -56,6 +56,14 @@ func (c *call) authorize(header string, cert *x509.Certificate) error {
 	return nil
 }
 
+// bodyLimit is how many bytes the call's request may have, over either transport.
+func (c *call) bodyLimit() int64 {
+	if c.route.right == Publish || c.route.right == PushFeatures {
+		return c.server.cfg.Limits.BatchBytes
+	}
+	return c.server.cfg.Limits.BodyBytes
+}
+
 // enter takes a place among the calls that are worked on, or says that there is none.
 func (c *call) enter() error {
 	if c.route.free {

@@ -46,9 +46,9 @@ type TLSConfig struct {
 
 // LimitConfig bounds what one caller can cost.
 type LimitConfig struct {
-	// BodyBytes bounds a request, in bytes. Default 1 MiB. A decision needs about 2 KiB.
+	// BodyBytes bounds a request, in bytes of JSON or of gRPC's message. Default 1 MiB. A decision needs about 2 KiB.
 	BodyBytes int64 `yaml:"body_bytes"`
-	// BatchBytes bounds a batch of events, in bytes. Default 4 MiB. Raise it where 1,000 events are larger.
+	// BatchBytes bounds a batch of events or of pushed values in the same way. Default 4 MiB. Raise it where 1,000 events are larger.
 	BatchBytes int64 `yaml:"batch_bytes"`
 	// BatchEvents bounds the events of a batch, 1 to 1000. Default 1000.
 	BatchEvents int `yaml:"batch_events"`

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -92,6 +93,9 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.fits(req); err != nil {
+		return nil, err
+	}
 	if err := c.enter(); err != nil {
 		return nil, err
 	}
@@ -137,6 +141,15 @@ func (s *Server) tapped(ctx context.Context, method string) (*call, error) {
 func (c *call) open(ctx context.Context) error {
 	if err := grpc.SetHeader(ctx, metadata.Pairs("x-request-id", c.id)); err != nil {
 		return fmt.Errorf("cannot set a header: %w", err)
+	}
+	return nil
+}
+
+// fits holds a request against its route's limit: gRPC itself knows one limit for all methods, which is the largest.
+func (c *call) fits(req any) error {
+	msg, ok := req.(proto.Message)
+	if limit := c.bodyLimit(); ok && int64(proto.Size(msg)) > limit {
+		return refuse(kindTooLarge, "TOO_LARGE", "", fmt.Sprintf("the request is larger than %d bytes", limit))
 	}
 	return nil
 }

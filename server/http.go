@@ -120,10 +120,7 @@ func (c *httpCall) readBody() error {
 	if media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return refuse(kindMediaType, "UNSUPPORTED_MEDIA_TYPE", "", "Content-Type must be application/json")
 	}
-	limit := c.server.cfg.Limits.BodyBytes
-	if c.route.right == Publish || c.route.right == PushFeatures {
-		limit = c.server.cfg.Limits.BatchBytes
-	}
+	limit := c.bodyLimit()
 	if c.r.ContentLength > limit {
 		return c.tooLarge(limit)
 	}
