@@ -195,3 +195,29 @@ func TestAggregatesOfMany(t *testing.T) {
 	}
 	a.check(of, 20, features.Present, games(twenty...)...)
 }
+
+// TestAggregatesOfHours plays 16 hours a day for a week, and then a day and a half without sleep.
+func TestAggregatesOfHours(t *testing.T) {
+	a := aggregates{t}
+	const hour = 3600
+	var week []aBet
+	for h := range int64(7 * 24) {
+		if h%24 < 16 {
+			week = append(week, aBet{at: h * hour})
+		}
+	}
+	a.check("aggregate: active_hours, window: 7d", 16, features.Present, week...)
+	a.check("aggregate: quiet_gap, window: 7d", 8*hour, features.Present, week...)
+	for h := range int64(36) {
+		week = append(week, aBet{at: (6*24 + 16 + h) * hour})
+	}
+	a.check("aggregate: active_hours, window: 30d", 24, features.Present, week...)
+	a.check("aggregate: quiet_gap, window: 30d", 0, features.Present, week...)
+	a.check("aggregate: quiet_gap, window: 7d", 0, features.Present, append(week, aBet{at: 14 * 24 * hour})...) // until it leaves the window
+	a.check("aggregate: quiet_gap, window: 7d", 24*hour, features.Present, append(week, aBet{at: 16 * 24 * hour})...)
+	one := []aBet{{at: 0}}
+	a.check("aggregate: active_hours, window: 7d", 1, features.Present, one...)
+	a.check("aggregate: quiet_gap, window: 7d", 24*hour, features.Present, one...)
+	a.check("aggregate: active_hours, window: 7d, current: exclude", 0, features.Present, one...)
+	a.check("aggregate: quiet_gap, window: 7d, current: exclude", math.NaN(), features.Missing, one...)
+}

@@ -35,6 +35,8 @@ func aggregateRules() []aggregateRule {
 		{agg: aggDecayedSum, needs: []string{"group", "window", "half_life", "value"}, takes: []string{"current", "scale"}},
 		{agg: aggDistinct, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggDistinctLarge, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
+		{agg: aggActiveHours, needs: []string{"group", "window"}, takes: []string{"current"}},
+		{agg: aggQuietGap, needs: []string{"group", "window"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggLastValue, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "nth"}},
@@ -272,6 +274,8 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		c.compileAmount(m, what, i, g)
 	case aggDistinctLarge:
 		c.compileLarge(m, what, i, g)
+	case aggActiveHours, aggQuietGap:
+		c.compileHours(m, what, f, g)
 	case aggTopShare, aggEntropy:
 		c.compileTable(m, what, i, g)
 	case aggQuantile:

@@ -80,6 +80,15 @@ func (c *compiler) compileLarge(m yamlMap, what string, i int, g *group) {
 	}
 }
 
+// compileHours asks for the hours of a window of days.
+func (c *compiler) compileHours(m yamlMap, what string, f *feature, g *group) {
+	if f.window != tiles.W7d && f.window != tiles.W30d {
+		c.refusef(m.keyAt("window"), "%s: %s is of the hours of whole days: take a window of 7d or 30d, not %s", what, f.agg, f.window)
+		return
+	}
+	g.hours |= tiles.Windows(f.window)
+}
+
 // compileQuantile reads which quantile, and the bounds of the values.
 func (c *compiler) compileQuantile(m yamlMap, what string, i int, g *group) {
 	f := &c.set.plans[i]
@@ -171,6 +180,8 @@ func notShifted(a aggregate) string {
 	switch a {
 	case aggDistinct, aggDistinctLarge:
 		return "of a category only its newest times are kept, and they say nothing of a window that ended before"
+	case aggActiveHours, aggQuietGap:
+		return "its hours are kept for as long as its own window"
 	case aggTimeSince, aggFirstSeen:
 		return "it is a time and has no window"
 	case aggMin, aggMax, aggRange:

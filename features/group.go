@@ -38,6 +38,7 @@ type group struct {
 	tables       []tableColumn
 	tableWindows tiles.WindowSet // over which tables and larges are read
 	shifts       []tiles.Span
+	hours        tiles.WindowSet // whose hours are told apart
 	last         bool
 	windows      tiles.WindowSet
 	// exact is how many of its newest events are kept as they came, for exact windows; 0 for none.
@@ -251,6 +252,7 @@ func (g *group) spec() tiles.Spec {
 	spec := tiles.Spec{
 		Windows: g.windows, Values: g.values(), Sums: len(g.sums), Distincts: len(g.distincts), Last: g.last,
 		Recent: max(g.exact, g.newest), Exact: g.exact > 0, Shifts: g.shifts, Larges: len(g.larges), CountWindows: g.tableWindows,
+		Hours: g.hours,
 	}
 	for i := range g.tables {
 		spec.Counts = append(spec.Counts, g.tables[i].slots())
@@ -305,6 +307,9 @@ func (g *group) content() string {
 	}
 	for _, s := range g.shifts {
 		fmt.Fprintf(&b, "shift %s %d\n", s.Window, int64(s.Shift.Seconds()))
+	}
+	if g.hours != 0 {
+		fmt.Fprintf(&b, "hours windows %d\n", g.hours)
 	}
 	if g.exact > 0 {
 		fmt.Fprintf(&b, "exact %d\n", g.exact)

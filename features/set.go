@@ -43,7 +43,7 @@ type FeatureInfo struct {
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, distinct_large, time_since, first_seen, last_value, gap_mean, gap_cv, gap_mad, gap_entropy,
+	// distinct, distinct_large, active_hours, quiet_gap, time_since, first_seen, last_value, gap_mean, gap_cv, gap_mad, gap_entropy,
 	// gap_autocorrelation, gap_share_under, metronome, ngram_count, ratio, zscore, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
@@ -97,6 +97,8 @@ const (
 	aggDecayedSum
 	aggDistinct
 	aggDistinctLarge
+	aggActiveHours
+	aggQuietGap
 	aggTimeSince
 	aggFirstSeen
 	aggLastValue
@@ -139,6 +141,8 @@ var aggregateNames = [...]struct{ name, class string }{
 	aggDecayedSum:         {"decayed_sum", "read_time"},
 	aggDistinct:           {"distinct", "semilattice"},
 	aggDistinctLarge:      {"distinct_large", "semilattice"},
+	aggActiveHours:        {"active_hours", "integer"},
+	aggQuietGap:           {"quiet_gap", "integer"},
 	aggTimeSince:          {"time_since", "semilattice"},
 	aggFirstSeen:          {"first_seen", "semilattice"},
 	aggLastValue:          {"last_value", "semilattice"},
@@ -297,6 +301,11 @@ func (f *feature) contract(g *group) string {
 		return text + fmt.Sprintf("; in standard deviations from the mean, both exact; missing with fewer than %d values or without any spread", f.minCount)
 	case aggDistinctLarge:
 		return text + fmt.Sprintf("; an estimate, with a standard error of %.1f %%; leaving an event out is exact among the newest %d", 100*tiles.LargeError, g.layout.Spec().Raw)
+	case aggActiveHours:
+		return text + "; the hours of UTC with an event in the UTC day that has most of them, 0 to 24"
+	case aggQuietGap:
+		return text + "; the longest pause in the day of least rest, in seconds of whole hours, at most 24h: a pause is whole hours of UTC without an event, and of all " +
+			"24 hours in a row inside the window those count that touch no longer pause; t's own hour is not over and in no pause; a real pause is up to 2h longer"
 	case aggMin, aggMax, aggRange:
 		return text + fmt.Sprintf("; leaving an event out is exact among the newest %d", g.layout.Spec().Raw)
 	default:

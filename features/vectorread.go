@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"pitboss/features/derived"
 	"pitboss/features/tiles"
@@ -245,6 +246,12 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	case aggDistinctLarge:
 		n, more := r.Large(f.window, f.column)
 		value, status, flags = float64(n), Present, flags|more
+	case aggActiveHours:
+		value, status = float64(r.ActiveHours(f.window)), Present
+	case aggQuietGap:
+		if hours, ok := r.QuietHours(f.window); ok {
+			value, status = (time.Duration(hours) * time.Hour).Seconds(), Present
+		}
 	case aggFirstSeen:
 		first, more := r.First()
 		flags |= more
@@ -263,7 +270,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 // ofTiles says that the value is made of tiles, also in a group that reads others exactly.
 func (f *feature) ofTiles() bool {
 	switch f.agg {
-	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge:
+	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge, aggActiveHours, aggQuietGap:
 		return true
 	default:
 		return f.shift > 0

@@ -55,6 +55,47 @@ func sinceLast(events []*features.Event, at int64) float64 {
 	return float64(max(0, at-last)) / 1e6
 }
 
+// activeHours counts the hours of the UTC day that has most of them.
+func activeHours(events []*features.Event, _ int64) float64 {
+	seen, perDay, most := map[int64]bool{}, map[int64]int{}, 0
+	for _, ev := range events {
+		if hour := ev.OccurredAt / 3_600_000_000; !seen[hour] {
+			seen[hour] = true
+			perDay[hour/24]++
+			most = max(most, perDay[hour/24])
+		}
+	}
+	return float64(most)
+}
+
+// leastRest looks at each 24 hours of a week's window: the longest pause that they touch, and of these the shortest.
+func leastRest(events []*features.Event, at int64) float64 {
+	if len(events) == 0 {
+		return math.NaN()
+	}
+	first, now := (at/1_000_000-604_800)/14_400*14_400/3600, at/3_600_000_000
+	active := map[int64]bool{first - 1: true, now: true}
+	for _, ev := range events {
+		active[ev.OccurredAt/3_600_000_000] = true
+	}
+	least := int64(24)
+	for day := first; day+23 <= now; day++ {
+		longest := int64(0)
+		for hour := day; hour < day+24; hour++ {
+			from, to := hour, hour
+			for !active[from] && !active[from-1] {
+				from--
+			}
+			for !active[to] {
+				to++
+			}
+			longest = max(longest, to-from)
+		}
+		least = min(least, longest)
+	}
+	return float64(least * 3600)
+}
+
 func countedFeatures() []counted {
 	const ever = 1 << 40
 	bet := []string{"bet.placed"}
@@ -73,6 +114,9 @@ func countedFeatures() []counted {
 		{"payouts_30d", "player", []string{"payment.withdrawal_requested"}, false, 2_592_000, 43_200, true, stakes},
 		{"games_24h", "player", bet, false, 86_400, 1800, false, games},
 		{"since_bet", "player", bet, false, ever, 1, true, sinceLast},
+		{"active_7d", "player", bet, false, 604_800, 14_400, false, activeHours},
+		{"active_30d_before", "player", bet, false, 2_592_000, 43_200, true, activeHours},
+		{"rest_7d", "player", bet, true, 604_800, 14_400, true, leastRest},
 		{"ip_stake_30d", "ip", bet, false, 2_592_000, 43_200, false, stakes},
 		{"brand_5m", "brand", bet, false, 300, 5, false, numberOf},
 	}

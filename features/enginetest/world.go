@@ -83,6 +83,10 @@ features:
   - {name: ip_players_1h, group: ip_bets, aggregate: distinct, value: player, window: 1h}
   - {name: ip_stake_30d, group: ip_bets, aggregate: sum, value: amount_base, window: 30d}
   - {name: game_players_24h, group: game_bets, aggregate: distinct, value: player, window: 24h, current: exclude}
+  - {name: active_7d, group: bets, aggregate: active_hours, window: 7d}
+  - {name: active_30d_before, group: bets, aggregate: active_hours, window: 30d, current: exclude}
+  - {name: rest_7d, group: attempts, aggregate: quiet_gap, window: 7d, current: exclude}
+  - {name: rest_30d, group: bets, aggregate: quiet_gap, window: 30d}
   - {name: game_short_24h, group: short, aggregate: sum, value: amount_base, window: 24h}
   - {name: game_short_players, group: short, aggregate: distinct, value: player, window: 1h}
   - {name: game_short_since, group: short, aggregate: time_since}

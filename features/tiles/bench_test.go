@@ -53,7 +53,8 @@ func specs() map[string]tiles.Spec {
 	return map[string]tiles.Spec{
 		"sum":      {Windows: all, Sums: 1},
 		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
-		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}, Larges: 1, CountWindows: all},
+		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}, Larges: 1, CountWindows: all, Hours: tiles.Windows(tiles.W7d, tiles.W30d)},
+		"hours":    {Windows: tiles.Windows(tiles.W30d), Hours: tiles.Windows(tiles.W30d)},
 		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
 		"exact":    {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
 		"1m_count": {Windows: tiles.Windows(tiles.W1m)},
@@ -135,6 +136,8 @@ func BenchmarkLazy(b *testing.B) {
 		"entropy":  func() { r.Entropy(next(), 0) },
 		"quantile": func() { r.Quantile(next(), 0, 950_000) },
 		"large":    func() { r.Large(tiles.W24h, 0) },
+		"active":   func() { r.ActiveHours(tiles.W30d) },
+		"quiet":    func() { r.QuietHours(tiles.W30d) },
 		"decayed":  func() { r.Decayed(tiles.W24h, 0, 3*time.Hour) },
 		"spread":   func() { tiles.Dispersion(r.Count(tiles.W24h), r.Sum(tiles.W24h, 0), r.Squares(tiles.W24h, 0)) },
 	} {

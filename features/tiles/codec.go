@@ -26,7 +26,7 @@ var (
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
 //	          | with flag 4: how many uvarint, of each the window 1 byte and the shift uvarint, in seconds
 //	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind and, of counts,
-//	          the number of slots uvarint | with counts or ranks: their windows 1 byte
+//	          the number of slots uvarint, of hours their windows 1 byte | with counts or ranks: their windows 1 byte
 //	width     1 byte: 0 narrow, 1 wide tiles
 //	horizon   uvarint, its second
 //	sections  tag 1 byte, length uvarint, content; by rising tag, empty ones left out
@@ -47,6 +47,7 @@ const (
 	tableLastSeen = 1
 	tableCounts   = 2
 	tablePeaks    = 3
+	tableHours    = 4
 
 	sectionTiles    = 1
 	sectionTimes    = 2
@@ -94,7 +95,7 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	for _, e := range extremesOf(spec) {
 		dst = append(dst, e.kind(), byte(e.value))
 	}
-	dst = binary.AppendUvarint(dst, uint64(spec.categories()+len(spec.Counts)))
+	dst = binary.AppendUvarint(dst, uint64(spec.categories()+len(spec.Counts)+min(spec.Hours.Len(), 1)))
 	for range spec.Distincts {
 		dst = append(dst, tableLastSeen)
 	}
@@ -103,6 +104,9 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	}
 	for range spec.Larges {
 		dst = append(dst, tablePeaks)
+	}
+	if spec.Hours != 0 {
+		dst = append(dst, tableHours, byte(spec.Hours))
 	}
 	if spec.CountWindows != 0 {
 		dst = append(dst, byte(spec.CountWindows))

@@ -64,6 +64,7 @@ func goldenStates() []goldenState {
 			}
 		}},
 		{"counts", tiles.Spec{Windows: all, Counts: []int{5, 3}, CountWindows: tiles.Windows(tiles.W1h, tiles.W24h), Shifts: []tiles.Span{{Window: tiles.W24h, Shift: 7 * 24 * time.Hour}}}, base, every(500, 3*time.Hour, 0, 5)},
+		{"hours", tiles.Spec{Windows: all, Sums: 1, Counts: []int{5}, CountWindows: tiles.Windows(tiles.W24h), Hours: tiles.Windows(tiles.W7d, tiles.W30d)}, base, every(500, 47*time.Minute, 7, 5)},
 		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
 		{"exact", tiles.Spec{Windows: all, Sums: 2, Distincts: 1, Recent: 30, Exact: true}, base, every(120, 3*time.Second, 250, 5)},
@@ -253,6 +254,10 @@ func readLazily(spec tiles.Spec, r *tiles.Reading) {
 			}
 		}
 		r.Decayed(w, spec.Sums-1, w.Length()/4)
+		if spec.Hours.Has(w) {
+			r.ActiveHours(w)
+			r.QuietHours(w)
+		}
 	}
 	for _, span := range spec.Shifts {
 		r.CountIn(span)

@@ -43,26 +43,32 @@ func (s *State) findBin(slot uint16, begin uint32) (int, bool) {
 	return low, low < len(s.bins) && s.bins[low].key() == key
 }
 
-// binBegin gives where the tile of a second begins that counts are kept by; false where it is too old.
-func (s *State) binBegin(l *Layout, sec int64) (uint32, bool) {
-	level := levelOf(l.counting, sec, int64(s.horizon))
+// binBegin gives where the tile of a second begins in some levels; false where it is too old.
+func (s *State) binBegin(levels []level, sec int64) (uint32, bool) {
+	level := levelOf(levels, sec, int64(s.horizon))
 	if level < 0 {
 		return 0, false
 	}
-	return uint32(sec - sec%l.counting[level].hop), true
+	return uint32(sec - sec%levels[level].hop), true
 }
 
-// addBins counts a contribution's slots at a second.
-func (s *State) addBins(l *Layout, slots []int32, sec int64) {
-	begin, ok := s.binBegin(l, sec)
-	if !ok {
-		return
-	}
-	for table, first := range l.tables {
-		if slots[table] == NoSlot {
-			continue
+// eachBin visits where a contribution is counted: by its slots, and by its hour.
+func (s *State) eachBin(l *Layout, slots []int32, sec int64, visit func(slot uint16, begin uint32)) {
+	if begin, ok := s.binBegin(l.counting, sec); ok {
+		for table, first := range l.tables {
+			if slots[table] != NoSlot {
+				visit(first+uint16(slots[table]), begin)
+			}
 		}
-		slot := first + uint16(slots[table])
+	}
+	if begin, ok := s.binBegin(l.hours, sec); ok {
+		visit(l.hourSlot, begin)
+	}
+}
+
+// addBins counts a contribution at a second.
+func (s *State) addBins(l *Layout, slots []int32, sec int64) {
+	s.eachBin(l, slots, sec, func(slot uint16, begin uint32) {
 		at, found := s.findBin(slot, begin)
 		if !found && len(s.bins) == cap(s.bins) {
 			s.compactBins(l)
@@ -75,29 +81,22 @@ func (s *State) addBins(l *Layout, slots []int32, sec int64) {
 			s.bins = slices.Insert(s.bins, at, bin{begin: begin, slot: slot})
 		}
 		s.bins[at].setCount(min(s.bins[at].count()+1, maxTileCount-1))
-	}
+	})
 }
 
 // subtractBins takes a contribution out of the bins that have it. All are brought to their levels first.
 func (s *State) subtractBins(l *Layout, slots []int32, sec int64) {
-	begin, ok := s.binBegin(l, sec)
-	if !ok {
-		return
-	}
 	s.compactBins(l)
-	for table, first := range l.tables {
-		if slots[table] == NoSlot {
-			continue
-		}
-		at, found := s.findBin(first+uint16(slots[table]), begin)
+	s.eachBin(l, slots, sec, func(slot uint16, begin uint32) {
+		at, found := s.findBin(slot, begin)
 		if !found {
-			continue
+			return
 		}
 		s.bins[at].setCount(s.bins[at].count() - 1)
 		if s.bins[at].count() == 0 {
 			s.bins = slices.Delete(s.bins, at, at+1)
 		}
-	}
+	})
 }
 
 // compactBins brings every bin to the level that its second has at the horizon.
@@ -105,9 +104,13 @@ func (s *State) compactBins(l *Layout) {
 	if len(s.bins) == 0 {
 		return
 	}
-	levels := s.counting(l)
+	counting, hours := s.ladder(l.counting), s.ladder(l.hours)
+	levels := &counting
 	out := s.bins[:0]
 	for _, b := range s.bins {
+		if len(l.hours) > 0 && b.slot == l.hourSlot {
+			levels = &hours // the last slot
+		}
 		if int64(b.begin) < levels.oldest() {
 			continue
 		}
@@ -152,7 +155,7 @@ func (r *Reading) tally(s Span, table int) *tally {
 	at, _ := r.state.findBin(uint16(first), 0)
 	bins := r.state.bins[at:]
 	in := r.query.stretch(s)
-	levels := r.counting()
+	levels := r.ladder(r.layout.counting)
 	for len(bins) > 0 && int(bins[0].slot) < first+slots {
 		slot := bins[0].slot
 		n, run := r.query.countBins(levels, bins, in)

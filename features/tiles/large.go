@@ -40,7 +40,7 @@ func registerOf(column int, hash uint64) (register int, rank uint8) {
 
 // addPeak notes a folded category of a column at a second.
 func (s *State) addPeak(l *Layout, column int, hash uint64, sec int64) {
-	begin, ok := s.binBegin(l, sec)
+	begin, ok := s.binBegin(l.counting, sec)
 	if !ok {
 		return
 	}
@@ -72,7 +72,7 @@ func (s *State) compactPeaks(l *Layout) {
 	if len(s.peaks) == 0 {
 		return
 	}
-	levels := s.counting(l)
+	levels := s.ladder(l.counting)
 	oldest := levels.oldest()
 	out := len(s.peaks)
 	best := uint8(0)
@@ -115,7 +115,7 @@ func (r *Reading) Large(w Window, column int) (int64, Flags) {
 	if q.minusSec != 0 && !q.raw.minus && q.minus.Categories[category] != 0 {
 		register, rank := registerOf(0, q.minus.Categories[category])
 		// It may be the largest rank, or, in a late reading, what stands in for it.
-		reached := top[register] == rank && q.counts(r.counting(), q.minusSec, in) || q.sec < q.horizon && top[register] <= rank
+		reached := top[register] == rank && q.counts(r.ladder(r.layout.counting), q.minusSec, in) || q.sec < q.horizon && top[register] <= rank
 		missed = missed || reached && !r.rawReaches(in, category, register, rank)
 	}
 	r.eachRaw(in, category, func(hash uint64) {
@@ -145,7 +145,7 @@ func (s *State) foldedTops(l *Layout, q *query, in stretch, column int, top *[re
 		// As if they had been compacted: what newer ones of before the horizon stand in for is not known.
 		late := State{horizon: uint32(q.horizon), peaks: slices.Clone(peaks)}
 		late.compactPeaks(l)
-		levels := late.counting(l)
+		levels := late.ladder(l.counting)
 		for _, m := range late.peaks {
 			if begin, end := levels.tile(int64(peakBegin(m))); begin >= in.from && end <= in.to {
 				register := peakRegister(m) % registers

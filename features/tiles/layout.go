@@ -54,6 +54,9 @@ type Spec struct {
 	Larges int
 	// Counts has the number of slots of each table: contributions are counted by their slots (Contribution.Slots).
 	Counts []int
+	// Hours are those of Windows whose hours are told apart: for how many in a day, and how long a pause, there are. They
+	// are of a week or longer, and contributions are counted by the hour for as long as the longest.
+	Hours WindowSet
 	// CountWindows are those of Windows that the tables and the large columns are read over, and what these live in tiles for.
 	CountWindows WindowSet
 	// Shifts are the shifted windows that some feature reads, of Windows. Tiles live as long as they need.
@@ -95,12 +98,16 @@ type Layout struct {
 	slots  int
 	// counting are the levels of the tables' counts.
 	counting []level
+	// hours are the levels of the hours' counts, and hourSlot is where they lie among the tables' slots, behind all others.
+	hours    []level
+	hourSlot uint16
 	// header is how each encoding begins.
 	header []byte
 }
 
-// level keeps tiles of hop seconds for length seconds behind the horizon.
-type level struct{ length, hop int64 }
+// level keeps tiles of hop seconds for length seconds behind the horizon, and back to a multiple of grid, which is its hop
+// but for hours.
+type level struct{ length, hop, grid int64 }
 
 // window is one window of the layout.
 type window struct {
@@ -167,6 +174,10 @@ func NewLayout(spec Spec) (*Layout, error) {
 		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
 	}
 	l.levels, l.counting = spec.levels(spec.Windows), spec.levels(spec.CountWindows)
+	if spec.Hours != 0 {
+		l.hours, l.hourSlot = hourLevels(spec.Hours), uint16(l.slots)
+		l.slots++
+	}
 	l.header = appendHeader(spec, nil)
 	return l, nil
 }
@@ -179,11 +190,11 @@ func (s *Spec) levels(windows WindowSet) (levels []level) {
 		if len(levels) == 0 && w != W1m {
 			// No one-minute window, but what comes after t's second must not count: the seconds behind the newest event
 			// stay apart.
-			levels = append(levels, level{length: 0, hop: 1})
+			levels = append(levels, level{length: 0, hop: 1, grid: 1})
 		}
 		// A finer level that reaches further leaves nothing to the coarser one.
 		longest = max(longest, r.length, s.longestShift(w)+r.length)
-		levels = append(levels, level{length: longest, hop: r.hop})
+		levels = append(levels, level{length: longest, hop: r.hop, grid: r.hop})
 	}
 	return levels
 }
@@ -206,13 +217,20 @@ func (s *Spec) checkTables() error {
 	if len(s.Counts) > MaxTables || len(s.Shifts) > MaxShifts {
 		return fmt.Errorf("a group can have at most %d tables and %d shifted windows, not %d and %d", MaxTables, MaxShifts, len(s.Counts), len(s.Shifts))
 	}
+	all := s.Hours.Len()
 	for _, slots := range s.Counts {
-		if slots < 1 || slots > MaxSlots || s.Windows == 0 {
+		if all += slots; slots < 1 || slots > MaxSlots || s.Windows == 0 {
 			return fmt.Errorf("a table needs a window and 1 to %d slots, not %d", MaxSlots, slots)
 		}
 	}
+	if all > MaxTables*MaxSlots {
+		return fmt.Errorf("with hours, the tables of a group can have fewer than %d slots", MaxTables*MaxSlots)
+	}
 	if s.CountWindows&^s.Windows != 0 || (s.CountWindows != 0) != (len(s.Counts)+s.Larges > 0) {
 		return errors.New("tables and large counts need windows to be read over, which are some of the group's")
+	}
+	if s.Hours&^(s.Windows&dayWindows) != 0 {
+		return errors.New("hours are told apart in windows of 7d and 30d, which are some of the group's")
 	}
 	for _, span := range s.Shifts {
 		if err := span.Check(); err != nil {
@@ -242,7 +260,12 @@ func (l *Layout) MaxBytes() int {
 func (l *Layout) MaxTiles() int { return maxTiles(l.levels) }
 
 // MaxCounts bounds how many counts of slots one state has after Compact.
-func (l *Layout) MaxCounts() int { return l.slots * maxTiles(l.counting) }
+func (l *Layout) MaxCounts() int {
+	if len(l.hours) == 0 {
+		return l.slots * maxTiles(l.counting)
+	}
+	return (l.slots-1)*maxTiles(l.counting) + maxTiles(l.hours)
+}
 
 // MaxPeaks bounds how many ranks of registers one state has after Compact: in each second of the grace any, before it
 // only rising ones.
@@ -255,7 +278,7 @@ func maxTiles(levels []level) int {
 		if i == 0 {
 			length += graceSeconds
 		}
-		tiles += length/lv.hop + 2
+		tiles += (length+lv.grid)/lv.hop + 1
 	}
 	return int(tiles)
 }
@@ -279,7 +302,7 @@ func (l *Layout) levelEdges(horizon int64) [maxLevels]int64 { return edgesOf(l.l
 
 func edgesOf(levels []level, horizon int64) (edges [maxLevels]int64) {
 	for i, lv := range levels {
-		edges[i] = edge(horizon, lv.length, lv.hop)
+		edges[i] = edge(horizon, lv.length, lv.grid)
 	}
 	return edges
 }
@@ -289,7 +312,7 @@ func (l *Layout) level(sec, horizon int64) int { return levelOf(l.levels, sec, h
 
 func levelOf(levels []level, sec, horizon int64) int {
 	for i, lv := range levels {
-		if sec >= edge(horizon, lv.length, lv.hop) {
+		if sec >= edge(horizon, lv.length, lv.grid) {
 			return i
 		}
 	}
@@ -299,5 +322,5 @@ func levelOf(levels []level, sec, horizon int64) int {
 // oldest gives the oldest second that any window can still have.
 func (l *Layout) oldest(horizon int64) int64 {
 	lv := l.levels[len(l.levels)-1]
-	return edge(horizon, lv.length, lv.hop)
+	return edge(horizon, lv.length, lv.grid)
 }

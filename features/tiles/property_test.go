@@ -78,6 +78,9 @@ func randomWorld(t *testing.T, rng *rand.Rand) *world {
 		for range rng.IntN(3) {
 			spec.Counts = append(spec.Counts, 1+rng.IntN(6))
 		}
+		if rng.IntN(3) == 0 {
+			spec.Hours = spec.Windows & tiles.Windows(tiles.W7d, tiles.W30d) & tiles.WindowSet(rng.IntN(64))
+		}
 		spec.Larges = max(0, rng.IntN(4)-2)
 		for len(spec.Counts)+spec.Larges > 0 && spec.CountWindows == 0 {
 			spec.CountWindows = spec.Windows & tiles.WindowSet(rng.IntN(64))
@@ -303,19 +306,20 @@ func TestPropertyReadingIsAFunctionOfTheSet(t *testing.T) {
 		w.checkBytes(t, fmt.Sprintf("seed %d round %d", seed, round), states, horizon)
 	}
 	if rounds >= 200 && (met.late == 0 || met.capped == 0 || met.missed == 0 || met.exact == 0 || met.left == 0 || met.void == 0 ||
-		met.covered == 0 || met.uncovered == 0 || met.lateCovered == 0) {
+		met.covered == 0 || met.uncovered == 0 || met.lateCovered == 0 || met.rested == 0) {
 		t.Errorf("some case never came up: %+v", met)
 	}
 	t.Logf("readings: %+v", met)
 }
 
 // cases counts what kinds of readings were compared.
-type cases struct{ exact, late, capped, missed, left, void, covered, uncovered, lateCovered int }
+type cases struct{ exact, late, capped, missed, left, void, covered, uncovered, lateCovered, rested int }
 
 func (c *cases) note(spec tiles.Spec, res result, minus *tiles.Contribution, void bool) {
 	flags := res.flags()
-	covered, uncovered := false, false
+	covered, uncovered, rested := false, false, false
 	for _, wr := range res.Windows {
+		rested = rested || len(wr.Hours) > 1 && wr.Hours[1] < 24
 		covered, uncovered = covered || wr.Exact, uncovered || spec.Exact && !wr.Exact
 	}
 	for _, is := range []struct {
@@ -323,7 +327,7 @@ func (c *cases) note(spec tiles.Spec, res result, minus *tiles.Contribution, voi
 		n  *int
 	}{
 		{res.Late, &c.late}, {flags&tiles.Capped != 0, &c.capped}, {flags&tiles.CorrectionMissed != 0, &c.missed},
-		{covered, &c.covered}, {uncovered, &c.uncovered}, {covered && res.Late, &c.lateCovered},
+		{covered, &c.covered}, {uncovered, &c.uncovered}, {covered && res.Late, &c.lateCovered}, {rested, &c.rested},
 		{!res.Late && flags == 0, &c.exact}, {!res.Late && flags == 0 && minus != nil, &c.left},
 		{!res.Late && flags == 0 && void, &c.void},
 	} {

@@ -33,6 +33,7 @@ type windowResult struct {
 	Extremes []countResult // the lows, then the highs
 	Large    []countResult
 	Tables   []tableResult
+	Hours    []int    // of the fullest day, then of the longest pause in the day of least rest
 	Decayed  []uint64 // the bits of the count's, then of each sum's
 	Newest   []newestResult
 }
@@ -158,6 +159,12 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 		for i := 0; i < spec.Larges && spec.CountWindows.Has(w); i++ {
 			n, flags := r.Large(w, i)
 			wr.Large = append(wr.Large, countResult{n, flags &^ tiles.Late})
+		}
+		if spec.Hours.Has(w) {
+			wr.Hours = []int{r.ActiveHours(w)}
+			if quiet, ok := r.QuietHours(w); ok {
+				wr.Hours = append(wr.Hours, quiet)
+			}
 		}
 		for i := -1; i < spec.Sums; i++ {
 			wr.Decayed = append(wr.Decayed, math.Float64bits(r.Decayed(w, i, halfLife(w))))
@@ -335,7 +342,7 @@ func stretchOf(t int64, span tiles.Span) (from, to int64) {
 func (m *reference) shifted(span tiles.Span, in []tiles.Contribution) windowResult {
 	wr := m.count(span.Window, in, 0)
 	wr.Window = fmt.Sprint(span.Window, " shifted by ", span.Shift)
-	wr.Distinct, wr.Extremes, wr.Large, wr.Decayed = nil, nil, nil, nil
+	wr.Distinct, wr.Extremes, wr.Large, wr.Decayed, wr.Hours = nil, nil, nil, nil, nil
 	return wr
 }
 
@@ -444,6 +451,7 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) wind
 		}
 		wr.Large = append(wr.Large, countResult{N: estimate(top)})
 	}
+	wr.Hours = m.hours(w, in, t)
 	for i := -1; i < m.spec.Sums; i++ {
 		wr.Decayed = append(wr.Decayed, math.Float64bits(m.decayed(w, in, t, i)))
 	}
@@ -457,6 +465,60 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) wind
 		wr.Distinct = append(wr.Distinct, countResult{N: int64(len(seen))})
 	}
 	return wr
+}
+
+// hours counts the hours of each day of a window, and looks at each 24 hours in a row in it: how long are the pauses that
+// they touch?
+func (m *reference) hours(w tiles.Window, in []tiles.Contribution, t int64) []int {
+	if !m.spec.Hours.Has(w) {
+		return nil
+	}
+	active, perDay, most := map[int64]bool{}, map[int64]int{}, 0
+	for _, c := range in {
+		hour := sec(c.At) / 3600
+		if !active[hour] {
+			active[hour] = true
+			perDay[hour/24]++
+			most = max(most, perDay[hour/24])
+		}
+	}
+	if len(in) == 0 {
+		return []int{0}
+	}
+	first, now := edgeOf(sec(t), w.String())/3600, sec(t)/3600
+	quiet := func(hour int64) bool { return hour >= first && hour < now && !active[hour] }
+	least := 24
+	for day := first; day+23 <= now; day++ {
+		longest := 0
+		for hour := day; hour < day+24; hour++ {
+			from, to := hour, hour
+			for quiet(from-1) && quiet(hour) {
+				from--
+			}
+			for quiet(to) {
+				to++
+			}
+			longest = max(longest, int(to-from))
+		}
+		least = min(least, longest)
+	}
+	return []int{most, least}
+}
+
+// lateHours are those of what lies wholly inside a window, in the tiles that hours are: one second from the horizon on.
+func (m *reference) lateHours(w tiles.Window, set []tiles.Contribution, t int64) []int {
+	longest := tiles.W7d
+	if m.spec.Hours.Has(tiles.W30d) {
+		longest = tiles.W30d
+	}
+	return m.hours(w, slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool {
+		begin, end := sec(c.At), sec(c.At)+1
+		if begin < m.horizon {
+			begin = begin / 3600 * 3600
+			end = min(begin+3600, m.horizon)
+		}
+		return sec(c.At) < edgeOf(m.horizon, longest.String()) || begin < edgeOf(sec(t), w.String()) || end > sec(t)+1 || m.void[keyOf(&c)]
+	}), t)
 }
 
 // squares adds up modulo 2^128, from -2^127 on.
@@ -481,6 +543,7 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 			in := slices.DeleteFunc(slices.Clone(set), func(c tiles.Contribution) bool { return !m.inside(c, w, t) || m.void[keyOf(&c)] })
 			res.Windows[i] = m.count(w, in, t)
 			res.Windows[i].Tables = m.lateTables(w, set, edgeOf(sec(t), w.String()), sec(t)+1)
+			res.Windows[i].Hours = m.lateHours(w, set, t)
 		}
 		for i, span := range m.spec.Shifts {
 			from, to := stretchOf(t, span)
@@ -581,7 +644,8 @@ func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution)
 		was := res.Windows[i]
 		res.Windows[i] = m.count(w, in, t)
 		res.Windows[i].Exact = true
-		res.Windows[i].Tables, res.Windows[i].Large, res.Windows[i].Decayed = was.Tables, was.Large, was.Decayed // those are of tiles always
+		// Those are of tiles always.
+		res.Windows[i].Tables, res.Windows[i].Large, res.Windows[i].Decayed, res.Windows[i].Hours = was.Tables, was.Large, was.Decayed, was.Hours
 	}
 }
 

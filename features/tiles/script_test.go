@@ -26,6 +26,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 //	                        what the group keeps: windows, names of values that are summed, of sums whose squares are, of
 //	                        values whose smallest or largest is known, and of counted categories; exact=3 for exact windows
 //	                        of up to three events
+//	spec windows=7d hours   the hours of its days are told apart
 //	spec windows=24h table=4 shift=7d half=6h
 //	                        a table of so many slots, the windows shifted as well, decayed counts with this half-life
 //	add b1 02T12:00:00.5 stake=100 game=slots
@@ -35,7 +36,7 @@ var rewrite = flag.Bool("rewrite", false, "write what the tests got as what they
 //	                        an event that was taken back before it came
 //	miss 02T11:00:00        an event of about this time was taken back, and nobody knows it
 //	fill 300 02T12:00:00 1s game
-//	                        so many events, a step apart, each with a category of its own
+//	                        so many events, a step apart, each with a category of its own (without the last word: with none)
 //	entity 02T12:30:00      the entity had an event of another group
 //	compact                 merge what may be merged; never changes what a read gives
 //	recode                  write the state and read it back; the same
@@ -188,6 +189,8 @@ func (s *script) spec(args []string) error {
 				return err
 			}
 			s.half = half
+		case "hours":
+			spec.Hours = spec.Windows
 		case "last":
 			spec.Last = true
 		case "raw":
@@ -316,7 +319,11 @@ func (s *script) fill(args []string) error {
 	}
 	for i := range n {
 		name := fmt.Sprintf("fill%d", i)
-		c, err := s.event([]string{name, formatTime(at + int64(i)*step.Microseconds()), args[3] + "=" + name})
+		words := []string{name, formatTime(at + int64(i)*step.Microseconds())}
+		if len(args) > 3 {
+			words = append(words, args[3]+"="+name)
+		}
+		c, err := s.event(words)
 		if err != nil {
 			return err
 		}
@@ -366,6 +373,12 @@ func (s *script) lines() []string {
 		}
 		if len(spec.Counts) > 0 {
 			line += tableText(r, tiles.Span{Window: w})
+		}
+		if spec.Hours.Has(w) {
+			line += fmt.Sprintf(", %d hours in the fullest day", r.ActiveHours(w))
+			if quiet, ok := r.QuietHours(w); ok {
+				line += fmt.Sprintf(", at least %d of rest", quiet)
+			}
 		}
 		if s.half > 0 {
 			line += fmt.Sprintf(", decayed %.3f", r.Decayed(w, -1, s.half))

@@ -72,13 +72,14 @@ type ladder struct {
 // oldest gives the oldest second that any level holds.
 func (l *ladder) oldest() int64 { return l.edges[len(l.levels)-1] }
 
-// counting are the levels that counts of slots and ranks are kept by.
-func (s *State) counting(l *Layout) ladder {
-	return ladder{l.counting, edgesOf(l.counting, int64(s.horizon))}
+// ladder gives levels as they are at the state's horizon.
+func (s *State) ladder(levels []level) ladder {
+	return ladder{levels, edgesOf(levels, int64(s.horizon))}
 }
 
-func (r *Reading) counting() *ladder {
-	return &ladder{r.layout.counting, edgesOf(r.layout.counting, r.query.horizon)}
+// ladder gives levels as they are at the query's horizon.
+func (r *Reading) ladder(levels []level) *ladder {
+	return &ladder{levels, edgesOf(levels, r.query.horizon)}
 }
 
 // counts says whether something of a second counts in a stretch. At a time before the horizon that is so where the whole
