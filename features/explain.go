@@ -119,7 +119,7 @@ func (f *feature) explainTiles(list []tiles.Tile) []ExplainedTile {
 			out[i].WithValue, _ = t.Sums[f.present].Int64()
 			fallthrough
 		case aggSum, aggDecayedSum:
-			out[i].Sum = t.Sums[f.column].Float64()/float64(f.scale)
+			out[i].Sum = t.Sums[f.column].Float64() / float64(f.scale)
 		default: // counts and categories
 		}
 	}
