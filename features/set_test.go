@@ -98,7 +98,7 @@ func TestSet(t *testing.T) {
 		{Name: "stake_mean_24h", Kind: "player", Group: "bets", Aggregate: "mean", Window: "24h", Class: "integer", ExcludesCurrent: true},
 		{Name: "games_24h", Kind: "player", Group: "bets", Aggregate: "distinct", Window: "24h", Class: "semilattice"},
 		{Name: "since_deposit_s", Kind: "player", Group: "deposits", Aggregate: "time_since", Class: "semilattice", ExcludesCurrent: true},
-		{Name: "bet_share", Aggregate: "ratio", Class: "read_time"},
+		{Name: "bet_share", Aggregate: "ratio", Class: "read_time", Expression: "stake_1h / stake_24h"},
 		{Name: "amount", Aggregate: "value", Class: "value"},
 		{Name: "ip_on_vpn_list", Aggregate: "source", Class: "source"},
 		{Name: "ip_logins_24h", Kind: "ip24", Group: "ip_logins", Aggregate: "count", Window: "24h", Class: "integer"},

@@ -191,10 +191,11 @@ func (s *Server) serveHTTP(l net.Listener) error {
 }
 
 func (s *Server) serveGRPC(l net.Listener) error {
-	if err := s.grpc.Serve(netutil.LimitListener(l, s.cfg.Limits.Connections)); err != nil {
-		return fmt.Errorf("cannot serve gRPC: %w", err)
+	err := s.grpc.Serve(netutil.LimitListener(l, s.cfg.Limits.Connections))
+	if err == nil || errors.Is(err, grpc.ErrServerStopped) { // it says so where the end came before the beginning
+		return nil
 	}
-	return nil
+	return fmt.Errorf("cannot serve gRPC: %w", err)
 }
 
 // drain stops in the order in which nothing is lost.
