@@ -17,7 +17,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/ristretto/v2/z"
 
 	"pitboss/features"
 )
@@ -117,7 +116,7 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		WithCompression(options.None).WithBlockCacheSize(0).WithDetectConflicts(false).
 		WithMemTableSize(cfg.MemoryBytes / (memtables + 1)).WithNumMemtables(memtables).WithNumCompactors(2).WithIndexCacheSize(cfg.IndexBytes).
 		WithSyncWrites(false).WithMetricsEnabled(false).WithLogger(badgerLog{cfg.Log})
-	db, err := openMending(opt)
+	db, err := openBadger(opt)
 	if err != nil {
 		// Badger wraps no error of its own: its text is all there is.
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
@@ -130,22 +129,6 @@ func OpenBadger(cfg BadgerConfig) (_ *Badger, err error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return b, nil
-}
-
-// mendings bounds the attempts of openMending: one for each file that a kill can have left empty.
-const mendings = 4
-
-// openMending opens Badger after a kill. A process that dies between making a log file and giving it its size leaves an
-// empty one, which Badger reports as a new file where it expected an old one; the attempt that fails gives the file its
-// size, under Badger's own lock, and the next one opens. Nothing had been written to such a file.
-func openMending(opt badger.Options) (*badger.DB, error) {
-	for attempt := 1; ; attempt++ {
-		db, err := badger.OpenManaged(opt)
-		// Badger wraps no error of its own: its text is all there is.
-		if err == nil || attempt == mendings || !strings.HasSuffix(err.Error(), z.NewFile.Error()) {
-			return db, err //nolint:wrapcheck // the caller says what it was about
-		}
-	}
 }
 
 // checkFormat refuses a directory of another format, and marks a new one.
