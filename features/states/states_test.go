@@ -163,8 +163,8 @@ func TestBadgerOpensAfterAKillLeftALogFileEmpty(t *testing.T) {
 		if s, err = states.OpenBadger(states.BadgerConfig{Dir: dir}); err != nil {
 			t.Fatalf("after an empty %s: %v", name, err)
 		}
-		if got, err := s.Meta("name"); err != nil || string(got) != "kept" {
-			t.Errorf("after an empty %s Meta gives %q, %v; want kept", name, got, err)
+		if got, unread := s.Meta("name"); unread != nil || string(got) != "kept" {
+			t.Errorf("after an empty %s Meta gives %q, %v; want kept", name, got, unread)
 		}
 		if err = errors.Join(s.PutMeta("name", []byte("kept")), s.Close()); err != nil {
 			t.Fatal(err)
