@@ -115,6 +115,8 @@ type Engine struct {
 	// follower says that the engine builds the state of a backfill: it follows the journal, and keeps no keys.
 	follower bool
 	fills    fills
+	// verifier looks at a follower's entities before each frame changes them; nil elsewhere.
+	verifier *verifier
 	// paced is called after each batch of a follower's replay, with how long it took.
 	paced func(ctx context.Context, took time.Duration) error
 	// planUnsure says that writing a plan failed: States may have that one. It belongs to checkpoints.

@@ -142,6 +142,9 @@ func (e *Engine) replayErasure(ctx context.Context, f journal.Frame) error {
 			return err
 		}
 		defer target.unpin()
+		if err := e.verifier.reach(ctx, target.key, f.Pos); err != nil {
+			return err
+		}
 	}
 	p := &prepared{}
 	tenantKind, _ := e.cfg.Kinds.Get("tenant")

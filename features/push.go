@@ -245,6 +245,9 @@ func (e *Engine) replayPush(ctx context.Context, f journal.Frame) error {
 	if err != nil {
 		return err
 	}
+	if err := e.verifier.before(ctx, p, f.Pos); err != nil {
+		return err
+	}
 	e.seq.Lock()
 	defer e.seq.Unlock()
 	e.applyPush(p, f.Pos, f.KeyID, frame)

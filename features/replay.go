@@ -55,7 +55,11 @@ func (e *Engine) replay(ctx context.Context, after journal.Pos) error {
 		wg.Wait()
 		_ = cursor.Close() // it was only read
 	}()
-	r := newReplayer(cursor)
+	ahead := replayAhead
+	if e.verifier != nil {
+		ahead += e.verifier.batches
+	}
+	r := newReplayer(cursor, ahead)
 	wg.Go(func() { r.read(ctx) })
 	decoders := runtime.GOMAXPROCS(0)
 	if e.paced != nil {
@@ -76,12 +80,11 @@ type replayer struct {
 	queue, work chan *replayFrames
 }
 
-func newReplayer(cursor journal.Cursor) *replayer {
+func newReplayer(cursor journal.Cursor, ahead int) *replayer {
 	r := &replayer{
-		cursor: cursor, free: make(chan *replayFrames, replayAhead), queue: make(chan *replayFrames, replayAhead),
-		work: make(chan *replayFrames, replayAhead),
+		cursor: cursor, free: make(chan *replayFrames, ahead), queue: make(chan *replayFrames, ahead), work: make(chan *replayFrames, ahead),
 	}
-	for range replayAhead {
+	for range ahead {
 		r.free <- &replayFrames{items: make([]replayItem, 0, replayBatch), ready: make(chan struct{}, 1)}
 	}
 	return r
@@ -103,6 +106,16 @@ func (r *replayer) read(ctx context.Context) {
 			r.work <- b
 		}
 	}
+}
+
+// next gives the next batch, decoded; nil after the last.
+func (r *replayer) next() *replayFrames {
+	b, ok := <-r.queue
+	if !ok {
+		return nil
+	}
+	<-b.ready
+	return b
 }
 
 // fill reads the batch's frames, and says whether there may be more.
@@ -158,8 +171,11 @@ func (item *replayItem) decode(kinds *Kinds) error {
 // applyAgain applies what was read, in order, with checkpoints between.
 func (e *Engine) applyAgain(ctx context.Context, r *replayer) error {
 	p := &prepared{}
-	for b := range r.queue {
-		<-b.ready
+	next := r.next
+	if e.verifier != nil {
+		next = func() *replayFrames { return e.verifier.next(r) }
+	}
+	for b := next(); b != nil; b = next() {
 		began := time.Now()
 		for i := range b.items {
 			item := &b.items[i]
@@ -206,6 +222,9 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, item *replayItem)
 	case f.Kind == FramePush && !f.Erased:
 		return e.replayPush(ctx, f)
 	}
+	if f.Kind == FrameEvent && e.verifier != nil {
+		e.verifier.report.Erased++
+	}
 	// An erased frame is one of a subject whose key was dropped, which happens after a checkpoint beyond it: only a state
 	// that is built anew from an old journal meets one.
 	if f.Erased {
@@ -226,6 +245,11 @@ func (e *Engine) replayEvent(ctx context.Context, p *prepared, item *replayItem)
 	}
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return err
+	}
+	if e.verifier != nil {
+		if err := e.verifier.beforeEvent(ctx, p, item); err != nil {
+			return err
+		}
 	}
 	e.seq.Lock()
 	defer e.seq.Unlock()

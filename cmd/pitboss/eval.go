@@ -40,7 +40,7 @@ func newFeaturesCmd() *cobra.Command {
 		Short: "Work with feature sets",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newEvalCmd(), newBackfillCmd(), newExportCmd(), newHolesCmd(), newDescribeCmd(), newDiffCmd(), newShowCmd())
+	cmd.AddCommand(newEvalCmd(), newBackfillCmd(), newExportCmd(), newHolesCmd(), newDescribeCmd(), newDiffCmd(), newShowCmd(), newVerifyCmd())
 	return cmd
 }
 

@@ -160,7 +160,7 @@ func decideUntil(w *world, set *features.Set, caller int, stop <-chan struct{}) 
 		if err != nil {
 			return err
 		}
-		_, err = e.Commit(context.Background(), s, &pb.EventFrame{Decision: decision(ev, v)})
+		_, err = e.Commit(context.Background(), s, &pb.EventFrame{Decision: Record(set, ev, v)})
 		return err
 	}
 	for n := 0; ; n++ {

@@ -178,7 +178,7 @@ func (w *world) decideOrRecall(ev *features.Event) (journal.Pos, error) {
 	if unread := w.e.Vector(ctx, s, w.set, v); unread != nil {
 		return journal.Pos{}, unread
 	}
-	return w.e.Commit(ctx, s, &pb.EventFrame{Decision: decision(ev, v)})
+	return w.e.Commit(ctx, s, &pb.EventFrame{Decision: Record(w.set, ev, v)})
 }
 
 // testLostReply kills the process between the write and the reply. Who asks again gets the decision that was made.
@@ -191,7 +191,7 @@ func testLostReply(t *testing.T, subject Subject) {
 	if err := w.e.Vector(context.Background(), s, w.set, v); err != nil {
 		t.Fatal(err)
 	}
-	ticket, err := w.e.Append(context.Background(), s, &pb.EventFrame{Decision: decision(ev, v)})
+	ticket, err := w.e.Append(context.Background(), s, &pb.EventFrame{Decision: Record(w.set, ev, v)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,8 +209,8 @@ func testLostReply(t *testing.T, subject Subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !proto.Equal(frame.GetDecision(), decision(ev, v)) {
-		t.Errorf("the record is %v, want %v", frame.GetDecision(), decision(ev, v))
+	if !proto.Equal(frame.GetDecision(), Record(w.set, ev, v)) {
+		t.Errorf("the record is %v, want %v", frame.GetDecision(), Record(w.set, ev, v))
 	}
 	w.wantValue(w.vector(w.bet("b", "p", 2)), "bets_1m", 3)
 }

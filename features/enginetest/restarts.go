@@ -306,8 +306,12 @@ func copyFrame(to journal.Journal, cursor journal.Cursor) error {
 	if err != nil {
 		return err
 	}
+	return appendFrame(to, f)
+}
+
+func appendFrame(to journal.Journal, f journal.Frame) error {
 	for f.KeyID != 0 && !to.Keys().Has(f.KeyID) {
-		if _, err = to.Keys().New(); err != nil {
+		if _, err := to.Keys().New(); err != nil {
 			return err
 		}
 	}

@@ -323,15 +323,34 @@ func (w *world) tryCommit(ev *features.Event, v *features.Vector) (journal.Pos, 
 
 // decision makes a decision about an event.
 func (w *world) decision(ev *features.Event, v *features.Vector) *pb.DecisionRecord {
-	d := decision(ev, v)
+	d := Record(w.set, ev, v)
 	if w.blocked[ev.ID] {
 		d.Outputs = &pb.Outputs{Outcome: pb.Outcome_OUTCOME_BLOCK}
 	}
 	return d
 }
 
-func decision(ev *features.Event, v *features.Vector) *pb.DecisionRecord {
-	return &pb.DecisionRecord{DecisionId: ev.Key.String(), Inputs: &pb.Inputs{EvaluatedAtUs: v.At, EventInside: v.Inside, Vector: v.Values}}
+// Record is what a decision keeps of the vector that it was made from, as package decide keeps it.
+func Record(set *features.Set, ev *features.Event, v *features.Vector) *pb.DecisionRecord {
+	in := &pb.Inputs{EvaluatedAtUs: v.At, EventInside: v.Inside, Vector: v.Values, FeatureSetHash: set.Hash[:]}
+	for _, s := range v.Status {
+		in.Statuses = append(in.Statuses, byte(s))
+	}
+	for _, p := range v.Pins {
+		pin := &pb.Pin{Entity: uint32(p.Entity)}
+		if !p.Pos.IsZero() {
+			pin.Position = &pb.Position{Partition: p.Pos.Partition, Offset: p.Pos.Offset}
+		}
+		in.Pins = append(in.Pins, pin)
+	}
+	for _, s := range v.Sourced {
+		sv := &pb.SourceValue{Source: s.Source, Version: s.Version, Feature: set.Features[s.Feature].Name}
+		if value := s.Value; !math.IsNaN(value) {
+			sv.Value = &value
+		}
+		in.Sources = append(in.Sources, sv)
+	}
+	return &pb.DecisionRecord{DecisionId: ev.Key.String(), Inputs: in}
 }
 
 // vector reads a vector and applies nothing.
@@ -451,6 +470,8 @@ type casino struct {
 	bets []*pb.Event
 	// moving casinos have players, addresses and games that come and go, over months.
 	moving bool
+	// calm ones have no days without events.
+	calm bool
 }
 
 func newCasino(seed uint64) *casino {
@@ -463,7 +484,7 @@ func (c *casino) message() *pb.Event {
 	if c.rng.IntN(10) > 0 { // else in the same microsecond
 		c.now += c.rng.Int64N(40_000_000)
 	}
-	if c.rng.IntN(40) == 0 {
+	if c.rng.IntN(40) == 0 && !c.calm {
 		c.now += c.rng.Int64N(5 * 86400 * 1_000_000)
 	}
 	if c.moving && c.rng.IntN(30) == 0 {
