@@ -40,9 +40,9 @@ long-property:
 # EVENTS is how many the long one decides about.
 EVENTS ?= 1000000
 .PHONY: slice-demo-replay long-demo-replay
-slice-demo-replay: ## 20,000 events of the demo, live, and every decision made again to the byte.
+slice-demo-replay: ## 20,000 events of the demo, live: every decision and every vector made again to the byte.
 	scripts/demo-replay.sh demo 20000
-long-demo-replay: ## A million events through batch (EVENTS=1000000), and every decision made again.
+long-demo-replay: ## A million events through batch (EVENTS=1000000), and every decision and vector made again.
 	scripts/demo-replay.sh batch $(EVENTS)
 
 .PHONY: slice-skew long-skew

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Decides, then makes every decision again: all must be the same bytes.
+# Decides, then makes every decision again from its record, and every vector from the journal: all must be the same bytes.
 #   scripts/demo-replay.sh demo N    N events of the demo, live: calls, Kafka, deadlines
 #   scripts/demo-replay.sh batch N   N simulated events through pitboss batch
 # PITBOSS_SEED decides what the casino does. Everything lies in a temporary directory (TMPDIR) and is dropped at the end.
@@ -36,3 +36,5 @@ esac
 
 "$pitboss" replay --config "$dir/house/pitboss.yaml" --all | tee "$dir/replayed"
 ! grep -q '^0 decisions' "$dir/replayed" || { echo "nothing was replayed"; exit 1; }
+"$pitboss" features verify --config "$dir/house/pitboss.yaml" | tee "$dir/verified"
+! grep -q '^0 vectors' "$dir/verified" || { echo "nothing was verified"; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The vectors that were served, those that features export writes and those that features eval computes are the same, to the
-# byte:  scripts/skew.sh N    N simulated events, decided by pitboss batch.
+# The vectors that were served, those that features export writes, those that features eval computes and those that features
+# verify makes again are the same, to the byte:  scripts/skew.sh N    N simulated events, decided by pitboss batch.
 # PITBOSS_SEED decides what the casino does. Everything lies in a temporary directory (TMPDIR) and is dropped at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +20,7 @@ set=$dir/house/bundle/features.yaml
 "$pitboss" sim --seed "$seed" --tenant demo --players 20000 --duration 0 --events "$events" --out "$dir/events.jsonl"
 # EXPLAIN_FULL answers hold every value as it was served, and its status.
 "$pitboss" batch --config "$config" --source "$dir/events.jsonl" --explain full --out "$dir/decisions.jsonl"
+"$pitboss" features verify --config "$config" | tee "$dir/verified"
 "$pitboss" features export --config "$config" --vectors-only --out "$dir/exported.csv"
 "$pitboss" features eval --config "$config" --set "$set" --status --out "$dir/journal.csv"
 "$pitboss" features eval --config "$config" --set "$set" --status --source "$dir/events.jsonl" --shuffle "$seed" --out "$dir/shuffled.csv"
@@ -34,6 +35,7 @@ same() { # WHAT A B
 "${GO:-go}" run scripts/served.go "$dir/decisions.jsonl" "$dir/exported.csv" >"$dir/served.csv"
 rows=$(($(wc -l <"$dir/exported.csv") - 1))
 [ "$rows" -eq "$events" ] || { echo "FAILED: $rows of $events events have an exported vector"; exit 1; }
+grep -q "^$events vectors in .*: $events the same bytes" "$dir/verified" || { echo "FAILED: not all vectors were made again"; exit 1; }
 exported=$(sorted "$dir/exported.csv")
 same "$rows vectors as served and as exported" "$(sorted "$dir/served.csv")" "$exported"
 same "$rows vectors as exported and from the journal" "$exported" "$(sorted "$dir/journal.csv")"
