@@ -37,6 +37,7 @@ func aggregateRules() []aggregateRule {
 		{agg: aggDistinctLarge, needs: []string{"group", "window", "value"}, takes: []string{"current"}},
 		{agg: aggActiveHours, needs: []string{"group", "window"}, takes: []string{"current"}},
 		{agg: aggQuietGap, needs: []string{"group", "window"}, takes: []string{"current"}},
+		{agg: aggSameSlotShare, needs: []string{"group", "other", "window"}, takes: []string{"current"}},
 		{agg: aggTimeSince, needs: []string{"group"}, takes: []string{"current"}, exclude: true},
 		{agg: aggFirstSeen, needs: []string{"group"}, takes: []string{"current"}},
 		{agg: aggLastValue, needs: []string{"group", "window", "value"}, takes: []string{"current", "scale", "nth"}},
@@ -224,16 +225,8 @@ func (c *compiler) compileValue(m yamlMap, what string, f *feature) {
 
 func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	f := &c.set.plans[i]
-	groupName, ok := c.text(m, "group", what)
-	if !ok {
-		return
-	}
-	if f.group, ok = c.groupIndex[groupName]; !ok {
-		var names []string
-		for _, g := range c.set.groups {
-			names = append(names, g.name)
-		}
-		c.refusef(m.keyAt("group"), "%s: there is no group %q%s: there are %s", what, groupName, meant(groupName, names), listOr(names, "none"))
+	var ok bool
+	if f.group, ok = c.groupNamed(m, "group", what); !ok {
 		return
 	}
 	g := c.set.groups[f.group]
@@ -252,7 +245,7 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		return
 	}
 	if g.ttl > 0 && w.Length() > g.ttl {
-		c.refusef(m.keyAt("window"), "%s: window %s is longer than the entities of group %s live (ttl %v): take a shorter window or a longer ttl", what, w, groupName, g.ttl)
+		c.refusef(m.keyAt("window"), "%s: window %s is longer than the entities of group %s live (ttl %v): take a shorter window or a longer ttl", what, w, g.name, g.ttl)
 		return
 	}
 	f.window = w
@@ -276,6 +269,8 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		c.compileLarge(m, what, i, g)
 	case aggActiveHours, aggQuietGap:
 		c.compileHours(m, what, f, g)
+	case aggSameSlotShare:
+		c.compileSlots(m, what, f, g)
 	case aggTopShare, aggEntropy:
 		c.compileTable(m, what, i, g)
 	case aggQuantile:
@@ -284,6 +279,23 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 		c.compileDistinct(m, what, i, g)
 	default: // a count takes no value
 	}
+}
+
+// groupNamed finds the group that a key names.
+func (c *compiler) groupNamed(m yamlMap, key, what string) (int, bool) {
+	name, ok := c.text(m, key, what)
+	if !ok {
+		return 0, false
+	}
+	if at, ok := c.groupIndex[name]; ok {
+		return at, true
+	}
+	var names []string
+	for _, g := range c.set.groups {
+		names = append(names, g.name)
+	}
+	c.refusef(m.keyAt(key), "%s: there is no group %q%s: there are %s", what, name, meant(name, names), listOr(names, "none"))
+	return 0, false
 }
 
 func (c *compiler) compileCurrent(m yamlMap, what string, f *feature) {

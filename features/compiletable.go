@@ -182,6 +182,8 @@ func notShifted(a aggregate) string {
 		return "of a category only its newest times are kept, and they say nothing of a window that ended before"
 	case aggActiveHours, aggQuietGap:
 		return "its hours are kept for as long as its own window"
+	case aggSameSlotShare:
+		return "it is of what happens at the same time as the event"
 	case aggTimeSince, aggFirstSeen:
 		return "it is a time and has no window"
 	case aggMin, aggMax, aggRange:

@@ -16,7 +16,8 @@ type derivation struct {
 	expr    string
 	program *derived.Program
 	inputs  []int
-	// minCount is how many values a z-score's baseline needs, place where Vector.means has its mean.
+	// minCount is how many values a z-score's baseline needs, place where Vector.means has its mean, or Vector.pairs the slots
+	// of two entities.
 	minCount int64
 	place    int
 }

@@ -28,8 +28,8 @@ type Set struct {
 	// own are the features of the event itself, sourced those of sources, derived those over others, each after what it
 	// needs.
 	own, sourced, derived []int
-	// baselines is how many z-scores there are.
-	baselines int
+	// baselines is how many z-scores there are, pairs how many compare the slots of two entities.
+	baselines, pairs int
 	// pushed are those whose values are pushed.
 	pushed []int
 }
@@ -43,7 +43,7 @@ type FeatureInfo struct {
 	// Group names its group, where it has one.
 	Group string
 	// Aggregate is count, sum, mean, std, cv, min, max, range, top_share, entropy, quantile, decayed_count, decayed_sum,
-	// distinct, distinct_large, active_hours, quiet_gap, time_since, first_seen, last_value, gap_mean, gap_cv, gap_mad, gap_entropy,
+	// distinct, distinct_large, active_hours, quiet_gap, same_slot_share, time_since, first_seen, last_value, gap_mean, gap_cv, gap_mad, gap_entropy,
 	// gap_autocorrelation, gap_share_under, metronome, ngram_count, ratio, zscore, cel, value or source.
 	Aggregate string
 	// Window is as the ladder names it (1h), where it has one.
@@ -99,6 +99,7 @@ const (
 	aggDistinctLarge
 	aggActiveHours
 	aggQuietGap
+	aggSameSlotShare
 	aggTimeSince
 	aggFirstSeen
 	aggLastValue
@@ -143,6 +144,7 @@ var aggregateNames = [...]struct{ name, class string }{
 	aggDistinctLarge:      {"distinct_large", "semilattice"},
 	aggActiveHours:        {"active_hours", "integer"},
 	aggQuietGap:           {"quiet_gap", "integer"},
+	aggSameSlotShare:      {"same_slot_share", "read_time"},
 	aggTimeSince:          {"time_since", "semilattice"},
 	aggFirstSeen:          {"first_seen", "semilattice"},
 	aggLastValue:          {"last_value", "semilattice"},
@@ -167,6 +169,7 @@ type feature struct {
 	name    string
 	agg     aggregate
 	group   int // into Set.groups
+	other   int // the same: whose slots are compared with
 	window  tiles.Window
 	column  int // sum or distinct column, value that is kept, or table
 	present int // the column that says how many events have the value: a mean divides by it
@@ -201,6 +204,14 @@ func (f *feature) span() tiles.Span { return tiles.Span{Window: f.window, Shift:
 // groupReads are a group's features, by whether they count the event being decided.
 type groupReads struct {
 	include, exclude []int
+}
+
+func (r *groupReads) add(f *feature, i int) {
+	if f.exclude {
+		r.exclude = append(r.exclude, i)
+	} else {
+		r.include = append(r.include, i)
+	}
 }
 
 // Sources are the names of the sources that the set reads, sorted.
@@ -251,11 +262,11 @@ func (s *Set) finish() {
 				f.place, s.baselines = s.baselines, s.baselines+1
 				s.derived = append(s.derived, i)
 			}
-			r := &s.reads[f.group]
-			if f.exclude {
-				r.exclude = append(r.exclude, i)
-			} else {
-				r.include = append(r.include, i)
+			s.reads[f.group].add(f, i)
+			if f.agg == aggSameSlotShare {
+				f.place, s.pairs = s.pairs, s.pairs+1
+				info.Contract += f.contractOfSlots(g, s.groups[f.other])
+				s.reads[f.other].add(f, i)
 			}
 		}
 		s.Features = append(s.Features, info)
@@ -343,6 +354,9 @@ func (s *Set) content() string {
 			fmt.Fprintf(&b, " group %x exclude %v", g.hash, f.exclude)
 			if f.windowed() {
 				fmt.Fprintf(&b, " window %s", f.window)
+			}
+			if f.agg == aggSameSlotShare {
+				fmt.Fprintf(&b, " other %x", s.groups[f.other].hash)
 			}
 			if f.shift > 0 {
 				fmt.Fprintf(&b, " shift %d", int64(f.shift.Seconds()))

@@ -68,6 +68,8 @@ type Vector struct {
 	inputs *derived.Values
 	// means are those of the baselines that z-scores compare with.
 	means []float64
+	// pairs are the slots of two entities that are compared.
+	pairs []slotPair
 }
 
 // Pin is the state of one entity that a vector was read from: the last frame applied to it.

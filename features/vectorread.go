@@ -144,6 +144,12 @@ func (v *Vector) reset(set *Set, at int64) {
 	if len(v.means) < set.baselines {
 		v.means = make([]float64, set.baselines)
 	}
+	if len(v.pairs) < set.pairs {
+		v.pairs = make([]slotPair, set.pairs)
+	}
+	for i := range v.pairs {
+		v.pairs[i].half = false
+	}
 	if v.inputs == nil && len(set.derived) > 0 {
 		v.inputs = &derived.Values{}
 	}
@@ -182,9 +188,12 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 			p.newest.last = 0
 			for _, f := range features {
 				p.explain.note(f, &set.plans[f], gb.group, v.At, &p.read)
-				if plan := &set.plans[f]; plan.agg.ofNewest() {
+				switch plan := &set.plans[f]; {
+				case plan.agg.ofNewest():
 					v.takeNewest(f, plan, gb.group, &p.read, &p.newest)
-				} else {
+				case plan.agg == aggSameSlotShare:
+					v.takeSlots(f, plan, set, gb.group, &p.read)
+				default:
 					v.take(f, plan, gb.group, &p.read)
 				}
 			}
@@ -270,7 +279,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 // ofTiles says that the value is made of tiles, also in a group that reads others exactly.
 func (f *feature) ofTiles() bool {
 	switch f.agg {
-	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge, aggActiveHours, aggQuietGap:
+	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge, aggActiveHours, aggQuietGap, aggSameSlotShare:
 		return true
 	default:
 		return f.shift > 0

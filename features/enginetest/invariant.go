@@ -181,7 +181,7 @@ func (w *world) decideIfNew(ev *features.Event) {
 func wantEveryAggregate(t *testing.T, set *features.Set) {
 	t.Helper()
 	for _, aggregate := range []string{"count", "sum", "mean", "std", "cv", "min", "max", "range", "top_share", "entropy",
-		"quantile", "decayed_count", "decayed_sum", "first_seen", "distinct", "distinct_large", "active_hours", "quiet_gap", "time_since",
+		"quantile", "decayed_count", "decayed_sum", "first_seen", "distinct", "distinct_large", "active_hours", "quiet_gap", "same_slot_share", "time_since",
 		"last_value", "gap_mean", "gap_cv", "gap_mad", "gap_entropy", "gap_autocorrelation", "gap_share_under", "metronome",
 		"ngram_count", "ratio", "value"} {
 		if !slices.ContainsFunc(set.Features, func(f features.FeatureInfo) bool { return f.Aggregate == aggregate }) {

@@ -20,6 +20,8 @@ type counted struct {
 	hop       int64
 	exclude   bool
 	value     func(events []*features.Event, at int64) float64
+	// other is the kind of the entity whose slots are compared with, empty for none; there is no value then.
+	other string
 }
 
 func numberOf(events []*features.Event, _ int64) float64 { return float64(len(events)) }
@@ -100,25 +102,27 @@ func countedFeatures() []counted {
 	const ever = 1 << 40
 	bet := []string{"bet.placed"}
 	return []counted{
-		{"bets_1m", "player", bet, false, 60, 1, false, numberOf},
-		{"bets_5m", "player", bet, false, 300, 5, true, numberOf},
-		{"bets_30d", "player", bet, false, 2_592_000, 43_200, false, numberOf},
-		{"stake_1h", "player", bet, false, 3600, 60, false, stakes},
-		{"stake_24h", "player", bet, false, 86_400, 1800, false, stakes},
-		{"stake_7d_before", "player", bet, false, 604_800, 14_400, true, stakes},
-		{"attempts_24h", "player", bet, true, 86_400, 1800, false, numberOf},
-		{"attempted_30d", "player", bet, true, 2_592_000, 43_200, true, stakes},
-		{"attempted_games_7d", "player", bet, true, 604_800, 14_400, false, games},
-		{"since_attempt", "player", bet, true, ever, 1, true, sinceLast},
-		{"back_7d", "player", []string{"bet.rolled_back", "payment.withdrawal_cancelled"}, false, 604_800, 14_400, false, numberOf},
-		{"payouts_30d", "player", []string{"payment.withdrawal_requested"}, false, 2_592_000, 43_200, true, stakes},
-		{"games_24h", "player", bet, false, 86_400, 1800, false, games},
-		{"since_bet", "player", bet, false, ever, 1, true, sinceLast},
-		{"active_7d", "player", bet, false, 604_800, 14_400, false, activeHours},
-		{"active_30d_before", "player", bet, false, 2_592_000, 43_200, true, activeHours},
-		{"rest_7d", "player", bet, true, 604_800, 14_400, true, leastRest},
-		{"ip_stake_30d", "ip", bet, false, 2_592_000, 43_200, false, stakes},
-		{"brand_5m", "brand", bet, false, 300, 5, false, numberOf},
+		{"bets_1m", "player", bet, false, 60, 1, false, numberOf, ""},
+		{"bets_5m", "player", bet, false, 300, 5, true, numberOf, ""},
+		{"bets_30d", "player", bet, false, 2_592_000, 43_200, false, numberOf, ""},
+		{"stake_1h", "player", bet, false, 3600, 60, false, stakes, ""},
+		{"stake_24h", "player", bet, false, 86_400, 1800, false, stakes, ""},
+		{"stake_7d_before", "player", bet, false, 604_800, 14_400, true, stakes, ""},
+		{"attempts_24h", "player", bet, true, 86_400, 1800, false, numberOf, ""},
+		{"attempted_30d", "player", bet, true, 2_592_000, 43_200, true, stakes, ""},
+		{"attempted_games_7d", "player", bet, true, 604_800, 14_400, false, games, ""},
+		{"since_attempt", "player", bet, true, ever, 1, true, sinceLast, ""},
+		{"back_7d", "player", []string{"bet.rolled_back", "payment.withdrawal_cancelled"}, false, 604_800, 14_400, false, numberOf, ""},
+		{"payouts_30d", "player", []string{"payment.withdrawal_requested"}, false, 2_592_000, 43_200, true, stakes, ""},
+		{"games_24h", "player", bet, false, 86_400, 1800, false, games, ""},
+		{"since_bet", "player", bet, false, ever, 1, true, sinceLast, ""},
+		{"active_7d", "player", bet, false, 604_800, 14_400, false, activeHours, ""},
+		{"active_30d_before", "player", bet, false, 2_592_000, 43_200, true, activeHours, ""},
+		{"rest_7d", "player", bet, true, 604_800, 14_400, true, leastRest, ""},
+		{feature: "same_slot_1h", kind: "player", types: bet, length: 3600, hop: 60, other: "ip"},
+		{feature: "same_slot_24h_before", kind: "player", types: bet, length: 86_400, hop: 1800, exclude: true, other: "game"},
+		{"ip_stake_30d", "ip", bet, false, 2_592_000, 43_200, false, stakes, ""},
+		{"brand_5m", "brand", bet, false, 300, 5, false, numberOf, ""},
 	}
 }
 
@@ -150,19 +154,37 @@ func voids(events []*features.Event, blocked map[string]bool) (back, replaced ma
 
 // of computes a feature for a probe.
 func (f *counted) of(events []*features.Event, back, replaced map[string]bool, probe *features.Event) float64 {
-	entity, _ := probe.Entity(f.kind)
+	in := f.in(f.kind, events, back, replaced, probe)
+	if f.other == "" {
+		return f.value(in, probe.OccurredAt)
+	}
+	if _, ok := probe.Entity(f.other); !ok || len(in) == 0 {
+		return math.NaN()
+	}
+	others, beside := f.in(f.other, events, back, replaced, probe), 0
+	for _, ev := range in {
+		elsewhere := func(o *features.Event) bool { return o.OccurredAt/1_000_000/f.hop != ev.OccurredAt/1_000_000/f.hop }
+		if len(slices.DeleteFunc(slices.Clone(others), elsewhere)) > len(slices.DeleteFunc(slices.Clone(in), elsewhere)) {
+			beside++
+		}
+	}
+	return float64(beside) / float64(len(in))
+}
+
+// in gives the events of the probe's entity of a kind that count.
+func (f *counted) in(kind string, events []*features.Event, back, replaced map[string]bool, probe *features.Event) (in []*features.Event) {
+	entity, _ := probe.Entity(kind)
 	second := probe.OccurredAt / 1_000_000
 	from := (second - f.length) / f.hop * f.hop
-	var in []*features.Event
 	for _, ev := range append(slices.Clone(events), probe) {
-		ref, ok := ev.Entity(f.kind)
+		ref, ok := ev.Entity(kind)
 		void := replaced[ev.ID] || back[ev.ID] && !f.attempted
 		at := ev.OccurredAt / 1_000_000
 		if ok && ref.Key == entity.Key && slices.Contains(f.types, ev.Type) && !void && at >= from && at <= second && (!f.exclude || ev != probe) {
 			in = append(in, ev)
 		}
 	}
-	return f.value(in, probe.OccurredAt)
+	return in
 }
 
 // testReference applies random events with corrections before and after them, late ones and ties, in any order and manner,

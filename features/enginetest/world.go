@@ -87,6 +87,9 @@ features:
   - {name: active_30d_before, group: bets, aggregate: active_hours, window: 30d, current: exclude}
   - {name: rest_7d, group: attempts, aggregate: quiet_gap, window: 7d, current: exclude}
   - {name: rest_30d, group: bets, aggregate: quiet_gap, window: 30d}
+  - {name: same_slot_1h, group: bets, other: ip_bets, aggregate: same_slot_share, window: 1h}
+  - {name: same_slot_24h_before, group: bets, other: game_bets, aggregate: same_slot_share, window: 24h, current: exclude}
+  - {name: game_slot_5m, group: exact_game, other: ip_bets, aggregate: same_slot_share, window: 5m}
   - {name: game_short_24h, group: short, aggregate: sum, value: amount_base, window: 24h}
   - {name: game_short_players, group: short, aggregate: distinct, value: player, window: 1h}
   - {name: game_short_since, group: short, aggregate: time_since}

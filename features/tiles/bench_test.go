@@ -128,6 +128,7 @@ func BenchmarkLazy(b *testing.B) {
 	plus.At += 3_000_000
 	var r tiles.Reading
 	s.Read(l, plus.At, newest-graceMicros, &plus, nil, &r)
+	var slots tiles.Slots
 	spans, turn := []tiles.Span{{Window: tiles.W24h}, {Window: tiles.W7d}}, 0
 	next := func() tiles.Span { turn++; return spans[turn%2] } // what was counted last is remembered
 	for name, read := range map[string]func(){
@@ -136,6 +137,7 @@ func BenchmarkLazy(b *testing.B) {
 		"entropy":  func() { r.Entropy(next(), 0) },
 		"quantile": func() { r.Quantile(next(), 0, 950_000) },
 		"large":    func() { r.Large(tiles.W24h, 0) },
+		"slots":    func() { r.Slots(tiles.W24h, &slots) },
 		"active":   func() { r.ActiveHours(tiles.W30d) },
 		"quiet":    func() { r.QuietHours(tiles.W30d) },
 		"decayed":  func() { r.Decayed(tiles.W24h, 0, 3*time.Hour) },

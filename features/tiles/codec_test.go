@@ -254,6 +254,8 @@ func readLazily(spec tiles.Spec, r *tiles.Reading) {
 			}
 		}
 		r.Decayed(w, spec.Sums-1, w.Length()/4)
+		var slots tiles.Slots
+		r.Slots(w, &slots)
 		if spec.Hours.Has(w) {
 			r.ActiveHours(w)
 			r.QuietHours(w)

@@ -33,8 +33,9 @@ type windowResult struct {
 	Extremes []countResult // the lows, then the highs
 	Large    []countResult
 	Tables   []tableResult
-	Hours    []int    // of the fullest day, then of the longest pause in the day of least rest
-	Decayed  []uint64 // the bits of the count's, then of each sum's
+	Hours    []int           // of the fullest day, then of the longest pause in the day of least rest
+	Decayed  []uint64        // the bits of the count's, then of each sum's
+	Slots    map[int64]int64 // how many contributions each step has, by its beginning in hops; without those that have none
 	Newest   []newestResult
 }
 
@@ -113,6 +114,18 @@ func newestOf(spec tiles.Spec, r *tiles.Reading, w tiles.Window, n int) newestRe
 	return res
 }
 
+func slotsOf(r *tiles.Reading, w tiles.Window) map[int64]int64 {
+	var slots tiles.Slots
+	r.Slots(w, &slots)
+	of := map[int64]int64{}
+	for i, n := range slots {
+		if n != 0 {
+			of[int64(i)] = n
+		}
+	}
+	return of
+}
+
 type timeResult struct {
 	At    int64
 	Flags tiles.Flags
@@ -160,6 +173,7 @@ func resultOf(spec tiles.Spec, r *tiles.Reading) result {
 			n, flags := r.Large(w, i)
 			wr.Large = append(wr.Large, countResult{n, flags &^ tiles.Late})
 		}
+		wr.Slots = slotsOf(r, w)
 		if spec.Hours.Has(w) {
 			wr.Hours = []int{r.ActiveHours(w)}
 			if quiet, ok := r.QuietHours(w); ok {
@@ -342,7 +356,7 @@ func stretchOf(t int64, span tiles.Span) (from, to int64) {
 func (m *reference) shifted(span tiles.Span, in []tiles.Contribution) windowResult {
 	wr := m.count(span.Window, in, 0)
 	wr.Window = fmt.Sprint(span.Window, " shifted by ", span.Shift)
-	wr.Distinct, wr.Extremes, wr.Large, wr.Decayed, wr.Hours = nil, nil, nil, nil, nil
+	wr.Distinct, wr.Extremes, wr.Large, wr.Decayed, wr.Hours, wr.Slots = nil, nil, nil, nil, nil, nil
 	return wr
 }
 
@@ -451,7 +465,7 @@ func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) wind
 		}
 		wr.Large = append(wr.Large, countResult{N: estimate(top)})
 	}
-	wr.Hours = m.hours(w, in, t)
+	wr.Hours, wr.Slots = m.hours(w, in, t), m.slots(w, in, t)
 	for i := -1; i < m.spec.Sums; i++ {
 		wr.Decayed = append(wr.Decayed, math.Float64bits(m.decayed(w, in, t, i)))
 	}
@@ -505,6 +519,15 @@ func (m *reference) hours(w tiles.Window, in []tiles.Contribution, t int64) []in
 	return []int{most, least}
 }
 
+// slots counts by steps of the window's hop, from the window's edge on.
+func (m *reference) slots(w tiles.Window, in []tiles.Contribution, t int64) map[int64]int64 {
+	of := map[int64]int64{}
+	for _, c := range in {
+		of[(sec(c.At)-edgeOf(sec(t), w.String()))/ladder[w.String()].hop]++
+	}
+	return of
+}
+
 // lateHours are those of what lies wholly inside a window, in the tiles that hours are: one second from the horizon on.
 func (m *reference) lateHours(w tiles.Window, set []tiles.Contribution, t int64) []int {
 	longest := tiles.W7d
@@ -544,6 +567,11 @@ func (m *reference) contract(t int64, plus, minus *tiles.Contribution) result {
 			res.Windows[i] = m.count(w, in, t)
 			res.Windows[i].Tables = m.lateTables(w, set, edgeOf(sec(t), w.String()), sec(t)+1)
 			res.Windows[i].Hours = m.lateHours(w, set, t)
+			res.Windows[i].Slots = m.slots(w, slices.DeleteFunc(in, func(c tiles.Contribution) bool {
+				begin, end, _ := m.tile(c)
+				hop := ladder[w.String()].hop
+				return begin/hop != (end-1)/hop
+			}), t)
 		}
 		for i, span := range m.spec.Shifts {
 			from, to := stretchOf(t, span)
@@ -646,6 +674,7 @@ func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution)
 		res.Windows[i].Exact = true
 		// Those are of tiles always.
 		res.Windows[i].Tables, res.Windows[i].Large, res.Windows[i].Decayed, res.Windows[i].Hours = was.Tables, was.Large, was.Decayed, was.Hours
+		res.Windows[i].Slots = was.Slots
 	}
 }
 
