@@ -161,26 +161,43 @@ func (a *app) openEdge(opt appOptions) error {
 	return a.checkAliasKeys()
 }
 
-// checkAliasKeys refuses another key under a known id: no player would be found again, and nobody would notice.
+// checkAliasKeys refuses another key under a known id, and another active key than the one that the state was built under
+// (docs/decisions/011): no player would be found again, and nobody would notice.
 func (a *app) checkAliasKeys() error {
 	for _, f := range a.edge.Fingerprints() {
-		name := "alias_key/" + f.Tenant + "/" + f.KeyID
-		have, err := a.states.Meta(name)
-		if err != nil {
-			return fmt.Errorf("cannot read the state's keys: %w", err)
-		}
-		want := f.Value
-		switch {
-		case have == nil:
-			if err := a.states.PutMeta(name, []byte(want)); err != nil {
-				return fmt.Errorf("cannot note a key: %w", err)
-			}
-		case string(have) != want:
+		if _, same, err := a.noted("alias_key/"+f.Tenant+"/"+f.KeyID, f.Value); err != nil {
+			return err
+		} else if !same {
 			return fmt.Errorf("edge.keys_file: key %q of tenant %q is another key than the one this data directory was built under; "+
-				"give back the old file, or give the new key a new id", f.KeyID, f.Tenant)
+				"give back the old file", f.KeyID, f.Tenant)
+		}
+		if !f.Active {
+			continue
+		}
+		if have, same, err := a.noted("alias_key_active/"+f.Tenant, f.KeyID); err != nil {
+			return err
+		} else if !same {
+			return fmt.Errorf("edge.keys_file: key %q of tenant %q is active, and this data directory was built under key %q: no player would be "+
+				"found again, since state does not move to another key yet; make %q active again, or begin a data directory of its own",
+				f.KeyID, f.Tenant, have, have)
 		}
 	}
 	return nil
+}
+
+// noted compares a value with the one that the state was built under, and notes it where there is none.
+func (a *app) noted(name, value string) (have string, same bool, err error) {
+	data, err := a.states.Meta(name)
+	switch {
+	case err != nil:
+		return "", false, fmt.Errorf("cannot read the state's keys: %w", err)
+	case data != nil:
+		return string(data), string(data) == value, nil
+	}
+	if err := a.states.PutMeta(name, []byte(value)); err != nil {
+		return "", false, fmt.Errorf("cannot note a key: %w", err)
+	}
+	return value, true, nil
 }
 
 // openRegistry opens the registry, loads the bundle if there is one, and gives the feature sets to keep.

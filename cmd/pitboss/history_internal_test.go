@@ -184,6 +184,15 @@ func TestRefusesToOpen(t *testing.T) {
 	}
 	swap("master.key", "cannot open the journal", "master key")
 	swap("alias-keys.yaml", "edge.keys_file", "another key", "give back the old file")
+	// A new active key finds nobody, however well the old one is kept.
+	mine := read(t, h.path("alias-keys.yaml"))
+	write(t, h.path("alias-keys.yaml"), strings.Replace(mine, "active: true", "retired: true\n    - id: \"2\"\n      secret: "+strings.Repeat("5a", 32)+
+		"\n      active: true", 1))
+	for _, args := range [][]string{batch, {"serve", "--config", h.config}} {
+		refused(t, exitFailed, []string{"edge.keys_file", `key "2" of tenant "demo" is active`, `built under key "1"`}, args...)
+	}
+	write(t, h.path("alias-keys.yaml"), mine)
+	must(t, batch...)
 
 	write(t, h.path("master.key"), "abc\n")
 	refused(t, exitFailed, []string{"64 hex digits"}, batch...)
