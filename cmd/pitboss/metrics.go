@@ -195,7 +195,9 @@ func (c *storeCollector) kafka(ch chan<- prometheus.Metric, counter sendCounter,
 	if lag := c.app.engine.Lag(); lag != features.NoLag {
 		gauge("pitboss_features_consumer_lag_records", "The lag over all partitions that vectors and records carry. Absent, nobody knows it: brokers are away.", float64(lag))
 	}
-	gauge("pitboss_feed_reading", "1 while Kafka is read; 0 is brokers or the schema registry away, a refused offset, or a full disk: see /readyz.",
+	gauge("pitboss_feed_schema_waiting_partitions", "Partitions that wait for the schema registry, while the others are read. Above 0 for long, see /readyz.",
+		float64(c.feed.Status().Waiting))
+	gauge("pitboss_feed_reading", "1 while all partitions are read; 0 is brokers or the schema registry away, a refused offset, or a full disk: see /readyz.",
 		asFloat(c.feed.Status().State == feed.StateReading))
 }
 

@@ -168,6 +168,9 @@ func (s *service) Components() []server.Component {
 		st := s.feed.Status()
 		// The error itself names brokers and topics: it is in the log, not on a page that everybody reads.
 		detail := fmt.Sprintf("%s since %s", st.State, st.Since.UTC().Format(time.RFC3339))
+		if st.Waiting > 0 {
+			detail += fmt.Sprintf("; %d partitions wait for it, %d are read", st.Waiting, max(0, len(s.feed.Lags())-st.Waiting))
+		}
 		parts = append(parts, server.Component{Name: "kafka", Ready: st.State == feed.StateReading, Detail: detail})
 	}
 	return parts

@@ -52,11 +52,12 @@ const (
 // and remember the offsets that no frame carries.
 func (s *session) apply(ctx context.Context, fetches kgo.Fetches) error {
 	b, err := s.sort(fetches)
-	if err != nil || len(b.items) == 0 {
+	if err != nil {
 		return err
 	}
-	if err := s.lookUp(ctx, b.items); err != nil {
-		return err
+	s.lookUp(ctx, b)
+	if len(b.items) == 0 {
+		return nil
 	}
 	s.accept(b.items)
 	for i := range b.items {
@@ -86,7 +87,12 @@ func (s *session) complete(ctx context.Context, b *batch) error {
 // sort lists the records of a poll.
 func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 	n := fetches.NumRecords()
-	b := &batch{items: make([]item, 0, n), at: map[partition]*pb.KafkaOffset{}}
+	b := &batch{items: s.heldItems(), at: map[partition]*pb.KafkaOffset{}}
+	for i := range b.items {
+		it := &b.items[i]
+		b.at[partition{it.record.Topic, it.record.Partition}] = it.at
+	}
+	b.items = slices.Grow(b.items, n)
 	offsets := make([]pb.KafkaOffset, n)
 	var err error
 	fetches.EachTopic(func(t kgo.FetchTopic) {
@@ -97,7 +103,8 @@ func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 		}
 		t.EachPartition(func(p kgo.FetchPartition) {
 			for _, r := range p.Records {
-				at := &offsets[len(b.items)]
+				at := &offsets[0]
+				offsets = offsets[1:]
 				at.TopicId, at.Topic, at.Partition, at.Offset = id[:], r.Topic, r.Partition, r.Offset
 				b.items = append(b.items, item{record: r, at: at})
 				b.at[partition{r.Topic, r.Partition}] = at
@@ -108,33 +115,6 @@ func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 		s.fetched(p)
 	}
 	return b, err
-}
-
-// lookUp finds the schemas that a batch's records name. Where the registry cannot be asked, nothing is known of the
-// records: reading waits for it, as it does for a full disk, and no record becomes a dead letter.
-func (s *session) lookUp(ctx context.Context, items []item) error {
-	var ids []int
-	for i := range items {
-		if id, ok := s.decoder.SchemaID(items[i].record); ok {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	for ids = slices.Compact(ids); ; {
-		schemas, err := s.decoder.Schemas(ctx, ids)
-		s.asked(err)
-		if err == nil {
-			for i := range items {
-				if id, ok := s.decoder.SchemaID(items[i].record); ok {
-					items[i].schema = schemas[id]
-				}
-			}
-			return nil
-		}
-		if !pause(ctx, s.cfg.RetryEvery) {
-			return fmt.Errorf("%w: %w", errStopping, err)
-		}
-	}
 }
 
 // accept decodes and accepts every record, on two goroutines where there are as many processors: it is pure work, and

@@ -143,7 +143,7 @@ func (s *session) skipTooLarge(ctx context.Context, fetches kgo.Fetches) error {
 	var skipped error
 	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
 		e, ok := errors.AsType[*kgo.ErrDecompressTooLarge](t.Err)
-		if !ok || skipped != nil {
+		if !ok || skipped != nil || s.isHeld(partition{e.Topic, e.Partition}) {
 			return
 		}
 		skipped = fmt.Errorf("%w: %w", errAgain, e)

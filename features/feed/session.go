@@ -43,8 +43,14 @@ type session struct {
 	partitions map[string]int
 	// committed is what the group was told last.
 	committed map[partition]int64
+	// held are the records of the partitions that are paused because a schema cannot be looked up.
+	held map[partition][]item
 	// found is what the last look at the brokers showed to have changed, and be acted on by Run's goroutine.
 	found finding
+
+	// question is the one that the registry is asked now; Run's goroutine alone touches it. asks are those under way.
+	question *question
+	asks     sync.WaitGroup
 }
 
 // finding is what watch tells Run's goroutine.
@@ -77,8 +83,9 @@ func (f *Feed) connect(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watch(watching) })
 	defer watch.Wait()
+	defer s.asks.Wait()
 	defer stop()
-	return s.read(ctx)
+	return s.read(watching)
 }
 
 func (s *session) options() ([]kgo.Opt, error) {
@@ -143,6 +150,9 @@ func (s *session) read(ctx context.Context) error {
 // poll takes one batch. Rebalances wait while it is under way, so that a revoked partition has nothing half done.
 func (s *session) poll(ctx context.Context) error {
 	polling, cancel := context.WithTimeout(ctx, s.cfg.AdvanceEvery)
+	if s.question != nil {
+		defer context.AfterFunc(s.question.over, cancel)() // with its answer, partitions go on
+	}
 	fetches := s.client.PollRecords(polling, s.cfg.MaxBatch)
 	cancel()
 	defer s.client.AllowRebalance()
@@ -291,6 +301,12 @@ func (s *session) revoked(ctx context.Context, _ *kgo.Client, partitions map[str
 
 // dropped forgets partitions. Others may read them already: an offset that is noted for them now would take theirs back.
 func (s *session) dropped(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	s.forget(partitions)
+	s.letGo(partitions)
+	s.noteLag()
+}
+
+func (s *session) forget(partitions map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for topic, ids := range partitions {
@@ -302,7 +318,6 @@ func (s *session) dropped(_ context.Context, _ *kgo.Client, partitions map[strin
 			s.lags.drop(p)
 		}
 	}
-	s.noteLag()
 }
 
 // close notes what is left and leaves. It outlives ctx, by Config.Timeout at most.

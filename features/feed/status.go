@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ const (
 	StateAway State = "away"
 	// StateWaiting waits for the engine, which cannot write now.
 	StateWaiting State = "waiting"
-	// StateNoSchema waits for the schema registry, which cannot be asked now.
+	// StateNoSchema has partitions that wait for the schema registry, which cannot be asked now. The others are read.
 	StateNoSchema State = "registry_away"
 	// StateRefused needs a person: see Error.
 	StateRefused State = "refused"
@@ -41,6 +42,8 @@ type Status struct {
 	Error string
 	// Since is when State began.
 	Since time.Time
+	// Waiting is how many partitions wait for the schema registry.
+	Waiting int
 }
 
 // Stats count since the start.
@@ -77,6 +80,8 @@ type condition struct {
 	// fetch says what is wrong with partitions, by partition; of the group where the topic is empty.
 	fetch   map[partition]string
 	missing []string
+	// waiting is how many partitions wait for the registry.
+	waiting int
 	// joined says that the group gave us partitions since the last connection.
 	joined bool
 	// over is why the feed has ended: stopped or refused.
@@ -93,7 +98,7 @@ func (f *Feed) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state, text := c.derive()
-	return Status{State: state, Error: text, Since: c.since}
+	return Status{State: state, Error: text, Since: c.since, Waiting: c.waiting}
 }
 
 // derive says what the state is and why; the caller holds mu.
@@ -109,8 +114,8 @@ func (c *condition) derive() (State, string) {
 		return StateAway, c.letters
 	case c.engine != "":
 		return StateWaiting, c.engine
-	case c.registry != "":
-		return StateNoSchema, c.registry
+	case c.waiting > 0:
+		return StateNoSchema, cmp.Or(c.registry, "the schema registry has not answered yet")
 	case !c.joined:
 		return StateConnecting, c.missingText()
 	}
@@ -155,7 +160,7 @@ func (f *Feed) change(what func(*condition)) {
 		f.log.Warn("events cannot be written now; reading kafka waits and nothing is lost", "error", text)
 	case StateNoSchema:
 		f.counts.registryAway.Add(1)
-		f.log.Warn("the schema registry cannot be asked; reading kafka waits and nothing is lost", "error", text)
+		f.log.Warn("the schema registry cannot be asked; partitions that need it wait and nothing is lost", "error", text, "partitions", c.waiting)
 	case StateRefused:
 		f.log.Error("kafka is not read", "error", text)
 	case StateConnecting, StateStopped:
@@ -184,6 +189,7 @@ func (f *Feed) joined() {
 func (f *Feed) parted() {
 	f.change(func(c *condition) {
 		c.joined = false
+		c.waiting, c.registry = 0, ""
 		clear(c.fetch)
 	})
 }
@@ -213,6 +219,11 @@ func (f *Feed) buried(err error) {
 // asked tells how a question to the schema registry went.
 func (f *Feed) asked(err error) {
 	f.change(func(c *condition) { c.registry = textOf(err) })
+}
+
+// waitForSchemas tells how many partitions wait for it.
+func (f *Feed) waitForSchemas(partitions int) {
+	f.change(func(c *condition) { c.waiting = partitions })
 }
 
 // waiting tells that the engine cannot write, and writing that it can.

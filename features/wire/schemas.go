@@ -145,6 +145,26 @@ func (d *Decoder) Schemas(ctx context.Context, ids []int) (map[int]*Schema, erro
 	return schemas, nil
 }
 
+// Known gives those of the schemas of ids that are kept, and says whether these are all. It asks nobody.
+func (d *Decoder) Known(ids []int) (schemas map[int]*Schema, all bool) {
+	g := d.registry
+	schemas = make(map[int]*Schema, len(ids))
+	if g == nil || len(ids) == 0 {
+		return schemas, true
+	}
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.batches++
+	for _, id := range ids {
+		if s, ok := g.known[id]; ok && (s.until.IsZero() || now.Before(s.until)) {
+			s.used = g.batches
+			schemas[id] = s
+		}
+	}
+	return schemas, len(schemas) == len(ids)
+}
+
 func (g *registry) schema(ctx context.Context, id int, batch uint64) (*Schema, error) {
 	g.mu.Lock()
 	s, ok := g.known[id]
