@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"math"
+	"time"
 )
 
 // ProducerWatermark is how far a producer's events have come.
@@ -155,11 +156,9 @@ func (e *Engine) Producers() (list []ProducerWatermark, dropped uint64) {
 	return list, p.dropped
 }
 
-func (e *Engine) lagged(newest int64) int64 { return e.cfg.lagged(newest) }
+func (e *Engine) lagged(newest int64) int64 { return lagged(newest, e.cfg.WatermarkLag) }
 
-func (c *EngineConfig) lagged(newest int64) int64 {
-	return max(0, newest-c.WatermarkLag.Microseconds())
-}
+func lagged(newest int64, lag time.Duration) int64 { return max(0, newest-lag.Microseconds()) }
 
 // noteProducer moves the watermarks; the caller holds seq.
 func (e *Engine) noteProducer(ev *Event) {
@@ -184,4 +183,4 @@ func (w *Watermarks) Note(tenant, producer string, occurredAt, receivedAt int64)
 }
 
 // At is Engine.Watermark after the same events.
-func (w *Watermarks) At() int64 { return w.cfg.lagged(w.seen.overall) }
+func (w *Watermarks) At() int64 { return lagged(w.seen.overall, w.cfg.WatermarkLag) }

@@ -84,8 +84,8 @@ func (w *world) decideSlowly(ev *features.Event) error {
 	}
 	defer s.Release()
 	v := &features.Vector{}
-	if err = w.e.Vector(ctx, s, w.set, v); err != nil {
-		return err
+	if unread := w.e.Vector(ctx, s, w.set, v); unread != nil {
+		return unread
 	}
 	for range 4 {
 		runtime.Gosched()

@@ -103,13 +103,10 @@ func (s *State) Clone() *State { return s.copyTo(&State{}) }
 
 // copyTo makes dst, whose memory is used again, a copy that shares nothing with s.
 func (s *State) copyTo(dst *State) *State {
-	was := *dst
+	tiles, cats, raw, bins, peaks := dst.tiles[:0], dst.cats[:0], dst.raw[:0], dst.bins[:0], dst.peaks[:0]
 	*dst = *s
-	dst.tiles = append(was.tiles[:0], s.tiles...)
-	dst.cats = append(was.cats[:0], s.cats...)
-	dst.raw = append(was.raw[:0], s.raw...)
-	dst.bins = append(was.bins[:0], s.bins...)
-	dst.peaks = append(was.peaks[:0], s.peaks...)
+	dst.tiles, dst.cats, dst.raw = append(tiles, s.tiles...), append(cats, s.cats...), append(raw, s.raw...)
+	dst.bins, dst.peaks = append(bins, s.bins...), append(peaks, s.peaks...)
 	if s.missed != nil {
 		dst.missed = new(*s.missed)
 	}
