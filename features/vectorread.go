@@ -248,6 +248,7 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	case aggTimeSince:
 		last, more := r.Last()
 		flags |= more
+		exact = last != tiles.NoTime && last >= min(g.since, v.At)
 		if last != tiles.NoTime && (g.ttl == 0 || v.At-last <= g.ttl.Microseconds()) {
 			// What happened in the same second counts as having happened, even where it is the later by less than one.
 			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
@@ -333,7 +334,7 @@ func (g *planGroup) status(f *feature, at int64, status Status, exact bool, flag
 		return CorrectionMissed
 	case flags&tiles.Late != 0:
 		return Late
-	case g.since != 0 && g.warming(f, at, status, exact):
+	case g.since != 0 && g.warming(f, at, exact):
 		return WarmingUp
 	case flags&tiles.Capped != 0 && status == Present:
 		return Capped
@@ -344,9 +345,9 @@ func (g *planGroup) status(f *feature, at int64, status Status, exact bool, flag
 }
 
 // warming says whether the group may lack events that happened before it was there.
-func (g *planGroup) warming(f *feature, at int64, status Status, exact bool) bool {
+func (g *planGroup) warming(f *feature, at int64, exact bool) bool {
 	if f.agg == aggTimeSince {
-		return status == Missing // an event it has seen is newer than any that it has not
+		return !exact // an event that it has seen may be older than one that it has not
 	}
 	if f.agg == aggFirstSeen {
 		return true // an older one may have been before the group was

@@ -71,6 +71,7 @@ func Run(t *testing.T, subject Subject) {
 		{"state and journal that do not fit", testMisfits},
 		{"dedupe at any age", testDedupeAges},
 		{"warming up", testWarmingUp},
+		{"warming up after an old event", testWarmingUpLate},
 		{"subject keys", testSubjectKeys},
 		{"erasure", testErasure},
 		{"erasure of nobody", testErasureOf},

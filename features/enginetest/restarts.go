@@ -385,3 +385,25 @@ func testWarmingUp(t *testing.T, subject Subject) {
 		t.Errorf("a set that the engine does not keep: %v, want ErrUnknownSet", err)
 	}
 }
+
+// testWarmingUpLate brings an old event to a group that is new. That it has seen one does not mean that it has seen the newest.
+func testWarmingUpLate(t *testing.T, subject Subject) {
+	w := newWorld(t, subject)
+	set := compile(t, w.kinds, another)
+	w.apply(w.bet("a", "p", 1000))
+	w.halt(true)
+	w.sets = []*features.Set{w.set, set}
+	w.start()
+	want := func(id string, second, since float64, status features.Status) {
+		t.Helper()
+		v := vectorOf(t, w.e, set, w.bet(id, "p", second))
+		if v.Values[1] != since || v.Status[1] != status {
+			t.Errorf("at %v: %v (%v), want %v (%v)", second, v.Values[1], v.Status[1], since, status)
+		}
+	}
+	w.apply(w.bet("late", "p", 900))
+	want("b", 1010, 110, features.WarmingUp)
+	w.apply(w.bet("c", "p", 1020))
+	want("d", 1030, 10, features.Present)
+	want("e", 1010, 110, features.WarmingUp) // c is not there yet, and a was never seen
+}
