@@ -82,6 +82,10 @@ func (s *side) join(key EntityKey, kind *kindPlan, blob []byte, state *entitySta
 		state.pos, state.born, state.newest, state.first = from.pos, from.born, from.newest, from.first
 		return true, nil
 	}
+	// What was taken back while the groups were built is in them, though no group that was there had it.
+	if state.pos.Less(from.pos) {
+		state.pos = from.pos
+	}
 	// The entity is as old as the oldest of its groups: no other one had a part in it before, or what it had was swept.
 	if from.born.Less(state.born) {
 		state.born = from.born

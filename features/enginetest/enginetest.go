@@ -80,6 +80,7 @@ func Run(t *testing.T, subject Subject) {
 		{"flood of unknown entities", testFlood},
 		{"backfill", testBackfill},
 		{"backfill without a restart", testUse},
+		{"positions across a backfill", testPinAcrossBackfill},
 		{"torn backfill", testTornBackfill},
 		{"correction across a backfill", testCorrectionAcrossBackfill},
 		{"erasure during a backfill", testErasureInBackfill},
