@@ -17,8 +17,9 @@ type VerifyConfig struct {
 	Journal journal.Journal
 	// States are empty ones of its own, for the entities that are not in memory. Needed.
 	States States
-	// Sets are the feature sets that the decisions name.
-	Sets []*Set
+	// Sets are the feature sets that the decisions name, Served what ServedSets says of the journal. Both needed.
+	Sets   []*Set
+	Served []*ServedSet
 	// Engine bounds memory, and has the kinds.
 	Engine EngineConfig
 	// Ahead is how many frames are read ahead, some 6 KB each: a decision whose vector was read more frames before it was
@@ -45,8 +46,9 @@ type VerifyReport struct {
 	// Overtaken are decisions with a known entity that other frames changed between the reading of the vector and the
 	// writing of its record: those that differ from what stands before their frame. Inside are those whose event had come before.
 	Overtaken, Inside uint64
-	// Values are all that were compared, Taken those that were not: of sources, and of groups that were not there from the
-	// journal's beginning and said so (warming_up). The record's stands in their place, also for what is derived of it.
+	// Values are all that were compared, Taken those that were not: of sources, and of groups that had not seen the whole
+	// journal (warming_up; also late and correction_missed, until all of the set say neither). The record's stands in
+	// their place, also for what is derived of it.
 	Values, Taken uint64
 	// Findings are the first decisions that differ or failed, in the journal's order.
 	Findings []VerifyFinding
@@ -121,7 +123,12 @@ func newVerifier(ctx context.Context, cfg VerifyConfig) (*verifier, error) {
 	e.plans.Store(p)
 	v := &verifier{
 		cfg: cfg, engine: e, batches: (cfg.Ahead + replayBatch - 1) / replayBatch,
-		waiting: map[EntityKey]*waitingPins{}, made: map[journal.Pos]*remaking{},
+		waiting: map[EntityKey]*waitingPins{}, made: map[journal.Pos]*remaking{}, warmsUntil: map[[32]byte]journal.Pos{}, since: start.since,
+	}
+	for _, s := range cfg.Served {
+		if len(s.Hash) == 32 {
+			v.warmsUntil[[32]byte(s.Hash)] = s.warmsUntil()
+		}
 	}
 	e.verifier = v
 	return v, nil

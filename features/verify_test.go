@@ -99,7 +99,13 @@ func TestVerifyTakesWhatTheJournalCannotGive(t *testing.T) {
 		t.Helper()
 		cfg := features.DefaultEngineConfig()
 		cfg.Kinds = s.kinds
-		report, err := features.Verify(t.Context(), features.VerifyConfig{Journal: s.journal, States: states.NewMemory(), Sets: sets, Engine: cfg})
+		served, err := features.ServedSets(t.Context(), s.journal, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := features.Verify(t.Context(), features.VerifyConfig{
+			Journal: s.journal, States: states.NewMemory(), Sets: sets, Served: served, Engine: cfg,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

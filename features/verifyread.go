@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
@@ -24,6 +25,10 @@ type verifier struct {
 	waiting map[EntityKey]*waitingPins
 	made    map[journal.Pos]*remaking
 	spare   []*remaking
+	// warmsUntil has, by set, from where on no group of it warms up; since is the same for all, in event time, where the
+	// journal is no longer whole.
+	warmsUntil map[[32]byte]journal.Pos
+	since      int64
 }
 
 // remaking is a decision whose vector is being made again, entity by entity.
@@ -299,7 +304,7 @@ func (v *verifier) finish(ctx context.Context, r *remaking) error {
 	}
 	r.vector.readOwn(&r.item.ev, r.set)
 	r.takeSources(in)
-	r.takeWarming(in)
+	v.takeWarming(r, in)
 	r.vector.finish(r.set, &r.item.ev)
 	r.prepared.unpin()
 	return nil
@@ -323,19 +328,18 @@ func (r *remaking) takeSources(in *pb.Inputs) {
 }
 
 // takeWarming takes from the record what the journal cannot give: values of a group that did not see all of the journal
-// when it was read, as a status of the group says, and those that reach back behind the journal's beginning.
-func (r *remaking) takeWarming(in *pb.Inputs) {
-	for i, f := range r.set.Features {
-		if f.Group == "" || Status(in.GetStatuses()[i]) != WarmingUp && r.vector.Status[i] != WarmingUp {
+// when it was read, and those that reach back behind the journal's beginning.
+func (v *verifier) takeWarming(r *remaking, in *pb.Inputs) {
+	warms := r.item.f.Pos.Less(v.warmsUntil[r.set.Hash])
+	for i := range r.set.Features {
+		if r.set.Features[i].Group == "" {
 			continue
 		}
-		for other, of := range r.set.Features {
-			status := Status(in.GetStatuses()[other])
-			// Late and correction_missed are said first, and hide that the group warms up.
-			if of.Group == f.Group && (other == i || status == Late || status == CorrectionMissed) {
-				r.taken[other] = true
-				r.vector.Values[other], r.vector.Status[other] = in.GetVector()[other], status
-			}
+		status, remade := Status(in.GetStatuses()[i]), r.vector.Status[i]
+		old := v.since != 0 && time.Duration(r.vector.At-v.since)*time.Microsecond < r.set.groups[r.set.plans[i].group].retention()
+		if status == WarmingUp || remade == WarmingUp || warms && (hidesWarming(status) || hidesWarming(remade)) || old && hidesWarming(remade) {
+			r.taken[i] = true
+			r.vector.Values[i], r.vector.Status[i] = in.GetVector()[i], status
 		}
 	}
 	// What is made of the values above comes out as it did. A z-score is taken whole, and what is made of it.

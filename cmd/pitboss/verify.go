@@ -9,11 +9,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/proto"
 
 	"pitboss/features"
-	"pitboss/journal"
-	pb "pitboss/proto/pitboss/v1"
 	"pitboss/registry"
 )
 
@@ -64,7 +61,15 @@ func runVerify(ctx context.Context, stdout, stderr io.Writer, f verifyFlags) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	sets, err := a.servedSets(ctx, stderr, f.sets)
+	first := max(a.journal.Tail().Offset, 1)
+	total := int64(a.journal.Head().Offset-first) + 1
+	bar := newProgress(stderr, "looking for feature sets", total, unitFrames)
+	served, err := features.ServedSets(ctx, a.journal, func(frames uint64) { bar.set(int64(frames), frames) })
+	if err != nil {
+		return err
+	}
+	bar.finish()
+	sets, err := a.servedSets(served, f.sets)
 	if err != nil {
 		return err
 	}
@@ -75,10 +80,9 @@ func runVerify(ctx context.Context, stdout, stderr io.Writer, f verifyFlags) (er
 	defer func() { err = errors.Join(err, drop()) }()
 	cfg := a.cfg.Engine
 	cfg.MaxEntities = f.ramEntities
-	first := max(a.journal.Tail().Offset, 1)
-	bar := newProgress(stderr, "verifying", int64(a.journal.Head().Offset-first)+1, unitFrames)
+	bar = newProgress(stderr, "verifying", total, unitFrames)
 	report, err := features.Verify(ctx, features.VerifyConfig{
-		Journal: a.journal, States: rest, Sets: sets, Engine: cfg, Ahead: f.ahead,
+		Journal: a.journal, States: rest, Sets: sets, Served: served, Engine: cfg, Ahead: f.ahead,
 		Progress: func(r *features.VerifyReport) { bar.step(int64(r.Frames), r.Frames) },
 	})
 	if err != nil {
@@ -105,48 +109,28 @@ func printVerified(stdout io.Writer, r *features.VerifyReport) error {
 
 // servedSets gives the feature sets that the journal's decisions name, out of files and of the bundles that made them. One that
 // is not to be found is left out: its decisions are findings.
-func (a *app) servedSets(ctx context.Context, stderr io.Writer, paths []string) ([]*features.Set, error) {
+func (a *app) servedSets(served []*features.ServedSet, paths []string) ([]*features.Set, error) {
 	var sets []*features.Set
-	known := func(hash []byte) bool {
-		return slices.ContainsFunc(sets, func(s *features.Set) bool { return bytes.Equal(s.Hash[:], hash) })
-	}
-	add := func(set *features.Set) {
-		if !known(set.Hash[:]) {
-			sets = append(sets, set)
-		}
-	}
 	for _, path := range paths {
 		set, err := loadSet(path, a.cfg.Engine.Kinds, featureSources(a.edge))
 		if err != nil {
 			return nil, err
 		}
-		add(set)
+		sets = append(sets, set)
 	}
-	tried := map[string]bool{}
-	read := journalRead{what: "looking for feature sets", journal: a.journal, stderr: stderr}
-	err := read.each(ctx, func(f *journal.Frame) error {
-		if f.Kind != features.FrameEvent {
-			return nil
+	for _, s := range served {
+		known := slices.ContainsFunc(sets, func(set *features.Set) bool { return bytes.Equal(set.Hash[:], s.Hash) })
+		if known || len(s.BundleHash) != 32 {
+			continue
 		}
-		var frame pb.EventFrame
-		if err := proto.Unmarshal(f.Payload, &frame); err != nil {
-			return fmt.Errorf("cannot decode an event: %w", err)
-		}
-		in := frame.GetDecision().GetInputs()
-		hash := in.GetBundleHash()
-		if len(in.GetVector()) == 0 || len(hash) != 32 || tried[string(hash)] || known(in.GetFeatureSetHash()) {
-			return nil
-		}
-		tried[string(hash)] = true
-		b, err := a.registry.Get([32]byte(hash))
+		b, err := a.registry.Get([32]byte(s.BundleHash))
 		if errors.Is(err, registry.ErrUnknown) {
-			return nil
+			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		add(b.Set)
-		return nil
-	})
-	return sets, err
+		sets = append(sets, b.Set)
+	}
+	return sets, nil
 }

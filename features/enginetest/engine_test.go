@@ -19,20 +19,26 @@ func TestMain(m *testing.M) {
 
 func scratch() features.States { return states.NewMemory() }
 
-func TestMemory(t *testing.T) {
-	enginetest.Run(t, enginetest.Subject{
+func memory() enginetest.Subject {
+	return enginetest.Subject{
 		Journal: func(testing.TB, string) journal.Journal { return journal.NewMemory(journal.MemoryConfig{}) },
 		States:  func(testing.TB, string) features.States { return states.NewMemory() },
 		Sides:   func(testing.TB, string) features.Sides { return states.NewMemorySides() },
 		Scratch: scratch,
-	})
+	}
 }
+
+func TestMemory(t *testing.T) { enginetest.Run(t, memory()) }
+
+func TestInterleaveMemory(t *testing.T) { enginetest.RunInterleave(t, memory()) }
 
 func files() enginetest.Subject {
 	return enginetest.Subject{Journal: openJournal, States: openStates, Sides: openSides, Durable: true, Scratch: scratch}
 }
 
 func TestFiles(t *testing.T) { enginetest.Run(t, files()) }
+
+func TestInterleaveFiles(t *testing.T) { enginetest.RunInterleave(t, files()) }
 
 func TestCrash(t *testing.T) { enginetest.RunCrash(t, files()) }
 

@@ -27,14 +27,13 @@ type Subject struct {
 	Scratch func() features.States
 }
 
-// Run runs the whole contract.
+// Run runs the contract, but for what RunInterleave and RunCrash do.
 func Run(t *testing.T, subject Subject) {
 	t.Helper()
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, Subject)
 	}{
-		{"order does not matter", testOrderFree},
 		{"inside or on the fly", testInside},
 		{"what a reference counts", testReference},
 		{"corrections", testCorrections},
@@ -55,7 +54,6 @@ func Run(t *testing.T, subject Subject) {
 		{"call then kafka", testCallThenKafka},
 		{"two decisions on one player", testConcurrentDecisions},
 		{"one event asked many times at once", testSameEventAtOnce},
-		{"vectors as their pins say", testPinned},
 		{"vectors beside an erasure", testPinnedErasure},
 		{"a record that is not as its pins say", testVerifyFinds},
 		{"retry after the reply was lost", testLostReply},
@@ -94,4 +92,13 @@ func Run(t *testing.T, subject Subject) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, subject) })
 	}
+}
+
+// RunInterleave plays the same events in many ways: in other orders and batches, sent again, with ends of the process and
+// with feature sets that change on the way, and by many callers at once. All vectors are what they are in order and alone.
+func RunInterleave(t *testing.T, subject Subject) {
+	t.Helper()
+	t.Run("order does not matter", func(t *testing.T) { testOrderFree(t, subject) })
+	t.Run("upgrade in mid-stream", func(t *testing.T) { testUpgradeInMidStream(t, subject) })
+	t.Run("vectors as their pins say", func(t *testing.T) { testPinned(t, subject) })
 }

@@ -99,8 +99,12 @@ func (w *world) verify(j journal.Journal) *features.VerifyReport {
 	w.t.Helper()
 	cfg := w.cfg
 	cfg.OnCheckpoint, cfg.Sides = nil, nil
+	served, err := features.ServedSets(context.Background(), j, nil)
+	if err != nil {
+		w.t.Fatalf("cannot look for feature sets: %v", err)
+	}
 	report, err := features.Verify(context.Background(), features.VerifyConfig{
-		Journal: j, States: w.subject.Scratch(), Sets: w.sets, Engine: cfg,
+		Journal: j, States: w.subject.Scratch(), Sets: w.sets, Served: served, Engine: cfg,
 	})
 	if err != nil {
 		w.t.Fatalf("cannot verify: %v", err)
