@@ -4,8 +4,9 @@
 #   PITBOSS_SEED    where its randomness starts (make sets it from SEED)
 #   PITBOSS_ROUNDS  how many rounds it runs; each test has a small default for go test ./...
 # A job without its rules here makes long and long-slice fail: nothing passes by being left out.
-# By name: TestCrash... kills (a process, a disk, a broker) and compares; TestProperty... holds a law on random input.
-JOBS := crash property demo-replay skew
+# By name: TestCrash... kills (a process, a disk, a broker) and compares; TestProperty... holds a law on random input;
+# TestInterleave... plays the same events in other orders, by many callers, and changes what must not matter.
+JOBS := crash property interleave demo-replay skew
 
 ##@ Long jobs
 
@@ -17,6 +18,7 @@ ROUNDS ?= 2000
 SEEDS ?= 50
 with_crash = $(shell scripts/packages-with.sh TestCrash)
 with_property = $(shell scripts/packages-with.sh TestProperty)
+with_interleave = $(shell scripts/packages-with.sh TestInterleave)
 
 # many ROUNDS SEEDS PATTERN PACKAGES: a run for each seed from SEED on. No package is an error, not a success.
 define many
@@ -36,6 +38,13 @@ slice-property: ## 3 seeds of every property test.
 	$(call many,200,3,TestProperty,$(with_property))
 long-property:
 	$(call many,$(ROUNDS),$(SEEDS),TestProperty,$(with_property))
+
+# The callers of a round run at once, so that a seed gives the same events and not the same order.
+.PHONY: slice-interleave long-interleave
+slice-interleave: ## 15 rounds of every test in which the same events come in other ways.
+	$(call many,15,1,TestInterleave,$(with_interleave))
+long-interleave:
+	$(call many,$(ROUNDS),1,TestInterleave,$(with_interleave))
 
 # EVENTS is how many the long one decides about.
 EVENTS ?= 1000000
