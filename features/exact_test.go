@@ -1,6 +1,7 @@
 package features_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -76,4 +77,62 @@ func mustCompile(t *testing.T, yaml string) *features.Set {
 		t.Fatal(err)
 	}
 	return set
+}
+
+const exactTables = `
+format: 1
+name: exact
+version: "1"
+groups:
+  bets: {entity: player, match: {type: bet.placed}, exact: 3}
+features:
+  - {name: share, group: bets, aggregate: top_share, value: game, slots: 32, window: 1h}
+  - {name: entropy, group: bets, aggregate: entropy, value: game, slots: 32, window: 1h, current: exclude}
+  - {name: median, group: bets, aggregate: quantile, q: 0.5, value: amount_base, max: 1000, window: 1h}
+  - {name: decayed, group: bets, aggregate: decayed_count, half_life: 10m, window: 1h}
+  - {name: stakes, group: bets, aggregate: decayed_sum, value: amount_base, half_life: 10m, window: 1h}
+  - {name: hours, group: bets, aggregate: active_hours, window: 7d}
+  - {name: earlier, group: bets, aggregate: top_share, value: game, slots: 16, window: 24h, shift: 1d}
+`
+
+// TestExactTables has what is counted by slot, and what is decayed, read to the microsecond, too; a fuller window is read from
+// tiles, and says so, like what has no exact form.
+func TestExactTables(t *testing.T) {
+	e, set, opt := engineOf(t, exactTables)
+	n := 0
+	f := func(second int64, game string, stake int64, want ...float64) {
+		t.Helper()
+		n++
+		ev := aBet{at: second, game: game, stake: stake}.event(t, opt.Kinds, n)
+		fly := vectorOf(t, e, set, ev)
+		commit(t, e, ev)
+		for when, v := range map[string]*features.Vector{"on the fly": fly, "inside": vectorOf(t, e, set, ev)} {
+			for i, w := range want {
+				status, got := features.Present, v.Values[i]
+				switch {
+				case math.IsNaN(w):
+					status = features.Missing
+				case i == 5 || n > 4 && i != 1: // without the bet itself there are three
+					status = features.FromTiles
+				}
+				if got != w && !(math.IsNaN(got) && math.IsNaN(w)) || v.Status[i] != status {
+					t.Errorf("bet %d, %s: %s is %v (%v), want %v (%v)", n, when, set.Features[i].Name, got, v.Status[i], w, status)
+				}
+			}
+		}
+	}
+	nan := math.NaN()
+	f(0, "slots", 4, 1, nan, 4, 1, 4, 1)
+	f(600, "dice", 8, 0.5, 0, 4, 1.5, 10, 1)
+	f(1200, "slots", 2, 2.0/3, 1, 4, 1.75, 7, 1)
+	// An hour after the first: tiles would count it still, for they end with its minute.
+	f(3600, "dice", 16, 2.0/3, 1, 8, 1+1.0/32+1.0/16, 16+8.0/32+2.0/16, 2)
+	// The fifth of four within an hour is too many.
+	f(3601, "slots", 1, 0.6, 0.9182958340544894, 4)
+
+	for i, want := range []int{3, 3, 3, 3, 3, 0, 0} {
+		if info := set.Features[i]; info.Exact != want || strings.HasSuffix(info.Contract, "has no exact form") != (want == 0) {
+			t.Errorf("%s is exact up to %d: %s", info.Name, info.Exact, info.Contract)
+		}
+	}
 }

@@ -313,6 +313,9 @@ func (g *group) content() string {
 	}
 	if g.exact > 0 {
 		fmt.Fprintf(&b, "exact %d\n", g.exact)
+		if len(g.tables) > 0 {
+			b.WriteString("exact tables\n") // their slots are kept of each event; before, they were always read from tiles
+		}
 	}
 	if g.newest > 0 {
 		fmt.Fprintf(&b, "newest %d\n", g.newest)

@@ -331,8 +331,15 @@ func (g *group) worstBytes() int {
 	spec := g.layout.Spec()
 	row := 10 + 10*(spec.Sums+spec.Lows.Len()+spec.Highs.Len()) + 20*spec.Squares.Len()
 	rows := spec.Raw + g.layout.MaxTiles()
-	return 64 + rows*row + 10*spec.Raw*(g.categories()+spec.RawValues.Len()) + 24*spec.Distincts*tiles.DistinctCap + binBytes*g.layout.MaxCounts() + peakBytes*g.layout.MaxPeaks()
+	exactTables := 0
+	if spec.Exact {
+		exactTables = len(spec.Counts)
+	}
+	return 64 + rows*row + 10*spec.Raw*(g.categories()+spec.RawValues.Len()) + slotBytes*spec.Raw*exactTables + 24*spec.Distincts*tiles.DistinctCap + binBytes*g.layout.MaxCounts() + peakBytes*g.layout.MaxPeaks()
 }
+
+// slotBytes is what a table's slot of an event takes at most in exact mode.
+const slotBytes = 2
 
 // peakBytes is what a rank of a register takes: three bytes of time in the mean, one of rank, and a share of its register.
 const peakBytes = 5

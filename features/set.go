@@ -254,8 +254,12 @@ func (s *Set) finish() {
 			info.Contract = f.contract(g)
 			if f.windowed() {
 				info.Window, info.Newest = f.window.String(), f.newest.last
-				if !f.ofTiles() && !f.agg.ofNewest() {
+				switch {
+				case f.agg.ofNewest():
+				case !f.ofTiles():
 					info.Exact = g.exact
+				case g.exact > 0:
+					info.Contract += "; from_tiles always: " + f.agg.String() + " has no exact form"
 				}
 			}
 			if f.agg == aggZScore {
@@ -304,8 +308,12 @@ func (f *feature) contract(g *group) string {
 	case aggTopShare, aggEntropy, aggQuantile:
 		return text + f.contractOfTable(&g.tables[f.column])
 	case aggDecayedCount, aggDecayedSum:
-		return text + fmt.Sprintf("; weighs 2^(-age/%s) by the middle of the step of %s: one event's weight is off by up to %.0f %%",
-			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), float64(100*tiles.DecayError(f.window, f.halfLife)))
+		exact := ""
+		if g.exact > 0 {
+			exact = ", and where the window is exact by less than 0.04 %, each by its own age"
+		}
+		return text + fmt.Sprintf("; weighs 2^(-age/%s) by the middle of the step of %s: one event's weight is off by up to %.0f %%%s",
+			tiles.DurationText(f.halfLife), tiles.DurationText(f.window.Hop()), float64(100*tiles.DecayError(f.window, f.halfLife)), exact)
 	case aggStd, aggCV:
 		return text + fmt.Sprintf("; of the population, exact; a value beyond %d times 1/%d counts as absent", int64(maxSquared), f.scale)
 	case aggZScore:

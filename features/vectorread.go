@@ -277,10 +277,11 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	}
 }
 
-// ofTiles says that the value is made of tiles, also in a group that reads others exactly.
+// ofTiles says that the value is made of tiles, also in a group that reads others exactly: of what its newest events do not
+// reach, or what is no finer than a tile by itself.
 func (f *feature) ofTiles() bool {
 	switch f.agg {
-	case aggTopShare, aggEntropy, aggQuantile, aggDecayedCount, aggDecayedSum, aggDistinctLarge, aggActiveHours, aggQuietGap, aggSameSlotShare:
+	case aggDistinctLarge, aggActiveHours, aggQuietGap, aggSameSlotShare:
 		return true
 	default:
 		return f.shift > 0

@@ -110,6 +110,14 @@ features:
   - {name: exact_games_7d, group: exact, aggregate: distinct, value: game, window: 7d, current: exclude}
   - {name: exact_cv_30d, group: exact, aggregate: cv, value: amount_base, window: 30d}
   - {name: exact_max_24h, group: exact, aggregate: max, value: amount_base, window: 24h}
+  - {name: exact_modes_24h, group: exact, aggregate: entropy, value: input_mode, categories: [manual, autoplay], window: 24h}
+  - {name: exact_game_share_7d, group: exact, aggregate: top_share, value: game, slots: 16, window: 7d, current: exclude}
+  - {name: exact_q50_1h, group: exact_game, aggregate: quantile, q: 0.5, value: amount_base, max: 100000, window: 1h}
+  - {name: exact_decayed_24h, group: exact, aggregate: decayed_count, half_life: 2h, window: 24h, current: exclude}
+  - {name: exact_decayed_stake_1h, group: exact_game, aggregate: decayed_sum, half_life: 15m, value: amount_base, window: 1h}
+  - {name: exact_day_before, group: exact, aggregate: top_share, value: game, slots: 16, window: 24h, shift: 1d}
+  - {name: exact_many_7d, group: exact_game, aggregate: distinct_large, value: player, window: 7d}
+  - {name: exact_active_7d, group: exact, aggregate: active_hours, window: 7d}
   - {name: exact_game_1h, group: exact_game, aggregate: distinct, value: player, window: 1h}
   - {name: share, aggregate: ratio, numerator: stake_1h, denominator: stake_24h, default: 0}
   - {name: share_of_share, aggregate: ratio, numerator: share, denominator: bets_1m}

@@ -51,13 +51,14 @@ func mustLayout(tb testing.TB, spec tiles.Spec) *tiles.Layout {
 func specs() map[string]tiles.Spec {
 	all := tiles.Windows(tiles.AllWindows()...)
 	return map[string]tiles.Spec{
-		"sum":      {Windows: all, Sums: 1},
-		"playing":  {Windows: all, Sums: 2, Distincts: 1, Last: true},
-		"every":    {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}, Larges: 1, CountWindows: all, Hours: tiles.Windows(tiles.W7d, tiles.W30d)},
-		"hours":    {Windows: tiles.Windows(tiles.W30d), Hours: tiles.Windows(tiles.W30d)},
-		"hub":      {Windows: all, Sums: 1, Distincts: 1, Last: true},
-		"exact":    {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
-		"1m_count": {Windows: tiles.Windows(tiles.W1m)},
+		"sum":         {Windows: all, Sums: 1},
+		"playing":     {Windows: all, Sums: 2, Distincts: 1, Last: true},
+		"every":       {Windows: all, Values: 3, Sums: 2, Squares: 3, RawValues: 4, Lows: 4, Highs: 4, Counts: []int{16}, Larges: 1, CountWindows: all, Hours: tiles.Windows(tiles.W7d, tiles.W30d)},
+		"hours":       {Windows: tiles.Windows(tiles.W30d), Hours: tiles.Windows(tiles.W30d)},
+		"hub":         {Windows: all, Sums: 1, Distincts: 1, Last: true},
+		"exact":       {Windows: all, Sums: 2, Distincts: 1, Last: true, Recent: tiles.MaxRaw, Exact: true},
+		"exact_table": {Windows: all, Sums: 2, Counts: []int{16}, CountWindows: all, Recent: tiles.MaxRaw, Exact: true},
+		"1m_count":    {Windows: tiles.Windows(tiles.W1m)},
 	}
 }
 
@@ -147,6 +148,36 @@ func BenchmarkLazy(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				read()
+			}
+		})
+	}
+}
+
+// BenchmarkExactTables is what a quantile and a decayed sum cost of 256 events as they came, in many buckets or few.
+func BenchmarkExactTables(b *testing.B) {
+	for _, buckets := range []int{16, 600} {
+		all := tiles.Windows(tiles.AllWindows()...)
+		l := mustLayout(b, tiles.Spec{Windows: all, Sums: 1, Counts: []int{buckets, 2}, CountWindows: all, Recent: tiles.MaxRaw, Exact: true})
+		set := slotPlayer(1, 30)[:tiles.MaxRaw]
+		rng := rand.New(rand.NewPCG(4, 4))
+		for i := range set {
+			set[i].Values, set[i].Slots = set[i].Values[:1], []int32{int32(rng.IntN(buckets)), 1}
+		}
+		s, newest := played(l, set)
+		var r tiles.Reading
+		s.Read(l, newest, newest-graceMicros, nil, nil, &r)
+		turn := 0
+		b.Run(fmt.Sprintf("quantile_%d", buckets), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				turn++ // what was counted last is remembered
+				r.Quantile(tiles.Span{Window: tiles.W30d}, turn%2, 950_000)
+			}
+		})
+		b.Run(fmt.Sprintf("decayed_%d", buckets), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Decayed(tiles.W30d, 0, 3*24*time.Hour)
 			}
 		})
 	}

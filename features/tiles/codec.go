@@ -22,7 +22,8 @@ var (
 // The format, version 1. Varints are those of encoding/binary.
 //
 //	version   1 byte
-//	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values, 4: windows are shifted) | raw uvarint
+//	layout    windows 1 byte | flags 1 byte (1: first and last, 2: raw contributions have values, 4: windows are shifted, 8: raw
+//	          contributions have slots) | raw uvarint
 //	          | with flag 2: how many values a contribution has uvarint, those that are raw uvarint, a bit each
 //	          | with flag 4: how many uvarint, of each the window 1 byte and the shift uvarint, in seconds
 //	          | columns uvarint, a byte each for its kind and, but for sums, one for the value's place | tables uvarint, a byte each for its kind and, of counts,
@@ -39,6 +40,7 @@ const (
 	flagTimes     = 1
 	flagRawValues = 2
 	flagShifts    = 4
+	flagRawSlots  = 8
 
 	columnSum     = 1
 	columnSquare  = 2
@@ -72,6 +74,9 @@ func appendHeader(spec Spec, dst []byte) []byte {
 	}
 	if len(spec.Shifts) > 0 {
 		flags |= flagShifts
+	}
+	if spec.rawTables() > 0 {
+		flags |= flagRawSlots
 	}
 	dst = append(dst, formatVersion, byte(spec.Windows), flags)
 	dst = binary.AppendUvarint(dst, uint64(spec.Raw))
@@ -257,7 +262,8 @@ func (s *State) appendCategories(l *Layout, dst []byte) []byte {
 }
 
 // appendRaw appends the raw contributions. A category is 0 for none, 1 and its hash, or 2 and more for its place among
-// the folded categories of its column and then the raw contributions before. Its values come last.
+// the folded categories of its column and then the raw contributions before. Then come its
+// values, and a uvarint for each slot: 0 for none, else one more.
 func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 	stride := l.rawStride()
 	dst = binary.AppendUvarint(dst, uint64(len(s.raw)/stride))
@@ -278,8 +284,12 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 				dst = binary.LittleEndian.AppendUint64(append(dst, 1), hash)
 			}
 		}
-		for _, v := range s.raw[values : i+stride] {
+		for _, v := range s.raw[values : i+l.slotsAt()] {
 			dst = binary.AppendVarint(dst, int64(v))
+		}
+		for table := range l.spec.rawTables() {
+			word, shift := l.slotPlace(table)
+			dst = binary.AppendUvarint(dst, uint64(rawSlot(s.raw[i:], word, shift)+1))
 		}
 	}
 	return dst

@@ -68,6 +68,12 @@ func goldenStates() []goldenState {
 		{"squares_wide", tiles.Spec{Windows: all, Sums: 2, Squares: 3}, base, every(9, time.Minute, 1<<53, 5)},
 		{"raw_values", tiles.Spec{Windows: all, Values: 2, Sums: 1, Distincts: 1, Raw: 6, RawValues: 3}, base, every(120, 3*time.Second, 250, 5)},
 		{"exact", tiles.Spec{Windows: all, Sums: 2, Distincts: 1, Recent: 30, Exact: true}, base, every(120, 3*time.Second, 250, 5)},
+		{"exact_counts", tiles.Spec{Windows: all, Sums: 1, Counts: []int{5, 3, 2, 7, 300}, CountWindows: all, Recent: 30, Exact: true}, base, func(s *tiles.State, l *tiles.Layout) {
+			for i := range int64(60) {
+				slots := []int32{int32(i % 5), int32(i%4) - 1, int32(i%3) - 1, int32(i % 7), int32(i * 5 % 300)}
+				s.Add(l, &tiles.Contribution{At: base - i*7e6, ID: uint32(i), Values: []int64{i}, Slots: slots}, base-graceMicros)
+			}
+		}},
 	}
 }
 

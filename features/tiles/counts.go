@@ -151,6 +151,20 @@ func (r *Reading) tally(s Span, table int) *tally {
 		return y
 	}
 	*y = tally{span: s, table: table, done: true, slots: y.slots[:0]}
+	if s.Shift == 0 && r.Exact(s.Window) {
+		r.tallyExact(y)
+	} else {
+		r.tallyTiles(y)
+	}
+	for _, c := range y.slots {
+		y.top, y.all = max(y.top, c.n), y.all+c.n
+	}
+	return y
+}
+
+// tallyTiles counts by the tiles.
+func (r *Reading) tallyTiles(y *tally) {
+	s, table := y.span, y.table
 	first, slots := int(r.layout.tables[table]), r.layout.spec.Counts[table]
 	at, _ := r.state.findBin(uint16(first), 0)
 	bins := r.state.bins[at:]
@@ -169,10 +183,6 @@ func (r *Reading) tally(s Span, table int) *tally {
 			y.add(slot, c.sign)
 		}
 	}
-	for _, c := range y.slots {
-		y.top, y.all = max(y.top, c.n), y.all+c.n
-	}
-	return y
 }
 
 // countBins counts what the first bin's slot has in a stretch, and says how many bins that slot has.

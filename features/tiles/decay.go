@@ -28,6 +28,9 @@ const maxSteps = 62
 // Decayed is the sum of a column's values in a window, or with column -1 their count, each times 2^(-age/halfLife). The
 // half-life is at least the window's hop.
 func (r *Reading) Decayed(w Window, column int, halfLife time.Duration) float64 {
+	if r.Exact(w) {
+		return r.decayedExact(w, column, halfLife)
+	}
 	q, l, s := &r.query, r.layout, r.state
 	span := Span{Window: w}
 	in, hop := q.stretch(span), w.rung().hop
@@ -67,10 +70,29 @@ func (r *Reading) Decayed(w Window, column int, halfLife time.Duration) float64 
 	return total
 }
 
+// decayedExact weighs each contribution of a window that is read exactly by its own age, the newest first.
+func (r *Reading) decayedExact(w Window, column int, halfLife time.Duration) float64 {
+	words, stride := r.exactWords(w), r.recent.stride
+	value := 2 + r.layout.spec.categories() + column // every sum's value is there, and before all others
+	total := 0.0
+	for i := len(words) - stride; i >= 0; i -= stride {
+		v := 1.0
+		if column >= 0 {
+			v = float64(int64(words[i+value]))
+		}
+		total += float64(weight((r.query.at-int64(words[i]))*halvingSteps, halfLife.Microseconds()) * v)
+	}
+	return total
+}
+
 // halving gives the weight at an age in half seconds.
 func halving(age int64, halfLife time.Duration) float64 {
-	life := int64(halfLife / time.Second)
-	n := (age*halvingSteps/2 + life/2) / life
+	return weight(age*halvingSteps/2, int64(halfLife/time.Second))
+}
+
+// weight is 2^(-age/life), where age is in the halvingSteps-th part of life's unit.
+func weight(age, life int64) float64 {
+	n := (age + life/2) / life
 	return math.Ldexp(halvings[n%halvingSteps], -int(n/halvingSteps))
 }
 

@@ -232,7 +232,7 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 	stride := l.rawStride()
 	n := d.below(uint64(l.spec.Raw) + 1)
 	values := l.spec.RawValues.Len()
-	if n == 0 || n*uint64(5+l.spec.categories()+values) > uint64(len(d.data)) {
+	if n == 0 || n*uint64(5+l.spec.categories()+values+l.spec.rawTables()) > uint64(len(d.data)) {
 		d.fail("bad number of raw contributions")
 		return
 	}
@@ -252,12 +252,24 @@ func (s *State) decodeRaw(l *Layout, d *decoder) {
 		for range values {
 			s.raw = append(s.raw, uint64(d.varint()))
 		}
+		s.decodeRawSlots(l, d)
 		if from := len(s.raw) - 2*stride; from >= 0 && slices.Compare(s.raw[from:from+stride], s.raw[from+stride:]) > 0 {
 			d.fail("raw contributions out of order")
 		}
 		if d.bad != "" {
 			return
 		}
+	}
+}
+
+// decodeRawSlots reads the slots of a raw contribution, whose other words are there already.
+func (s *State) decodeRawSlots(l *Layout, d *decoder) {
+	for table := range l.spec.rawTables() {
+		if table%slotsPerWord == 0 {
+			s.raw = append(s.raw, 0)
+		}
+		_, shift := l.slotPlace(table)
+		s.raw[len(s.raw)-1] |= d.below(uint64(l.spec.Counts[table])+1) << shift
 	}
 }
 

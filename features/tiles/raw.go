@@ -5,13 +5,17 @@ import (
 	"slices"
 )
 
-// The newest Spec.Raw contributions are kept as they came, each as its time, its ID, its categories and the values that
-// Spec.RawValues names, a word each. All older ones are folded: into the categories' seconds, the first and the last
+// The newest Spec.Raw contributions are kept as they came, each as its time, its ID, its categories, the values that
+// Spec.RawValues names, a word each, and for exact tables its slots, four to a word. All older ones are folded: into the categories' seconds, the first and the last
 // time. Both parts are functions of the set: the raw ones are the newest by all their words, and a contribution that was
 // folded never comes back. So whatever cannot be inverted can still do without any one of the raw contributions.
 
 // rawWords are the words of the largest raw contribution.
-type rawWords [2 + MaxDistincts + MaxValues]uint64
+type rawWords [2 + MaxDistincts + MaxValues + MaxTables/slotsPerWord]uint64
+
+// slotsPerWord is how many slots a word of a raw contribution holds, the first table's highest: 0 is NoSlot, else one more
+// than the slot.
+const slotsPerWord, slotBits = 4, 16
 
 // addRaw puts a contribution, void or not, among the raw ones and folds the one that it turns out, which may be itself.
 func (s *State) addRaw(l *Layout, c *Contribution, mark uint64) {
@@ -86,7 +90,28 @@ func (s *State) foldSpare(l *Layout, minus *Contribution) {
 	}
 }
 
-func (l *Layout) rawStride() int { return 2 + l.spec.categories() + l.spec.RawValues.Len() }
+func (l *Layout) rawStride() int {
+	return l.slotsAt() + (l.spec.rawTables()+slotsPerWord-1)/slotsPerWord
+}
+
+// slotsAt is where a raw contribution's slots begin.
+func (l *Layout) slotsAt() int { return 2 + l.spec.categories() + l.spec.RawValues.Len() }
+
+// rawTables is of how many tables the raw contributions keep the slots.
+func (s *Spec) rawTables() int {
+	if !s.Exact {
+		return 0
+	}
+	return len(s.Counts)
+}
+
+// slotPlace gives the word of a table's slot in a raw contribution, and by how many bits it is shifted there.
+func (l *Layout) slotPlace(table int) (word, shift int) {
+	return l.slotsAt() + table/slotsPerWord, slotBits * (slotsPerWord - 1 - table%slotsPerWord)
+}
+
+// rawSlot gives a table's slot of a raw contribution.
+func rawSlot(rec []uint64, word, shift int) int32 { return int32(rec[word]>>shift&(1<<slotBits-1)) - 1 }
 
 // record gives the words of a contribution.
 func (l *Layout) record(c *Contribution, words *rawWords) []uint64 {
@@ -96,7 +121,11 @@ func (l *Layout) record(c *Contribution, words *rawWords) []uint64 {
 		words[n] = uint64(c.Values[bits.TrailingZeros32(uint32(v))])
 		n++
 	}
-	return words[:n]
+	for table := range l.spec.rawTables() {
+		word, shift := l.slotPlace(table)
+		words[word] |= uint64(c.Slots[table]+1) << shift
+	}
+	return words[:l.rawStride()]
 }
 
 // rawFull says that a further contribution turns one out, and that there may be folded ones.

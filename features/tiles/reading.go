@@ -32,6 +32,7 @@ type Reading struct {
 	known   hashSet
 	taking  [2]current // scratch
 	counted tally
+	slotted []uint16 // scratch: how often each slot occurs
 }
 
 // cell is one distinct count.

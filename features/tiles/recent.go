@@ -1,5 +1,7 @@
 package tiles
 
+import "math/bits"
+
 // The newest Spec.Recent contributions are promised as they came. The state keeps two more: one shows that there are
 // more than promised, and one stands in for a contribution that is left out. So what is promised is a function of the
 // contributions that count, whether one of them is inside already or takes part on the fly.
@@ -145,11 +147,45 @@ func (r *Reading) addRecords(l *Layout, w int, words []uint64) {
 	}
 }
 
+// exactWords are the contributions of a window that is read exactly.
+func (r *Reading) exactWords(w Window) []uint64 {
+	return r.recent.words[r.recent.after(r.query.at-w.rung().length*1e6):r.recent.after(r.query.at)]
+}
+
+// tallyExact counts a table's slots in a window that is read exactly. There may be as many slots as contributions: a bit
+// for each says whether it occurs, and which counts are of this time.
+func (r *Reading) tallyExact(y *tally) {
+	words, stride := r.exactWords(y.span.Window), r.recent.stride
+	word, shift := r.layout.slotPlace(y.table)
+	var occurs [MaxSlots / 64]uint64
+	if r.slotted == nil {
+		r.slotted = make([]uint16, MaxSlots)
+	}
+	counts := r.slotted
+	for ; len(words) > 0; words = words[stride:] {
+		slot := rawSlot(words, word, shift)
+		if slot == NoSlot {
+			continue
+		}
+		if bit := uint64(1) << (slot % 64); occurs[slot/64]&bit == 0 {
+			occurs[slot/64] |= bit
+			counts[slot] = 0
+		}
+		counts[slot]++
+	}
+	for i, some := range occurs[:(r.layout.spec.Counts[y.table]+63)/64] {
+		for ; some != 0; some &= some - 1 {
+			slot := int32(i*64 + bits.TrailingZeros64(some))
+			y.slots = append(y.slots, slotCount{slot, int64(counts[slot])})
+		}
+	}
+}
+
 // topExact gives the largest word of a smallest or largest value in an exact window.
 func (r *Reading) topExact(l *Layout, w int, e extreme) (top uint64) {
-	from, to := r.recent.after(r.query.at-l.windows[w].length*1e6), r.recent.after(r.query.at)
-	for at := from + e.word; at < to; at += r.recent.stride {
-		top = max(top, e.rank(int64(r.recent.words[at])))
+	words := r.exactWords(l.windows[w].id)
+	for at := e.word; at < len(words); at += r.recent.stride {
+		top = max(top, e.rank(int64(words[at])))
 	}
 	return top
 }

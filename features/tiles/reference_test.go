@@ -442,6 +442,27 @@ func (m *reference) decayed(w tiles.Window, in []tiles.Contribution, t int64, va
 	return total
 }
 
+// decayedExact weighs each by its own age, to the microsecond.
+func (m *reference) decayedExact(w tiles.Window, in []tiles.Contribution, t int64) (all []uint64) {
+	in = slices.Clone(in)
+	slices.SortFunc(in, m.compare)
+	for value := -1; value < m.spec.Sums; value++ {
+		total := 0.0
+		for _, c := range slices.Backward(in) {
+			v := 1.0
+			if value >= 0 {
+				v = float64(c.Values[value])
+			}
+			life := halfLife(w).Microseconds()
+			n := (2*(t-c.At)*1024 + life) / (2 * life)
+			weight := floats.Exp(float64(-math.Ln2 / 1024 * float64(n%1024)))
+			total += float64(math.Ldexp(weight, -int(n/1024)) * v)
+		}
+		all = append(all, math.Float64bits(total))
+	}
+	return all
+}
+
 func (m *reference) count(w tiles.Window, in []tiles.Contribution, t int64) windowResult {
 	wr := windowResult{Window: w.String(), Count: int64(len(in))}
 	for i := range m.spec.Sums {
@@ -671,10 +692,8 @@ func (m *reference) exact(res *result, t int64, plus, minus *tiles.Contribution)
 		in := slices.DeleteFunc(newer, func(c tiles.Contribution) bool { return c.At > t || m.void[keyOf(&c)] })
 		was := res.Windows[i]
 		res.Windows[i] = m.count(w, in, t)
-		res.Windows[i].Exact = true
-		// Those are of tiles always.
-		res.Windows[i].Tables, res.Windows[i].Large, res.Windows[i].Decayed, res.Windows[i].Hours = was.Tables, was.Large, was.Decayed, was.Hours
-		res.Windows[i].Slots = was.Slots
+		res.Windows[i].Exact, res.Windows[i].Decayed = true, m.decayedExact(w, in, t)
+		res.Windows[i].Large, res.Windows[i].Hours, res.Windows[i].Slots = was.Large, was.Hours, was.Slots // those are of tiles always
 	}
 }
 
@@ -748,7 +767,15 @@ func (m *reference) split(t int64, plus, minus *tiles.Contribution) (raw, folded
 // compare is the order of raw contributions.
 func (m *reference) compare(a, b tiles.Contribution) int {
 	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.ID, b.ID), slices.Compare(a.Categories, b.Categories),
-		slices.Compare(m.rawValues(a), m.rawValues(b)))
+		slices.Compare(m.rawValues(a), m.rawValues(b)), m.compareSlots(a, b))
+}
+
+// compareSlots is the last word of that order, where slots are kept.
+func (m *reference) compareSlots(a, b tiles.Contribution) int {
+	if !m.spec.Exact {
+		return 0
+	}
+	return slices.Compare(a.Slots, b.Slots)
 }
 
 // rawValues gives the values of a contribution that are kept while it is raw, as the words that they are compared by.
