@@ -34,6 +34,9 @@ type Bundle struct {
 	Leaves models.LeavesCheck
 	// Ref is how decisions name the bundle. It is shared: nobody may change it.
 	Ref *pb.ModelRef
+
+	// stored says that the registry's store has it, so that what it decides can be replayed.
+	stored bool
 }
 
 // Load reads, checks and compiles the bundle in a directory. Every file is held against bundle.yaml, every feature of

@@ -83,6 +83,16 @@ func (r *Registry) Fallback() *Policy { return r.fallback }
 
 // Use loads the bundle in dir, keeps a copy in the store and makes it the active one. On error nothing changes.
 func (r *Registry) Use(dir string) (*Bundle, error) {
+	b, err := r.Prepare(dir)
+	if err != nil {
+		return nil, err
+	}
+	r.active.Store(b)
+	return b, nil
+}
+
+// Prepare is Use without making the bundle the active one: Activate does, once its feature set can be read.
+func (r *Registry) Prepare(dir string) (*Bundle, error) {
 	r.change.Lock()
 	defer r.change.Unlock()
 	b, c, err := load(dir, r.cfg)
@@ -93,19 +103,19 @@ func (r *Registry) Use(dir string) (*Bundle, error) {
 		if err := store(r.cfg.Store, c, r.cfg.limits()); err != nil {
 			return nil, fmt.Errorf("cannot keep bundle %q in the store: %w", dir, err)
 		}
+		b.stored = true
 	}
 	if old := r.find(b.Hash); old != nil {
 		b = old
 	}
 	r.keep(b)
-	r.active.Store(b)
 	return b, nil
 }
 
-// Activate makes a loaded bundle the active one, in a registry without a store.
+// Activate makes a loaded bundle the active one: one that Prepare gave, or any in a registry without a store.
 func (r *Registry) Activate(b *Bundle) error {
-	if r.cfg.Store != "" {
-		return fmt.Errorf("cannot activate bundle %q: this registry keeps what it uses, so it needs the directory (Use)", b.Name)
+	if r.cfg.Store != "" && !b.stored {
+		return fmt.Errorf("cannot activate bundle %q: this registry keeps what it uses, so it needs the directory (Prepare)", b.Name)
 	}
 	r.keep(b)
 	r.active.Store(b)

@@ -85,5 +85,6 @@ func fromStore(path string, hash [32]byte, cfg Config) (*Bundle, error) {
 	if b.Hash != hash {
 		return nil, fmt.Errorf("the copy %q is damaged: its hash is %x", dir, b.Hash)
 	}
+	b.stored = true
 	return b, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"pitboss/decide"
@@ -40,6 +41,28 @@ type FeatureReader interface {
 type Pusher interface {
 	Push(ctx context.Context, items []features.Push) ([]features.PushResult, error)
 }
+
+// Reloader reads the configured bundle again and has it decide. What it refuses changes nothing: ErrBundleRefused. While an
+// earlier one waits for its backfill, it is ErrBundleWaits.
+type Reloader interface {
+	ReloadBundle(ctx context.Context) (BundleState, error)
+}
+
+// BundleState is what became of a bundle that was read again.
+type BundleState struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Hash is the bundle's identity in hex: the SHA-256 of its bundle.yaml.
+	Hash string `json:"hash"`
+	// State is "serving" where it decides now, or "backfilling" where it will when its new groups are built.
+	State string `json:"state"`
+}
+
+// The errors of a Reloader.
+var (
+	ErrBundleRefused = errors.New("the bundle is refused")
+	ErrBundleWaits   = errors.New("a bundle waits for its backfill")
+)
 
 // Readiness says how the parts of the process are. It is asked often and must answer at once.
 type Readiness interface {

@@ -40,6 +40,7 @@ const (
 	kindNotFound
 	kindGone
 	kindConflict
+	kindPrecondition
 	kindTooLarge
 	kindMediaType
 	kindMethod
@@ -79,6 +80,8 @@ func (k errorKind) wire() wireCode {
 		return wireCode{codes.NotFound, http.StatusGone, 0}
 	case kindConflict:
 		return wireCode{codes.AlreadyExists, http.StatusConflict, 0}
+	case kindPrecondition:
+		return wireCode{codes.FailedPrecondition, http.StatusConflict, 0}
 	case kindTooLarge:
 		return wireCode{codes.ResourceExhausted, http.StatusRequestEntityTooLarge, 0}
 	case kindMediaType:
@@ -133,6 +136,8 @@ func sentinels() []struct {
 		{features.ErrClosed, kindUnavailable, "STOPPING", "the server is stopping; ask another, or again later"},
 		{features.ErrRecordErased, kindGone, "ERASED", "the decision was made, and its subject erased since"},
 		{features.ErrNoRecord, kindNotFound, "NO_SUCH_DECISION", "no decision is known by this id"},
+		{ErrBundleRefused, kindPrecondition, "BUNDLE_REFUSED", "the bundle is refused, the log says why; the one before serves on"},
+		{ErrBundleWaits, kindPrecondition, "BUNDLE_WAITS", "a bundle that was loaded before waits for its backfill; ask again when it serves"},
 		{errNoBundle, kindUnavailable, "NO_MODEL", "no bundle is active"},
 		{context.DeadlineExceeded, kindDeadline, "DEADLINE", "not done inside the deadline"},
 		{context.Canceled, kindCanceled, "CANCELED", "the caller went away"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"pitboss/features/edge"
@@ -151,6 +152,18 @@ func (s *Server) httpPushFeatures(c *httpCall) error {
 		return err
 	}
 	return c.write(answer)
+}
+
+// httpReloadBundle takes an empty object: which bundle it is stands in the configuration.
+func (s *Server) httpReloadBundle(c *httpCall) error {
+	if err := c.decode(&emptypb.Empty{}); err != nil {
+		return err
+	}
+	state, err := s.deps.Reloader.ReloadBundle(c.context())
+	if err != nil {
+		return err //nolint:wrapcheck // an error of the table in errors.go
+	}
+	return c.writeJSON(http.StatusOK, state)
 }
 
 // query reads the query's parameters, of which there may be no others and none twice.

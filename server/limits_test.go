@@ -40,13 +40,32 @@ func TestLimitsOfSizeHoldOverBothTransports(t *testing.T) {
 		for range n {
 			batch.Events = append(batch.Events, proto.CloneOf(large))
 		}
-		_, err := pb.NewEventServiceClient(r.conn).Publish(ctx, batch)
-		return err
+		_, refusal := pb.NewEventServiceClient(r.conn).Publish(ctx, batch)
+		return refusal
 	}
 	f("a batch of 15 KiB", publish(3), true)
-	if err := publish(4); status.Code(err) != codes.ResourceExhausted {
+	err = publish(4)
+	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a batch of 20 KiB: got %v, want it refused", err)
 	}
 	_, err = pb.NewFeatureServiceClient(r.conn).GetFeatures(r.as(t.Context(), "analyst"), &pb.GetFeaturesRequest{FeatureService: strings.Repeat("x", 5<<10)})
 	f("a call for features of 5 KiB", err, false)
+}
+
+// Which bundle is read again stands in the configuration: the call says nothing, and hears no text of ours.
+func TestReloadBundle(t *testing.T) {
+	r := start(t, nil)
+	const path = "/v1/admin/bundle:reload"
+	if got := r.call(t, "admin", "POST", path, "{}"); got.status != 200 || !strings.Contains(got.body, `"state":"serving"`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := r.call(t, "admin", "POST", path, `{"bundle": "/etc"}`); got.status != 400 || got.err.Path != "bundle" {
+		t.Errorf("with a bundle of the caller's: got %d %s", got.status, got.body)
+	}
+	for err, reason := range map[error]string{server.ErrBundleRefused: "BUNDLE_REFUSED", server.ErrBundleWaits: "BUNDLE_WAITS"} {
+		r.backend.reload = fmt.Errorf("/srv/bundle: %w", err)
+		if got := r.call(t, "admin", "POST", path, "{}"); got.status != 409 || got.err.Reason != reason || strings.Contains(got.body, "/srv") {
+			t.Errorf("%v: got %d %s", err, got.status, got.body)
+		}
+	}
 }

@@ -26,6 +26,7 @@ const (
 	ExplainFeatures Right = "explain_features"
 	PushFeatures    Right = "push_features"
 	Operate         Right = "operate"
+	ChangeModel     Right = "change_model"
 )
 
 // roles is the table of what each role may do.
@@ -43,8 +44,8 @@ func roles() map[string][]Right {
 		"pusher": {PushFeatures},
 		// Monitoring.
 		"operator": {Operate},
-		// Everything, within the tenant.
-		"admin": {Decide, Publish, ReadDecision, ReadFeatures, ExplainFeatures, PushFeatures, Operate},
+		// Everything, within the tenant; and the model, which is all tenants'.
+		"admin": {Decide, Publish, ReadDecision, ReadFeatures, ExplainFeatures, PushFeatures, Operate, ChangeModel},
 	}
 }
 

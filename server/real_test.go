@@ -50,7 +50,7 @@ func realBackend(tb testing.TB) (server.Deps, server.Store) {
 	}
 	store := server.Store{Engine: engine, Registry: reg, Kinds: kinds}
 	return server.Deps{
-		Edge: e, Kinds: kinds, Decider: decider, Ingester: engine, Decisions: store, Features: store, Pusher: engine, Readiness: &backend{},
+		Edge: e, Kinds: kinds, Decider: decider, Ingester: engine, Decisions: store, Features: store, Pusher: engine, Reloader: &backend{}, Readiness: &backend{},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 	}, store
 }

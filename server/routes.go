@@ -58,6 +58,10 @@ func routes() []route {
 			rpcs: []string{pb.FeatureService_PushFeatures_FullMethodName}, serve: (*Server).httpPushFeatures,
 		},
 		{name: "feast", right: ReadFeatures, method: http.MethodPost, pattern: "/get-online-features", serve: (*Server).httpFeast},
+		{
+			name: "reload_bundle", right: ChangeModel, method: http.MethodPost, pattern: "/v1/admin/bundle:reload",
+			serve: (*Server).httpReloadBundle,
+		},
 		// The client guard's signals come here one day, with tokens of their own.
 		{name: "guard", right: Public, method: http.MethodPost, pattern: "/v1/guard", serve: (*Server).httpGuard},
 		{

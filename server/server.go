@@ -38,6 +38,8 @@ type Deps struct {
 	Features FeatureReader
 	// Pusher keeps pushed values.
 	Pusher Pusher
+	// Reloader reads the bundle again.
+	Reloader Reloader
 	// Readiness says how the parts are.
 	Readiness Readiness
 	// Metrics is where the server's figures are registered, and what /metrics serves.
@@ -104,7 +106,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 func (d *Deps) validate() error {
 	for name, missing := range map[string]bool{
 		"Edge": d.Edge == nil, "Kinds": d.Kinds == nil, "Decider": d.Decider == nil, "Ingester": d.Ingester == nil,
-		"Decisions": d.Decisions == nil, "Features": d.Features == nil, "Pusher": d.Pusher == nil, "Readiness": d.Readiness == nil,
+		"Decisions": d.Decisions == nil, "Features": d.Features == nil, "Pusher": d.Pusher == nil, "Reloader": d.Reloader == nil, "Readiness": d.Readiness == nil,
 		"Metrics": d.Metrics == nil, "Log": d.Log == nil,
 	} {
 		if missing {

@@ -41,6 +41,7 @@ type backend struct {
 	ingest   func(context.Context, []features.IngestItem) ([]features.IngestResult, error)
 	read     func(context.Context, string, string, pb.Explain) (*pb.Decision, error)
 	features func([]features.EntityRef) // is told what is read
+	reload   error
 	push     func(context.Context, []features.Push) ([]features.PushResult, error)
 
 	mu    sync.Mutex
@@ -61,6 +62,13 @@ func (b *backend) Decide(ctx context.Context, ev *features.Event, opt decide.Opt
 	defer b.mu.Unlock()
 	b.known[ev.Tenant+" "+d.DecisionId] = d
 	return d, nil
+}
+
+func (b *backend) ReloadBundle(context.Context) (server.BundleState, error) {
+	if b.reload != nil {
+		return server.BundleState{}, b.reload
+	}
+	return server.BundleState{Name: "casino", Version: "2", Hash: "ab", State: "serving"}, nil
 }
 
 func (b *backend) Ingest(ctx context.Context, items []features.IngestItem) ([]features.IngestResult, error) {
@@ -215,7 +223,7 @@ func start(tb testing.TB, change func(*server.Config)) *running {
 	e, kinds := testEdge(tb)
 	b, log := &backend{known: map[string]*pb.Decision{}}, &syncBuffer{}
 	r := serve(tb, cfg, keys, server.Deps{
-		Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Readiness: b, Metrics: prometheus.NewRegistry(),
+		Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Reloader: b, Readiness: b, Metrics: prometheus.NewRegistry(),
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	r.backend, r.log = b, log

@@ -110,7 +110,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 	e, kinds := testEdge(t)
 	b := &backend{known: map[string]*pb.Decision{}}
-	srv, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Readiness: b,
+	srv, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Reloader: b, Readiness: b,
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestCertificatesThatCannotBeLoaded(t *testing.T) {
 		cfg, _ := testConfig(t)
 		cfg.TLS = good
 		change(&cfg.TLS)
-		_, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Readiness: b,
+		_, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Reloader: b, Readiness: b,
 			Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error with %q", err, want)
@@ -239,7 +239,7 @@ func TestAPortThatIsTaken(t *testing.T) {
 		cfg, _ := testConfig(t)
 		cfg.HTTP, cfg.GRPC = "127.0.0.1:0", "127.0.0.1:0"
 		change(&cfg)
-		srv, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Readiness: b,
+		srv, err := server.New(cfg, server.Deps{Edge: e, Kinds: kinds, Decider: b, Ingester: b, Decisions: b, Features: b, Pusher: b, Reloader: b, Readiness: b,
 			Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

@@ -32,8 +32,10 @@ type app struct {
 	edge     *edge.Edge
 	engine   *features.Engine
 	decider  *decide.Decider
-	// set is the feature set that is kept without a bundle, nil with one.
-	set *features.Set
+	// set is the feature set that is kept without a bundle, nil with one; next is that of the bundle to come, nil without.
+	set, next *features.Set
+	// sets are all that the engine was opened with.
+	sets []*features.Set
 
 	closers []func() error
 }
@@ -67,19 +69,18 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 	if err != nil {
 		return nil, err
 	}
-	sets, err := a.openRegistry()
+	a.sets, err = a.openRegistry()
 	if err != nil {
 		return nil, err
 	}
 	if next := a.cfg.NextFeatureSet; next != "" {
-		var set *features.Set
-		set, err = loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
+		a.next, err = loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, set)
+		a.sets = append(a.sets, a.next)
 	}
-	err = a.openEngine(ctx, sets)
+	err = a.openEngine(ctx, a.sets)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	// death of the machine; costs an fsync a batch).
 	Durability string `yaml:"durability"`
 	// Bundle is the directory of the model bundle that decides. Empty: no model, every decision is the default outcome.
+	// POST /v1/admin/bundle:reload reads it again without a restart.
 	Bundle string `yaml:"bundle"`
 	// FeatureSet is a feature set to keep when there is no bundle. A bundle has its own.
 	FeatureSet string `yaml:"feature_set"`

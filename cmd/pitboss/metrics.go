@@ -14,8 +14,9 @@ import (
 
 // storeCollector reads the counters that the journal, the engine and the feed keep, when Prometheus asks.
 type storeCollector struct {
-	app  *app
-	feed *feed.Feed
+	app    *app
+	feed   *feed.Feed
+	bundle *reloader
 }
 
 // Describe sends nothing: an unchecked collector, whose figures are all in Collect.
@@ -28,6 +29,9 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter := func(name, help string, v uint64) { send(prometheus.CounterValue, name, help, float64(v)) }
 	gauge := func(name, help string, v float64) { send(prometheus.GaugeValue, name, help, v) }
+	counter("pitboss_registry_reloads_total", "Bundles that were read again and decide since, without a restart.", c.bundle.loaded.Load())
+	counter("pitboss_registry_reload_refusals_total", "Bundles that were read again and refused: the one before serves on, the log says why.", c.bundle.refused.Load())
+	gauge("pitboss_registry_bundle_waiting", "1 while a bundle waits for its groups to be built before it decides.", asFloat(c.bundle.waiting.Load() != nil))
 	c.journal(counter, gauge)
 	c.engine(counter, gauge)
 	c.lateness(ch, counter, gauge)

@@ -74,11 +74,12 @@ type service struct {
 	app    *app
 	server *server.Server
 	feed   *feed.Feed // nil without Kafka
+	bundle *reloader
 	log    *slog.Logger
 }
 
 func newService(a *app) (*service, error) {
-	s := &service{app: a, log: a.log}
+	s := &service{app: a, bundle: newReloader(a), log: a.log}
 	if len(a.cfg.Kafka.Brokers) > 0 {
 		kafka := a.cfg.Kafka
 		kafka.Dir = a.cfg.dir
@@ -89,7 +90,7 @@ func newService(a *app) (*service, error) {
 	}
 	metrics := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &storeCollector{app: a, feed: s.feed},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &storeCollector{app: a, feed: s.feed, bundle: s.bundle},
 	} {
 		if err := metrics.Register(c); err != nil {
 			return nil, fmt.Errorf("cannot register metrics: %w", err)
@@ -98,7 +99,7 @@ func newService(a *app) (*service, error) {
 	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds, Set: a.set}
 	var err error
 	s.server, err = server.New(a.cfg.Server, server.Deps{
-		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store, Pusher: a.engine,
+		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store, Pusher: a.engine, Reloader: s.bundle,
 		Readiness: s, Metrics: metrics, Log: a.log,
 	})
 	if err != nil {
@@ -116,6 +117,7 @@ func (s *service) run(ctx context.Context, serving func(server.Listeners)) error
 	defer stopInner()
 	var core, edge errgroup.Group
 	core.Go(func() error { return s.app.engine.Run(inner) })
+	core.Go(func() error { return s.bundle.run(inner) })
 
 	outer, stopOuter := context.WithCancel(ctx)
 	defer stopOuter()
