@@ -231,6 +231,10 @@ func (c *compiler) compileWindowed(m yamlMap, what string, i int) {
 	}
 	g := c.set.groups[f.group]
 	c.compileCurrent(m, what, f)
+	if f.agg == aggFirstSeen && g.ttl > 0 {
+		c.refusef(m.keyAt("aggregate"), "%s: the entities of group %s are forgotten (ttl %v), and with them when they were first seen: name a group of the same events without a ttl", what, g.name, g.ttl)
+		return
+	}
 	if !f.windowed() {
 		g.last = true
 		return

@@ -294,7 +294,7 @@ func (f *feature) contract(g *group) string {
 	case f.agg == aggTimeSince:
 		return "seconds since the newest event by the end of t's second" + g.ttlContract()
 	case f.agg == aggFirstSeen:
-		return "seconds since the oldest event ever" + g.ttlContract()
+		return "seconds since the oldest event ever"
 	}
 	window := f.window.Contract()
 	if !f.ofTiles() {
