@@ -188,6 +188,29 @@ func TestPlanCodec(t *testing.T) {
 	}
 }
 
+// TestPlanOfFormat3 writes a plan with a group that is being backfilled and one that lies in a side.
+func TestPlanOfFormat3(t *testing.T) {
+	p := codecPlan(t, planTable{})
+	p.table.groups[0].fill, p.table.groups[1].joins = 7, true
+	data := p.table.encode()
+	golden(t, "plan_3", data)
+	back, err := decodePlanTable(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.groups[0].fill != 7 || back.groups[0].joins || back.groups[1].fill != 0 || !back.groups[1].joins || back.filling() != 7 || back.joining() != back.groups[1].id {
+		t.Errorf("read back: %+v", back.groups)
+	}
+	if !bytes.Equal(back.encode(), data) {
+		t.Errorf("read and written again: %+v", back)
+	}
+	for n := range data {
+		if _, err := decodePlanTable(data[:n]); err == nil {
+			t.Errorf("cut after %d bytes it is read", n)
+		}
+	}
+}
+
 // TestPlanOfFormat1 reads what builds before corrections wrote: of a group that was added later it is not known from which
 // frame on it has everything, which the next recovery settles.
 func TestPlanOfFormat1(t *testing.T) {
