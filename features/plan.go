@@ -33,8 +33,14 @@ type kindPlan struct {
 	// byType are the groups that an event of a type can be in; other types are in untyped at most.
 	byType  map[string][]int
 	untyped []int
-	// pushes are the types of the values that can be pushed, by key.
-	pushes map[string]FieldType
+	// pushes are the values that can be pushed, by key.
+	pushes map[string]pushPlan
+}
+
+// pushPlan is what the sets say of a pushed value: its type and, in microseconds, the longest time that one lets it live.
+type pushPlan struct {
+	typ FieldType
+	ttl int64
 }
 
 // planGroup is a group with its place in storage.
@@ -278,7 +284,7 @@ func (p *plan) keepKinds(kinds *Kinds, old planTable) error {
 func (p *plan) kindOf(kind Kind) *kindPlan {
 	k, ok := p.kinds[kind.ID]
 	if !ok {
-		k = &kindPlan{kind: kind, byID: map[uint32]int{}, byType: map[string][]int{}, pushes: map[string]FieldType{}}
+		k = &kindPlan{kind: kind, byID: map[uint32]int{}, byType: map[string][]int{}, pushes: map[string]pushPlan{}}
 		p.kinds[kind.ID] = k
 	}
 	return k
@@ -306,10 +312,11 @@ func (p *plan) keepPushes(set *Set) error {
 	for _, i := range set.pushed {
 		f := &set.plans[i]
 		k := p.kindOf(f.kind)
-		if have := k.pushes[f.key]; have != 0 && have != f.typ {
+		have := k.pushes[f.key]
+		if have.typ != 0 && have.typ != f.typ {
 			return fmt.Errorf("feature %s: two feature sets name the pushed value %s of a %s by different types: give one of them another key", f.name, f.key, f.kind.Name)
 		}
-		k.pushes[f.key] = f.typ
+		k.pushes[f.key] = pushPlan{f.typ, max(have.ttl, f.ttl)}
 	}
 	return nil
 }

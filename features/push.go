@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"pitboss/features/tiles"
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
 )
@@ -60,7 +61,7 @@ func (e *Engine) CheckPush(kind Kind, values []PushedValue) error {
 	for _, v := range values {
 		var typ FieldType
 		if ok {
-			typ = plan.pushes[v.Key]
+			typ = plan.pushes[v.Key].typ
 		}
 		switch {
 		case typ == 0:
@@ -214,7 +215,7 @@ func (e *Engine) applyPush(p *prepared, pos journal.Pos, key journal.KeyID, fram
 // merge takes over the values that are not older than what is there.
 func (s *entityState) merge(kind *kindPlan, frame *pb.PushFrame) (outdated int) {
 	for _, v := range frame.GetValues() {
-		if kind.pushes[v.GetKey()] == 0 {
+		if kind.pushes[v.GetKey()].typ == 0 {
 			continue // at a replay: no feature set names it any more
 		}
 		i, found := slices.BinarySearchFunc(s.pushes, v.GetKey(), func(p pushed, key string) int { return strings.Compare(p.key, key) })
@@ -254,14 +255,31 @@ func (e *Engine) replayPush(ctx context.Context, f journal.Frame) error {
 	return nil
 }
 
-// takePush makes a feature of a pushed value: one of a later time than the vector's is not there yet, and one that has
-// outlived its time to live is stale and has no number.
+// staleFor is how long a value that has outlived its time to live is still known to have been there: it is stale, and then
+// missing, as if nobody had ever pushed it. So it may leave the state.
+const staleFor = lateBound
+
+// gone says whether no reading can tell a value from none any more: readings may be late.
+func (p *pushed) gone(ttl, now int64) bool {
+	return now-p.asOf > ttl+(staleFor+lateBound+tiles.Grace+sweepSlack).Microseconds()
+}
+
+// forgetPushes takes out what no reading can tell from nothing.
+func (k *kindPlan) forgetPushes(s *entityState, now int64) {
+	s.pushes = slices.DeleteFunc(s.pushes, func(p pushed) bool { return p.gone(k.pushes[p.key].ttl, now) })
+}
+
+// takePush makes a feature of a pushed value: one of a later time than the vector's is not there yet, one that has
+// outlived its time to live is stale and has no number, and long after that there is none.
 func (v *Vector) takePush(i int, f *feature, s *entityState) {
 	at, found := slices.BinarySearchFunc(s.pushes, f.key, func(p pushed, key string) int { return strings.Compare(p.key, key) })
 	if !found || s.pushes[at].asOf > v.At || math.IsNaN(s.pushes[at].number) {
 		return
 	}
 	p := &s.pushes[at]
+	if v.At-p.asOf > f.ttl+staleFor.Microseconds() {
+		return
+	}
 	value, status := p.number, Present
 	if v.At-p.asOf > f.ttl {
 		value, status = math.NaN(), Stale
@@ -310,7 +328,7 @@ func (k *kindPlan) decodePushes(r *blobReader, s *entityState) {
 			r.fail("pushed values out of order")
 		}
 		last = p.key
-		if r.err == nil && k.pushes[p.key] != 0 {
+		if r.err == nil && k.pushes[p.key].typ != 0 {
 			s.pushes = append(s.pushes, p)
 		}
 	}

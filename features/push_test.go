@@ -143,6 +143,72 @@ func TestPushedValues(t *testing.T) {
 	s.want("taken away", 60, "0 present, NaN missing, 0 default, 2 present, NaN missing, ")
 }
 
+// bet is an event that came in when it happened.
+func (s *shop) bet(id, player string, seconds int64) *features.Event {
+	s.t.Helper()
+	at := &timestamppb.Timestamp{Seconds: pushStart/1e6 + seconds}
+	msg := &pb.Event{
+		EventId: id, Type: "bet.placed", Tenant: "acme", OccurredAt: at, ReceivedAt: at,
+		Entities: []*pb.Identifier{{Kind: "player", Value: player, Form: pb.Form_FORM_ALIAS}},
+		Payload:  &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 1, Currency: "EUR", BaseMinor: new(int64(1))}}},
+	}
+	ev := &features.Event{}
+	if err := features.Decode(s.kinds, msg, ev); err != nil {
+		s.t.Fatal(err)
+	}
+	return ev
+}
+
+// What was pushed once leaves the disk when no reading can tell it from nothing: stale for 30 days, then missing, whether
+// a sweep came by or not.
+func TestPushedValuesLeaveTheState(t *testing.T) {
+	const hour, day = 3600, 86400
+	s := newShop(t)
+	s.push("player", "p", 10, "ltv", 4)
+	s.push("device", "d", 10, "cb_90d", 2)
+	stale, none := "0 present, NaN stale, 0 default, NaN stale, NaN stale, ", "0 present, NaN missing, 0 default, NaN missing, NaN missing, "
+	s.want("at the end of what is known of ltv", 10+hour+30*day, stale)
+	s.want("after it", 11+hour+30*day, "0 present, NaN missing, 0 default, NaN stale, NaN missing, ")
+	s.want("after all", 11+31*day, none)
+	size := func(kind, alias string) int {
+		t.Helper()
+		blob, _, err := s.states.Get(s.ref(kind, alias).Key, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(blob)
+	}
+	sweptAt := func(seconds int64) {
+		t.Helper()
+		if _, err := s.engine.Ingest(t.Context(), []features.IngestItem{{Event: s.bet(fmt.Sprint("at-", seconds), "other", seconds)}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.engine.Checkpoint(t.Context()), s.engine.Close()); err != nil { // who is in memory is not swept
+			t.Fatal(err)
+		}
+		s.open()
+		if err := s.engine.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweptAt(61 * day)
+	s.want("a late reading after a sweep", 31*day, "0 present, NaN missing, 0 default, NaN stale, NaN missing, ")
+	player, device := size("player", "p"), size("device", "d")
+	if player == 0 || device == 0 {
+		t.Fatalf("values that a late reading still sees were taken out: %d and %d bytes are left", player, device)
+	}
+	sweptAt(64 * day)
+	if left := size("device", "d"); left != 0 {
+		t.Errorf("a device of nothing but a value long past its life is still there, %d bytes", left)
+	}
+	if left := size("player", "p"); left == 0 || left >= player {
+		t.Errorf("the player has %d bytes of %d: want the value gone and the key kept", left, player)
+	}
+	s.want("after both are gone", 64*day, none)
+	s.push("device", "d", 64*day, "cb_90d", 3)
+	s.want("and a new one", 64*day, "0 present, NaN missing, 0 default, 3 present, NaN missing, ")
+}
+
 func TestPushOfWhatNobodyNames(t *testing.T) {
 	s := newShop(t)
 	f := func(kind, key string, value float64) {
@@ -167,17 +233,7 @@ func TestPushOfWhatNobodyNames(t *testing.T) {
 func TestPushedValuesInAVector(t *testing.T) {
 	s := newShop(t)
 	s.push("player", "p", 10, "ltv", 4)
-	msg := &pb.Event{
-		EventId: "e", Type: "bet.placed", Tenant: "acme", OccurredAt: &timestamppb.Timestamp{Seconds: pushStart/1e6 + 20},
-		ReceivedAt: &timestamppb.Timestamp{Seconds: pushStart/1e6 + 20},
-		Entities:   []*pb.Identifier{{Kind: "player", Value: "p", Form: pb.Form_FORM_ALIAS}},
-		Payload:    &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 1, Currency: "EUR", BaseMinor: new(int64(1))}}},
-	}
-	var ev features.Event
-	if err := features.Decode(s.kinds, msg, &ev); err != nil {
-		t.Fatal(err)
-	}
-	slot, err := s.engine.Admit(t.Context(), &ev)
+	slot, err := s.engine.Admit(t.Context(), s.bet("e", "p", 20))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,7 +177,11 @@ func (e *Engine) sweepable(key EntityKey, blob []byte, now int64) (bool, error) 
 		}
 	}
 	if r.err == nil && len(r.rest) > 0 {
-		return false, nil // pushed values stay: they are few, and no event says when they are of no use any more
+		var s entityState
+		was := len(r.rest)
+		kind.decodePushes(&r, &s)
+		kind.forgetPushes(&s, now)
+		return r.err == nil && len(appendPushes(nil, s.pushes)) < was, r.end()
 	}
 	return empty && h.subject == 0 && kind.idle(h.newest, now), r.end()
 }
@@ -232,6 +236,7 @@ func (e *Engine) sweepEntity(ctx context.Context, key EntityKey, now int64) erro
 				s.groups[i] = tiles.State{}
 			}
 		}
+		kind.forgetPushes(&s, now)
 		smaller := kind.appendState(nil, &s)
 		if kind.idle(s.newest, now) && holdsNothing(smaller) {
 			e.sweeper.changed = true
