@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -40,13 +42,16 @@ configuration, keys, rates, lists, the bundle (its hashes and golden rows are co
 }
 
 func runCheck(out io.Writer, config, set, bundle string) error {
-	kinds, sources, err := checkConfig(out, config, &set, &bundle)
+	cfg, sources, err := checkConfig(out, config, &set, &bundle)
 	if err != nil {
 		return err
 	}
 	if set != "" {
-		s, err := loadSet(set, kinds, sources)
+		s, err := loadSet(set, cfg.Engine.Kinds, sources)
 		if err != nil {
+			return err
+		}
+		if err := cfg.checkServices(s); err != nil && bundle == "" { // a bundle's set is served before
 			return err
 		}
 		fmt.Fprintf(out, "feature set %s: ok, %d features\n", set, len(s.Features))
@@ -58,8 +63,11 @@ func runCheck(out io.Writer, config, set, bundle string) error {
 		}
 	}
 	if bundle != "" {
-		b, err := registry.Load(bundle, registry.Config{Kinds: kinds, Sources: sources})
+		b, err := registry.Load(bundle, registry.Config{Kinds: cfg.Engine.Kinds, Sources: sources})
 		if err != nil {
+			return err
+		}
+		if err := cfg.checkServices(b.Set); err != nil {
 			return err
 		}
 		info := b.Model.Info()
@@ -79,10 +87,12 @@ func runCheck(out io.Writer, config, set, bundle string) error {
 
 // checkConfig checks the configuration, where one is given, and gives what feature sets may refer to. The set and the
 // bundle that the configuration names are checked unless others were asked for.
-func checkConfig(out io.Writer, config string, set, bundle *string) (*features.Kinds, []features.Source, error) {
+func checkConfig(out io.Writer, config string, set, bundle *string) (*Config, []features.Source, error) {
 	if config == "" {
-		kinds, err := features.NewKinds(nil)
-		return kinds, []features.Source{features.ListHits{}}, err
+		cfg := DefaultConfig()
+		var err error
+		cfg.Engine.Kinds, err = features.NewKinds(nil)
+		return &cfg, []features.Source{features.ListHits{}}, err
 	}
 	cfg, err := LoadConfig(config)
 	if err != nil {
@@ -103,7 +113,28 @@ func checkConfig(out io.Writer, config string, set, bundle *string) (*features.K
 	if *set == "" && *bundle == "" {
 		*set, *bundle = cfg.path(cfg.FeatureSet), cfg.path(cfg.Bundle)
 	}
-	return cfg.Engine.Kinds, featureSources(e), nil
+	if next := cfg.path(cfg.NextFeatureSet); next != "" {
+		s, err := loadSet(next, cfg.Engine.Kinds, featureSources(e))
+		if err != nil {
+			return nil, nil, err
+		}
+		fmt.Fprintf(out, "next feature set %s: ok, %d features\n", next, len(s.Features))
+	}
+	return cfg, featureSources(e), nil
+}
+
+// checkServices refuses feature services that name what the feature set that is served does not have: their callers would
+// hear of it one by one.
+func (c *Config) checkServices(set *features.Set) error {
+	var errs []error
+	for _, service := range slices.Sorted(maps.Keys(c.Server.FeatureServices)) {
+		for _, name := range c.Server.FeatureServices[service] {
+			if !slices.ContainsFunc(set.Features, func(f features.FeatureInfo) bool { return f.Name == name }) {
+				errs = append(errs, fmt.Errorf("server.feature_services.%s: feature set %s %s has no feature %q", service, set.Name, set.Version, name))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // checkCertificates reads the certificates and passwords that a start would read.

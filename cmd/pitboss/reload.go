@@ -71,6 +71,9 @@ func (r *reloader) prepare(ctx context.Context) (*registry.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.app.cfg.checkServices(b.Set); err != nil {
+		return nil, fmt.Errorf("bundle %q: %w", b.Name, err)
+	}
 	has := func(s *features.Set) bool { return s.Hash == b.Set.Hash }
 	if slices.ContainsFunc(r.kept, has) {
 		return b, nil

@@ -97,7 +97,12 @@ func newService(a *app) (*service, error) {
 		}
 	}
 	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds, Set: a.set}
-	var err error
+	set, err := store.FeatureSet()
+	if err == nil { // else nobody is served any
+		if err = a.cfg.checkServices(set); err != nil {
+			return nil, err
+		}
+	}
 	s.server, err = server.New(a.cfg.Server, server.Deps{
 		Edge: a.edge, Kinds: a.cfg.Engine.Kinds, Decider: a.decider, Ingester: a.engine, Decisions: store, Features: store, Pusher: a.engine, Reloader: s.bundle,
 		Readiness: s, Metrics: metrics, Log: a.log,

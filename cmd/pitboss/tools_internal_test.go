@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,6 +121,35 @@ func TestCheckReadsWhatTheServerWouldRead(t *testing.T) {
 	refused(t, exitFailed, []string{"kafka.sasl_password_file", h.path("nowhere")}, "check", "--config", h.config)
 	h = newHouse(t)
 	h.edit(t, `rates_file: rates.yaml`, "rates_file: nowhere.yaml")
+	refused(t, exitFailed, []string{"nowhere.yaml"}, "check", "--config", h.config)
+}
+
+// Feature services are of the set that is served: check says so before the first caller hears it, a start refuses it, and so
+// does a reload.
+func TestFeatureServicesAreChecked(t *testing.T) {
+	h := newHouse(t)
+	h.edit(t, `server:\n`, "server:\n  feature_services: {velocity: [bets_1m, bets_1h], mistake: [bets_1m, bets_2m]}\n")
+	says := []string{`server.feature_services.mistake`, `casino 1 has no feature "bets_2m"`}
+	refused(t, exitFailed, says, "check", "--config", h.config)
+	refused(t, exitFailed, says, "serve", "--config", h.config)
+	const more = "  - {name: bets_2m, group: bets, aggregate: count, window: 1m}\n" // that the model does not read
+	h.bundleVersion(t, "2", "", more)
+	must(t, "check", "--config", h.config)
+	r := serve(t, h)
+	set := h.path("bundle/features.yaml")
+	write(t, set, strings.TrimSuffix(read(t, set), more))
+	h.bundleVersion(t, "3", "", "")
+	if code, body := r.reload(t); code != http.StatusConflict {
+		t.Errorf("a bundle without a feature that is served: %d %s", code, body)
+	}
+	h.bundleVersion(t, "4", "", more)
+	if code, body := r.reload(t); code != http.StatusOK {
+		t.Errorf("a bundle with all that are served: %d %s", code, body)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	h.edit(t, `bundle: bundle\n`, "bundle: \"\"\nnext_feature_set: nowhere.yaml\n")
 	refused(t, exitFailed, []string{"nowhere.yaml"}, "check", "--config", h.config)
 }
 
