@@ -30,7 +30,7 @@ type canonicalField struct {
 // sends the same event again.
 func notContent(field protoreflect.FullName) bool {
 	switch field {
-	case "pitboss.v1.Event.received_at", "pitboss.v1.Event.trace_id", "pitboss.v1.Event.enrichment",
+	case "pitboss.v1.Event.received_at", "pitboss.v1.Event.trace_id", "pitboss.v1.Event.enrichment", "pitboss.v1.Event.unknown",
 		"pitboss.v1.Money.base_minor":
 		return true
 	}

@@ -157,6 +157,12 @@ func (c *storeCollector) lateness(ch chan<- prometheus.Metric, counter sendCount
 	counter("pitboss_edge_refused_events_total", "Events refused at the edge, for whatever reason. A rise after a producer's release is its mistake.", e.Refused)
 	counter("pitboss_edge_too_late_events_total", "Events refused because they had happened more than 30 days before. They count nowhere.", e.TooOld)
 	counter("pitboss_edge_future_events_total", "Events refused because they happen more than 5 s later than now. Any rate is a producer's clock that is wrong.", e.InFuture)
+	unknown := prometheus.NewDesc("pitboss_edge_unknown_fields_total",
+		"Fields that this build does not know, by path and whether they are kept. Any at all is a producer with a newer schema: an upgrade would read them.", []string{"path", "kept"}, nil)
+	for _, u := range e.Unknown {
+		ch <- prometheus.MustNewConstMetric(unknown, prometheus.CounterValue, float64(u.Kept), u.Path, "true")
+		ch <- prometheus.MustNewConstMetric(unknown, prometheus.CounterValue, float64(u.LeftOut), u.Path, "false")
+	}
 	at := c.app.engine.Watermark()
 	if at == 0 {
 		return

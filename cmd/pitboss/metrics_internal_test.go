@@ -7,9 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
@@ -108,6 +112,46 @@ func TestMetricsOfFeatures(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestUnknownFieldsEndToEnd sends what a newer minor schema has: it is in the record, which replays, the same event without it
+// is a duplicate, and the figures name it.
+func TestUnknownFieldsEndToEnd(t *testing.T) {
+	h := newHouse(t)
+	r := serve(t, h)
+	newer := &pb.DecisionRequest{}
+	if err := protojson.Unmarshal([]byte(bet("newer", 250)), newer); err != nil {
+		t.Fatal(err)
+	}
+	newer.Event.SchemaVersion = 101
+	older := proto.CloneOf(newer)
+	newer.GetEvent().GetBetPlaced().ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 900, protowire.VarintType), 7))
+	client := pb.NewDecisionServiceClient(r.conn)
+	first, err := client.Decide(t.Context(), newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := client.Decide(t.Context(), older)
+	if err != nil || again.GetStatus() != pb.Status_STATUS_DUPLICATE || again.GetDecisionId() != first.GetDecisionId() {
+		t.Errorf("the same event by an older relay: %v, %v; want the first decision", again, err)
+	}
+	frame, err := r.service.app.engine.Record(t.Context(), "demo", first.GetDecisionId())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []*pb.UnknownField{{Path: "bet_placed#900", Protobuf: "oDgH"}}
+	if diff := cmp.Diff(want, frame.GetEvent().GetUnknown(), protocmp.Transform()); diff != "" {
+		t.Errorf("in the record (-want +got):\n%s", diff)
+	}
+	_, metrics := r.do(t, http.MethodGet, "/metrics", "")
+	if want := `pitboss_edge_unknown_fields_total{kept="true",path="bet_placed#900"} 1`; !strings.Contains(string(metrics), want) {
+		t.Errorf("/metrics has not %s", want)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "replay", "--config", h.config, "--all")
+	must(t, "events", "export", "--config", h.config, "--out", h.path("lake"))
 }
 
 // vector reads the vector of an event that is not kept.

@@ -35,7 +35,7 @@ func (c *checker) apply() {
 		ent := &c.entities[i]
 		ent.id.Value, ent.id.Form = c.tenant.stored(ent), ent.storedForm()
 	}
-	dropUnknown(m, c.edge.payload)
+	c.keepUnknown()
 }
 
 // stored gives the value that is kept of an entity.
@@ -122,8 +122,7 @@ func (c *checker) find(kind string) *entity {
 	return nil
 }
 
-// dropUnknown takes out the fields that this build does not know, which a newer minor schema may have sent: they could
-// hold raw personal values that this build cannot replace.
+// dropUnknown takes out the fields that this build does not know: what of them is kept has been copied.
 func dropUnknown(m *pb.Event, oneof protoreflect.OneofDescriptor) {
 	drop(m.ProtoReflect())
 	drop(m.GetOccurredAt().ProtoReflect())

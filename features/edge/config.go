@@ -38,6 +38,10 @@ type Config struct {
 	// Lists are looked up in raw values. Default: none.
 	Lists []ListConfig `yaml:"lists"`
 
+	// UnknownFields says what becomes of fields that this build does not know: keep stores them with the event, sealed as it is,
+	// drop does not. Default keep. Say drop where producers may put what names a person into fields of their own.
+	UnknownFields string `yaml:"unknown_fields"`
+
 	// Kinds are the entity kinds of the configuration. Needed.
 	Kinds *features.Kinds `yaml:"-"`
 	// Keys are used in place of KeysFile where they are given.
@@ -63,7 +67,7 @@ type TenantConfig struct {
 
 // DefaultConfig gives a configuration without tenants and with the built-in address lists.
 func DefaultConfig() Config {
-	return Config{Address: AddressConfig{Lists: defaultAddressLists()}}
+	return Config{Address: AddressConfig{Lists: defaultAddressLists()}, UnknownFields: unknownKeep}
 }
 
 // Validate says what is wrong with the configuration without opening a file.
@@ -75,6 +79,9 @@ func (c *Config) Validate() error {
 		if err := checkTenantName(name); err != nil {
 			return fmt.Errorf("tenants: %w", err)
 		}
+	}
+	if c.UnknownFields != "" && c.UnknownFields != unknownKeep && c.UnknownFields != unknownDrop {
+		return fmt.Errorf("unknown_fields: %q must be %s or %s", c.UnknownFields, unknownKeep, unknownDrop)
 	}
 	if c.KeysFile == "" && c.Keys == nil {
 		return errors.New("keys_file: needed, as raw identifiers are never stored; make one with `pitboss keys new`")

@@ -26,6 +26,9 @@ type Edge struct {
 	keys    *Keys
 	scratch sync.Pool
 	stats   counters
+
+	keepsUnknown bool
+	unknown      unknownCounters
 }
 
 // tenant is what Accept needs of one operator.
@@ -44,6 +47,7 @@ func New(cfg Config) (*Edge, error) {
 		return nil, errors.New("BUG: edge.Config.Kinds is nil")
 	}
 	e := &Edge{kinds: cfg.Kinds, history: cfg.History, keys: cfg.Keys, tenants: map[string]*tenant{}, payload: payloadOneof()}
+	e.keepsUnknown = cfg.UnknownFields != unknownDrop
 	e.scratch.New = func() any { return &scratch{} }
 	var err error
 	if e.types, err = planTypes(); err != nil {

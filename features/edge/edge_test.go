@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -433,8 +434,8 @@ func TestAcceptAtTheBounds(t *testing.T) {
 			t.Errorf("an event of %s from now was accepted", at)
 		}
 	}
-	if got, want := e.Stats(), (edge.Stats{Refused: 3, TooOld: 2, InFuture: 1}); got != want {
-		t.Errorf("counted %+v, want %+v", got, want)
+	if got := e.Stats(); got.Refused != 3 || got.TooOld != 2 || got.InFuture != 1 || len(got.Unknown) > 0 {
+		t.Errorf("counted %+v, want 3 refused, 2 too old, 1 in the future", got)
 	}
 }
 
@@ -459,6 +460,69 @@ func TestHistoryCarriesItsOwnTimeOfReceipt(t *testing.T) {
 	accept(t, e, own)
 	if got := own.ReceivedAt.AsTime(); !got.Equal(now) {
 		t.Errorf("received_at of an event without one: got %s, want the caller's %s", got, now)
+	}
+}
+
+// TestUnknownFields holds what becomes of what a newer minor schema has: kept as it came, within bounds, without what names
+// somebody, by path in the figures, and no part of the content.
+func TestUnknownFields(t *testing.T) {
+	e := open(t, config(t))
+	field := func(number protowire.Number, text string) []byte {
+		return protowire.AppendString(protowire.AppendTag(nil, number, protowire.BytesType), text)
+	}
+	plain, msg, again := bet(), bet(), &features.Event{}
+	msg.ProtoReflect().SetUnknown(append(field(61, "new"), field(61, "er")...))
+	msg.GetBetPlaced().ProtoReflect().SetUnknown(append(field(900, "jane@example.com"), field(901, "x")...))
+	msg.Entities[0].ProtoReflect().SetUnknown(field(9, "Jane"))
+	msg.Unknown = []*pb.UnknownField{
+		{Path: "shiny", Json: `{"a":1}`}, {Path: "mail", Json: `["jane@example.com"]`}, {Path: "no name", Json: "1"}, {Path: "none"}, {Path: "bad", Json: "{"},
+		{Path: "large", Json: `"` + strings.Repeat("x", edge.MaxUnknownBytes) + `"`}, {Path: "both", Json: "1", Protobuf: "AA=="},
+	}
+	want := []*pb.UnknownField{
+		{Path: "#61", Protobuf: base64.StdEncoding.EncodeToString(append(field(61, "new"), field(61, "er")...))},
+		{Path: "bet_placed#901", Protobuf: base64.StdEncoding.EncodeToString(field(901, "x"))},
+		{Path: "shiny", Json: `{"a":1}`},
+	}
+	without := accept(t, e, plain)
+	with := accept(t, e, msg)
+	if diff := cmp.Diff(want, msg.Unknown, protocmp.Transform()); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	if with.Content != without.Content {
+		t.Error("what is unknown changed the content: the same event by an older relay would be a conflict")
+	}
+	stored, err := proto.Marshal(msg)
+	if err != nil || strings.Contains(string(stored), "ane") {
+		t.Errorf("stored, with what names somebody: %x, %v", stored, err)
+	}
+	// What was stored is what is read, and what can be sent again.
+	read := &pb.Event{}
+	if err := errors.Join(proto.Unmarshal(stored, read), features.Decode(config(t).Kinds, read, again)); err != nil || again.Content != with.Content || !proto.Equal(read, msg) {
+		t.Errorf("read again: %v, %v", read, err)
+	}
+	wantStats := []edge.UnknownStats{
+		{Path: "#61", Kept: 1}, {Path: "bad", LeftOut: 1}, {Path: "bet_placed#900", LeftOut: 1}, {Path: "bet_placed#901", Kept: 1}, {Path: "both", LeftOut: 1},
+		{Path: "large", LeftOut: 1}, {Path: "mail", LeftOut: 1}, {Path: "none", LeftOut: 1}, {Path: "other", LeftOut: 1}, {Path: "shiny", Kept: 1},
+	}
+	if diff := cmp.Diff(wantStats, e.Stats().Unknown); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+	for i := range 100 { // strangers' names are not kept without bound
+		many := bet()
+		many.EventId = fmt.Sprint(i)
+		many.Unknown = []*pb.UnknownField{{Path: fmt.Sprint("f", i), Json: "1"}}
+		accept(t, e, many)
+	}
+	if n := len(e.Stats().Unknown); n > 65 {
+		t.Errorf("%d paths are counted, at most 64 and other", n)
+	}
+
+	cfg := config(t)
+	cfg.UnknownFields = "drop"
+	dropped := bet()
+	dropped.Unknown = []*pb.UnknownField{{Path: "shiny", Json: "1"}}
+	if accept(t, open(t, cfg), dropped); len(dropped.Unknown) > 0 {
+		t.Errorf("with drop %v is kept", dropped.Unknown)
 	}
 }
 

@@ -7,6 +7,8 @@ type Stats struct {
 	// Refused counts events that were refused, for whatever reason; TooOld and InFuture those of them that had happened
 	// longer before they were received than PastBound, or later than FutureBound after it.
 	Refused, TooOld, InFuture uint64
+	// Unknown counts fields that this build does not know, by their paths.
+	Unknown []UnknownStats
 }
 
 type counters struct {
@@ -26,5 +28,5 @@ func (c *counters) count(err *Error) {
 
 // Stats reads the figures.
 func (e *Edge) Stats() Stats {
-	return Stats{Refused: e.stats.refused.Load(), TooOld: e.stats.tooOld.Load(), InFuture: e.stats.inFuture.Load()}
+	return Stats{Refused: e.stats.refused.Load(), TooOld: e.stats.tooOld.Load(), InFuture: e.stats.inFuture.Load(), Unknown: e.unknown.list()}
 }

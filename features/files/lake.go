@@ -260,7 +260,7 @@ func newLakeLayout(kinds []string, ev *pb.Event) *lakeLayout {
 		{"occurred_at", ColumnTime}, {"received_at", ColumnTime}, {"producer_id", ColumnText}, {"producer_seq", ColumnInt}, {"trust", ColumnText},
 		{"transaction_id", ColumnText}, {"reference_transaction_id", ColumnText}, {"supersedes_event_id", ColumnText}, {"attributes", ColumnText},
 		{"address_class", ColumnText}, {"country", ColumnText}, {"nickname_skeleton", ColumnText}, {"list_hits", ColumnText},
-		{"rates_version", ColumnText}, {"alias_key_id", ColumnText},
+		{"rates_version", ColumnText}, {"alias_key_id", ColumnText}, {"unknown", ColumnText},
 	}}
 	for _, k := range kinds {
 		l.columns = append(l.columns, Column{"entity_" + k, ColumnText})
@@ -305,6 +305,27 @@ func (l *lakeLayout) columnsOf(fd protoreflect.FieldDescriptor) []Column {
 	}
 }
 
+// unknownJSON gives the fields that nobody could read yet, as a list: path, and json or protobuf.
+func unknownJSON(ev *pb.Event) string {
+	if len(ev.GetUnknown()) == 0 {
+		return ""
+	}
+	type field struct {
+		Path     string          `json:"path"`
+		JSON     json.RawMessage `json:"json,omitempty"`
+		Protobuf string          `json:"protobuf,omitempty"`
+	}
+	list := make([]field, 0, len(ev.GetUnknown()))
+	for _, f := range ev.GetUnknown() {
+		list = append(list, field{f.GetPath(), json.RawMessage(f.GetJson()), f.GetProtobuf()})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return "" // the edge keeps only what is JSON
+	}
+	return string(text)
+}
+
 // row appends the event's cells.
 func (l *lakeLayout) row(dst []Cell, ev *pb.Event) ([]Cell, error) {
 	attributes, err := attributesJSON(ev)
@@ -324,7 +345,7 @@ func (l *lakeLayout) row(dst []Cell, ev *pb.Event) ([]Cell, error) {
 	dst = append(dst, textOrNone(ev.GetEventId()), textOrNone(ev.GetTenant()), textOrNone(ev.GetBrand()), textOrNone(ev.GetJurisdiction()), IntCell(int64(ev.GetSchemaVersion())),
 		TimeCell(ev.GetOccurredAt().AsTime().UnixMicro()), TimeCell(ev.GetReceivedAt().AsTime().UnixMicro()), textOrNone(ev.GetProducerId()), IntCell(int64(ev.GetProducerSeq())),
 		TextCell(ev.GetTrust().String()), textOrNone(ev.GetTransactionId()), textOrNone(ev.GetReferenceTransactionId()), textOrNone(ev.GetSupersedesEventId()), textOrNone(attributes),
-		textOrNone(en.GetAddressClass()), textOrNone(en.GetCountry()), textOrNone(en.GetNicknameSkeleton()), textOrNone(hitsJSON), textOrNone(en.GetRatesVersion()), textOrNone(en.GetAliasKeyId()))
+		textOrNone(en.GetAddressClass()), textOrNone(en.GetCountry()), textOrNone(en.GetNicknameSkeleton()), textOrNone(hitsJSON), textOrNone(en.GetRatesVersion()), textOrNone(en.GetAliasKeyId()), textOrNone(unknownJSON(ev)))
 	for _, kind := range l.kinds {
 		dst = append(dst, textOrNone(entityOf(ev, kind)))
 	}

@@ -93,7 +93,10 @@ func TestLake(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := l.Write(stored("c", "custom.x", 0, nil)); err != nil {
+	unknown := func(ev *pb.Event) {
+		ev.Unknown = []*pb.UnknownField{{Path: "#61", Protobuf: "AA=="}, {Path: "shiny", Json: `{"a":1}`}}
+	}
+	if err := l.Write(stored("c", "custom.x", 0, unknown)); err != nil {
 		t.Fatal(err)
 	}
 	label := func(ev *pb.Event) {
@@ -130,6 +133,10 @@ func TestLake(t *testing.T) {
 	rows, _ = cellsOf(t, filepath.Join(dir, "type=label.assigned", "day=2026-11-01", "part-0.parquet"))
 	if rows[0]["target_event_id"] != "e1" || rows[0]["effective_at"] == "" || rows[0]["fraud"] != "1" {
 		t.Errorf("the label reads %v", rows[0])
+	}
+	rows, _ = cellsOf(t, filepath.Join(dir, "type=custom.x", "day=2026-11-01", "part-0.parquet"))
+	if got, want := rows[0]["unknown"], `[{"path":"#61","protobuf":"AA=="},{"path":"shiny","json":{"a":1}}]`; got != want {
+		t.Errorf("what nobody could read is %s, want %s", got, want)
 	}
 	kinds, err := features.NewKinds(nil)
 	if err != nil {

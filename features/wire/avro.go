@@ -18,7 +18,7 @@ import (
 )
 
 // decodeAvro reads an event by the schema that it was written by. Fields are found by their names: one that this build
-// does not know is passed over, one that is missing is its default. Avro's own resolution of two schemas is not used,
+// does not know is kept beside the event (unknown.go), one that is missing is its default. Avro's own resolution of two schemas is not used,
 // since it reads a producer's timestamp-millis as our timestamp-micros and says nothing.
 func decodeAvro(schema *avro.Schema, value []byte, msg *pb.Event) *edge.Error {
 	var record any
@@ -33,7 +33,11 @@ func decodeAvro(schema *avro.Schema, value []byte, msg *pb.Event) *edge.Error {
 	if !ok {
 		return refuse(Undecodable, "", "not a record in Avro")
 	}
-	return setMessage("event", msg.ProtoReflect(), fields)
+	if err := setMessage("event", msg.ProtoReflect(), fields); err != nil {
+		return err
+	}
+	unknownFields(fields, msg)
+	return nil
 }
 
 // setMessage sets the fields of a message from those of a record, in the order of their numbers, so that of several

@@ -44,7 +44,7 @@ var EventSchema = sync.OnceValue(func() string {
 
 // ours are the fields that only pitboss sets.
 var ours = map[protoreflect.FullName]bool{
-	"pitboss.v1.Event.received_at": true, "pitboss.v1.Event.enrichment": true, "pitboss.v1.Money.base_minor": true,
+	"pitboss.v1.Event.received_at": true, "pitboss.v1.Event.enrichment": true, "pitboss.v1.Event.unknown": true, "pitboss.v1.Money.base_minor": true,
 }
 
 // schemaWriter writes each named type in full once and by its name from then on, as Avro wants it.

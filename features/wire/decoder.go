@@ -180,7 +180,7 @@ func decodeProtobuf(value []byte, msg *pb.Event) *edge.Error {
 }
 
 // decodeJSON is strict, but for what a newer minor schema may have added: an event that says that it is one may have
-// members which this build does not know. They are not kept: the edge says why (dropUnknown).
+// members which this build does not know. They are kept beside the event (unknown.go).
 func decodeJSON(value []byte, msg *pb.Event) *edge.Error {
 	err := edge.DecodeJSON(value, "event", maxDepth, msg)
 	if err == nil {
@@ -194,6 +194,7 @@ func decodeJSON(value []byte, msg *pb.Event) *edge.Error {
 		proto.Reset(msg)
 		lenient := protojson.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}
 		if lenient.Unmarshal(value, msg) == nil && msg.GetSchemaVersion() > knownVersion {
+			unknownMembers(value, msg)
 			return nil // the edge refuses a newer major, by its own reason
 		}
 	}

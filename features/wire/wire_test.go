@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -341,7 +342,7 @@ func TestRefusals(t *testing.T) {
 	f("confluent without a registry", record(framed(t, 1, nil, value)), wire.Undecodable, "", "kafka.schema_registry")
 }
 
-// TestAvroByTheWritersSchema holds that fields are found by name: a producer's newer field is passed over, one that it
+// TestAvroByTheWritersSchema holds that fields are found by name: a producer's newer field is kept beside the event, one that it
 // leaves out is the default, and its own precision of time is kept.
 func TestAvroByTheWritersSchema(t *testing.T) {
 	r := newRig(t)
@@ -359,7 +360,10 @@ func TestAvroByTheWritersSchema(t *testing.T) {
 	if refused != nil {
 		t.Fatal(refused)
 	}
-	want := &pb.Event{EventId: "e", Type: "round", OccurredAt: timestamppb.New(at), ProducerSeq: 7}
+	want := &pb.Event{
+		EventId: "e", Type: "round", OccurredAt: timestamppb.New(at), ProducerSeq: 7,
+		Unknown: []*pb.UnknownField{{Path: "shiny", Json: `{"a":"b"}`}},
+	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -372,15 +376,21 @@ func TestNewerMinorPasses(t *testing.T) {
 	newer := func(version uint32) string {
 		msg := event()
 		msg.SchemaVersion = version
-		return strings.TrimSuffix(asJSON(t, msg), "}") + `, "shiny": {"deep": [1]}}`
+		text := strings.Replace(asJSON(t, msg), `"betPlaced":{`, `"betPlaced":{"sparkle": "x", `, 1)
+		return strings.TrimSuffix(text, "}") + `, "shiny": {"deep": [1]}}`
 	}
 	for _, version := range []uint32{101, 199, 200} { // the edge refuses 200, by its version
 		msg, err := r.decode(record([]byte(newer(version))))
 		if err != nil || msg.GetSchemaVersion() != version || msg.GetBetPlaced().GetAmount().GetAmountMinor() != 1250 {
 			t.Errorf("version %d in JSON: got %v, %v", version, msg, err)
 		}
+		want := []*pb.UnknownField{{Path: "shiny", Json: `{"deep":[1]}`}, {Path: "bet_placed.sparkle", Json: `"x"`}}
+		slices.SortFunc(want, func(a, b *pb.UnknownField) int { return strings.Compare(a.Path, b.Path) })
+		if diff := cmp.Diff(want, msg.GetUnknown(), protocmp.Transform()); diff != "" {
+			t.Errorf("version %d: unknown members (-want +got):\n%s", version, diff)
+		}
 	}
-	if msg, err := r.decode(record([]byte(newer(100)))); err == nil || err.Path != "event.shiny" || !proto.Equal(msg, &pb.Event{}) {
+	if msg, err := r.decode(record([]byte(newer(100)))); err == nil || !slices.Contains([]string{"event.shiny", "event.betPlaced.sparkle"}, err.Path) || !proto.Equal(msg, &pb.Event{}) {
 		t.Errorf("version 100 with an unknown member: got %v, %v; want a refusal at event.shiny", msg, err)
 	}
 	msg := event()

@@ -624,6 +624,71 @@ func (x *Enrichment) GetAliasKeyId() string {
 	return ""
 }
 
+// UnknownField is a field that nobody could read yet.
+type UnknownField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in JSON or Avro, or # and its number in Protobuf, after the payload's name where it is the payload's:
+	// bet_placed.shiny, #61.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Its value as JSON: what came in JSON or Avro.
+	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	// What came in Protobuf: the field in its wire format, tag and all, in base64.
+	Protobuf      string `protobuf:"bytes,3,opt,name=protobuf,proto3" json:"protobuf,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnknownField) Reset() {
+	*x = UnknownField{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnknownField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnknownField) ProtoMessage() {}
+
+func (x *UnknownField) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnknownField.ProtoReflect.Descriptor instead.
+func (*UnknownField) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UnknownField) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *UnknownField) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+func (x *UnknownField) GetProtobuf() string {
+	if x != nil {
+		return x.Protobuf
+	}
+	return ""
+}
+
 // Event is one thing that happened. JSON is the proto3 JSON mapping of this message.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -661,6 +726,9 @@ type Event struct {
 	// At most 64; names are [a-z0-9_]{1,64}.
 	Attributes map[string]*Value `protobuf:"bytes,18,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Enrichment *Enrichment       `protobuf:"bytes,19,opt,name=enrichment,proto3" json:"enrichment,omitempty"`
+	// Fields that came with the event and that the build which accepted it did not know, of a newer minor schema: kept as they
+	// came, and no part of the event's content. No feature reads them. At most 32, and 4096 bytes in all.
+	Unknown []*UnknownField `protobuf:"bytes,20,rep,name=unknown,proto3" json:"unknown,omitempty"`
 	// The payload's field name is the type with its first "." written "_": bet.placed is bet_placed.
 	//
 	// Types that are valid to be assigned to Payload:
@@ -701,7 +769,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[6]
+	mi := &file_pitboss_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +781,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[6]
+	mi := &file_pitboss_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +794,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Event) GetEventId() string {
@@ -858,6 +926,13 @@ func (x *Event) GetAttributes() map[string]*Value {
 func (x *Event) GetEnrichment() *Enrichment {
 	if x != nil {
 		return x.Enrichment
+	}
+	return nil
+}
+
+func (x *Event) GetUnknown() []*UnknownField {
+	if x != nil {
+		return x.Unknown
 	}
 	return nil
 }
@@ -1322,7 +1397,7 @@ type AccountRegistered struct {
 
 func (x *AccountRegistered) Reset() {
 	*x = AccountRegistered{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[7]
+	mi := &file_pitboss_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1409,7 @@ func (x *AccountRegistered) String() string {
 func (*AccountRegistered) ProtoMessage() {}
 
 func (x *AccountRegistered) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[7]
+	mi := &file_pitboss_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1422,7 @@ func (x *AccountRegistered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountRegistered.ProtoReflect.Descriptor instead.
 func (*AccountRegistered) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AccountRegistered) GetNickname() string {
@@ -1390,7 +1465,7 @@ type AuthLogin struct {
 
 func (x *AuthLogin) Reset() {
 	*x = AuthLogin{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[8]
+	mi := &file_pitboss_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1477,7 @@ func (x *AuthLogin) String() string {
 func (*AuthLogin) ProtoMessage() {}
 
 func (x *AuthLogin) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[8]
+	mi := &file_pitboss_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1490,7 @@ func (x *AuthLogin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthLogin.ProtoReflect.Descriptor instead.
 func (*AuthLogin) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuthLogin) GetMethod() string {
@@ -1451,7 +1526,7 @@ type AuthFailed struct {
 
 func (x *AuthFailed) Reset() {
 	*x = AuthFailed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	mi := &file_pitboss_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1538,7 @@ func (x *AuthFailed) String() string {
 func (*AuthFailed) ProtoMessage() {}
 
 func (x *AuthFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	mi := &file_pitboss_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1551,7 @@ func (x *AuthFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthFailed.ProtoReflect.Descriptor instead.
 func (*AuthFailed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AuthFailed) GetMethod() string {
@@ -1512,7 +1587,7 @@ type SessionStarted struct {
 
 func (x *SessionStarted) Reset() {
 	*x = SessionStarted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	mi := &file_pitboss_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1599,7 @@ func (x *SessionStarted) String() string {
 func (*SessionStarted) ProtoMessage() {}
 
 func (x *SessionStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	mi := &file_pitboss_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1612,7 @@ func (x *SessionStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStarted.ProtoReflect.Descriptor instead.
 func (*SessionStarted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionStarted) GetChannel() string {
@@ -1565,7 +1640,7 @@ type SessionHeartbeat struct {
 
 func (x *SessionHeartbeat) Reset() {
 	*x = SessionHeartbeat{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[11]
+	mi := &file_pitboss_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1652,7 @@ func (x *SessionHeartbeat) String() string {
 func (*SessionHeartbeat) ProtoMessage() {}
 
 func (x *SessionHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[11]
+	mi := &file_pitboss_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1665,7 @@ func (x *SessionHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionHeartbeat.ProtoReflect.Descriptor instead.
 func (*SessionHeartbeat) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionHeartbeat) GetSeq() uint64 {
@@ -1618,7 +1693,7 @@ type SessionEnded struct {
 
 func (x *SessionEnded) Reset() {
 	*x = SessionEnded{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[12]
+	mi := &file_pitboss_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1705,7 @@ func (x *SessionEnded) String() string {
 func (*SessionEnded) ProtoMessage() {}
 
 func (x *SessionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[12]
+	mi := &file_pitboss_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1718,7 @@ func (x *SessionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
 func (*SessionEnded) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionEnded) GetReason() string {
@@ -1672,7 +1747,7 @@ type SessionEnvChanged struct {
 
 func (x *SessionEnvChanged) Reset() {
 	*x = SessionEnvChanged{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	mi := &file_pitboss_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1759,7 @@ func (x *SessionEnvChanged) String() string {
 func (*SessionEnvChanged) ProtoMessage() {}
 
 func (x *SessionEnvChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	mi := &file_pitboss_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1772,7 @@ func (x *SessionEnvChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnvChanged.ProtoReflect.Descriptor instead.
 func (*SessionEnvChanged) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionEnvChanged) GetField() string {
@@ -1729,7 +1804,7 @@ type GameLaunched struct {
 
 func (x *GameLaunched) Reset() {
 	*x = GameLaunched{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	mi := &file_pitboss_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1816,7 @@ func (x *GameLaunched) String() string {
 func (*GameLaunched) ProtoMessage() {}
 
 func (x *GameLaunched) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	mi := &file_pitboss_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1829,7 @@ func (x *GameLaunched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GameLaunched.ProtoReflect.Descriptor instead.
 func (*GameLaunched) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GameLaunched) GetGameVersion() string {
@@ -1802,7 +1877,7 @@ type GameClosed struct {
 
 func (x *GameClosed) Reset() {
 	*x = GameClosed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[15]
+	mi := &file_pitboss_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1889,7 @@ func (x *GameClosed) String() string {
 func (*GameClosed) ProtoMessage() {}
 
 func (x *GameClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[15]
+	mi := &file_pitboss_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1902,7 @@ func (x *GameClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GameClosed.ProtoReflect.Descriptor instead.
 func (*GameClosed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GameClosed) GetDurationMs() int64 {
@@ -1851,7 +1926,7 @@ type RoundStarted struct {
 
 func (x *RoundStarted) Reset() {
 	*x = RoundStarted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[16]
+	mi := &file_pitboss_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1938,7 @@ func (x *RoundStarted) String() string {
 func (*RoundStarted) ProtoMessage() {}
 
 func (x *RoundStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[16]
+	mi := &file_pitboss_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1951,7 @@ func (x *RoundStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundStarted.ProtoReflect.Descriptor instead.
 func (*RoundStarted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RoundStarted) GetSeedCommitHash() string {
@@ -1926,7 +2001,7 @@ type BetPlaced struct {
 
 func (x *BetPlaced) Reset() {
 	*x = BetPlaced{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[17]
+	mi := &file_pitboss_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2013,7 @@ func (x *BetPlaced) String() string {
 func (*BetPlaced) ProtoMessage() {}
 
 func (x *BetPlaced) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[17]
+	mi := &file_pitboss_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2026,7 @@ func (x *BetPlaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetPlaced.ProtoReflect.Descriptor instead.
 func (*BetPlaced) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BetPlaced) GetAmount() *Money {
@@ -2036,7 +2111,7 @@ type BetRejected struct {
 
 func (x *BetRejected) Reset() {
 	*x = BetRejected{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[18]
+	mi := &file_pitboss_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2123,7 @@ func (x *BetRejected) String() string {
 func (*BetRejected) ProtoMessage() {}
 
 func (x *BetRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[18]
+	mi := &file_pitboss_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2136,7 @@ func (x *BetRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetRejected.ProtoReflect.Descriptor instead.
 func (*BetRejected) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BetRejected) GetAmount() *Money {
@@ -2089,7 +2164,7 @@ type BetRolledBack struct {
 
 func (x *BetRolledBack) Reset() {
 	*x = BetRolledBack{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	mi := &file_pitboss_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2176,7 @@ func (x *BetRolledBack) String() string {
 func (*BetRolledBack) ProtoMessage() {}
 
 func (x *BetRolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	mi := &file_pitboss_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2189,7 @@ func (x *BetRolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetRolledBack.ProtoReflect.Descriptor instead.
 func (*BetRolledBack) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BetRolledBack) GetAmount() *Money {
@@ -2142,7 +2217,7 @@ type RoundResult struct {
 
 func (x *RoundResult) Reset() {
 	*x = RoundResult{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	mi := &file_pitboss_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2229,7 @@ func (x *RoundResult) String() string {
 func (*RoundResult) ProtoMessage() {}
 
 func (x *RoundResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	mi := &file_pitboss_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2242,7 @@ func (x *RoundResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundResult.ProtoReflect.Descriptor instead.
 func (*RoundResult) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RoundResult) GetShownAt() *timestamppb.Timestamp {
@@ -2195,7 +2270,7 @@ type WinCredited struct {
 
 func (x *WinCredited) Reset() {
 	*x = WinCredited{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	mi := &file_pitboss_v1_event_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2282,7 @@ func (x *WinCredited) String() string {
 func (*WinCredited) ProtoMessage() {}
 
 func (x *WinCredited) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	mi := &file_pitboss_v1_event_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2295,7 @@ func (x *WinCredited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WinCredited.ProtoReflect.Descriptor instead.
 func (*WinCredited) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WinCredited) GetAmount() *Money {
@@ -2249,7 +2324,7 @@ type RoundClosed struct {
 
 func (x *RoundClosed) Reset() {
 	*x = RoundClosed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	mi := &file_pitboss_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2336,7 @@ func (x *RoundClosed) String() string {
 func (*RoundClosed) ProtoMessage() {}
 
 func (x *RoundClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	mi := &file_pitboss_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2349,7 @@ func (x *RoundClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundClosed.ProtoReflect.Descriptor instead.
 func (*RoundClosed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RoundClosed) GetTotalBet() *Money {
@@ -2312,7 +2387,7 @@ type BonusGranted struct {
 
 func (x *BonusGranted) Reset() {
 	*x = BonusGranted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[23]
+	mi := &file_pitboss_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2399,7 @@ func (x *BonusGranted) String() string {
 func (*BonusGranted) ProtoMessage() {}
 
 func (x *BonusGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[23]
+	mi := &file_pitboss_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2412,7 @@ func (x *BonusGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusGranted.ProtoReflect.Descriptor instead.
 func (*BonusGranted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BonusGranted) GetKind() string {
@@ -2379,7 +2454,7 @@ type BonusProgress struct {
 
 func (x *BonusProgress) Reset() {
 	*x = BonusProgress{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[24]
+	mi := &file_pitboss_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2466,7 @@ func (x *BonusProgress) String() string {
 func (*BonusProgress) ProtoMessage() {}
 
 func (x *BonusProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[24]
+	mi := &file_pitboss_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2479,7 @@ func (x *BonusProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusProgress.ProtoReflect.Descriptor instead.
 func (*BonusProgress) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BonusProgress) GetWagered() *Money {
@@ -2431,7 +2506,7 @@ type BonusReleased struct {
 
 func (x *BonusReleased) Reset() {
 	*x = BonusReleased{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[25]
+	mi := &file_pitboss_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2443,7 +2518,7 @@ func (x *BonusReleased) String() string {
 func (*BonusReleased) ProtoMessage() {}
 
 func (x *BonusReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[25]
+	mi := &file_pitboss_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2456,7 +2531,7 @@ func (x *BonusReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusReleased.ProtoReflect.Descriptor instead.
 func (*BonusReleased) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BonusReleased) GetAmount() *Money {
@@ -2476,7 +2551,7 @@ type BonusForfeited struct {
 
 func (x *BonusForfeited) Reset() {
 	*x = BonusForfeited{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[26]
+	mi := &file_pitboss_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2563,7 @@ func (x *BonusForfeited) String() string {
 func (*BonusForfeited) ProtoMessage() {}
 
 func (x *BonusForfeited) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[26]
+	mi := &file_pitboss_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2576,7 @@ func (x *BonusForfeited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusForfeited.ProtoReflect.Descriptor instead.
 func (*BonusForfeited) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BonusForfeited) GetAmount() *Money {
@@ -2526,7 +2601,7 @@ type PaymentDepositRequested struct {
 
 func (x *PaymentDepositRequested) Reset() {
 	*x = PaymentDepositRequested{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	mi := &file_pitboss_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2613,7 @@ func (x *PaymentDepositRequested) String() string {
 func (*PaymentDepositRequested) ProtoMessage() {}
 
 func (x *PaymentDepositRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	mi := &file_pitboss_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2626,7 @@ func (x *PaymentDepositRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositRequested.ProtoReflect.Descriptor instead.
 func (*PaymentDepositRequested) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PaymentDepositRequested) GetMethod() string {
@@ -2600,7 +2675,7 @@ type PaymentDepositSettled struct {
 
 func (x *PaymentDepositSettled) Reset() {
 	*x = PaymentDepositSettled{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[28]
+	mi := &file_pitboss_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2687,7 @@ func (x *PaymentDepositSettled) String() string {
 func (*PaymentDepositSettled) ProtoMessage() {}
 
 func (x *PaymentDepositSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[28]
+	mi := &file_pitboss_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2700,7 @@ func (x *PaymentDepositSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositSettled.ProtoReflect.Descriptor instead.
 func (*PaymentDepositSettled) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PaymentDepositSettled) GetMethod() string {
@@ -2655,7 +2730,7 @@ type PaymentDepositFailed struct {
 
 func (x *PaymentDepositFailed) Reset() {
 	*x = PaymentDepositFailed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[29]
+	mi := &file_pitboss_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2742,7 @@ func (x *PaymentDepositFailed) String() string {
 func (*PaymentDepositFailed) ProtoMessage() {}
 
 func (x *PaymentDepositFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[29]
+	mi := &file_pitboss_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2755,7 @@ func (x *PaymentDepositFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositFailed.ProtoReflect.Descriptor instead.
 func (*PaymentDepositFailed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PaymentDepositFailed) GetMethod() string {
@@ -2723,7 +2798,7 @@ type PaymentWithdrawalRequested struct {
 
 func (x *PaymentWithdrawalRequested) Reset() {
 	*x = PaymentWithdrawalRequested{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[30]
+	mi := &file_pitboss_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2810,7 @@ func (x *PaymentWithdrawalRequested) String() string {
 func (*PaymentWithdrawalRequested) ProtoMessage() {}
 
 func (x *PaymentWithdrawalRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[30]
+	mi := &file_pitboss_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2823,7 @@ func (x *PaymentWithdrawalRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalRequested.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalRequested) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PaymentWithdrawalRequested) GetMethod() string {
@@ -2783,7 +2858,7 @@ type PaymentWithdrawalPaid struct {
 
 func (x *PaymentWithdrawalPaid) Reset() {
 	*x = PaymentWithdrawalPaid{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[31]
+	mi := &file_pitboss_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2870,7 @@ func (x *PaymentWithdrawalPaid) String() string {
 func (*PaymentWithdrawalPaid) ProtoMessage() {}
 
 func (x *PaymentWithdrawalPaid) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[31]
+	mi := &file_pitboss_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2883,7 @@ func (x *PaymentWithdrawalPaid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalPaid.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalPaid) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PaymentWithdrawalPaid) GetMethod() string {
@@ -2836,7 +2911,7 @@ type PaymentWithdrawalCancelled struct {
 
 func (x *PaymentWithdrawalCancelled) Reset() {
 	*x = PaymentWithdrawalCancelled{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[32]
+	mi := &file_pitboss_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +2923,7 @@ func (x *PaymentWithdrawalCancelled) String() string {
 func (*PaymentWithdrawalCancelled) ProtoMessage() {}
 
 func (x *PaymentWithdrawalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[32]
+	mi := &file_pitboss_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +2936,7 @@ func (x *PaymentWithdrawalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalCancelled.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalCancelled) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PaymentWithdrawalCancelled) GetAmount() *Money {
@@ -2890,7 +2965,7 @@ type PaymentChargeback struct {
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	mi := &file_pitboss_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +2977,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	mi := &file_pitboss_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +2990,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PaymentChargeback) GetAmount() *Money {
@@ -2959,7 +3034,7 @@ type LabelAssigned struct {
 
 func (x *LabelAssigned) Reset() {
 	*x = LabelAssigned{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	mi := &file_pitboss_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2971,7 +3046,7 @@ func (x *LabelAssigned) String() string {
 func (*LabelAssigned) ProtoMessage() {}
 
 func (x *LabelAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	mi := &file_pitboss_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2984,7 +3059,7 @@ func (x *LabelAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelAssigned.ProtoReflect.Descriptor instead.
 func (*LabelAssigned) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LabelAssigned) GetTargetEventId() string {
@@ -3044,7 +3119,7 @@ type GuardBatch struct {
 
 func (x *GuardBatch) Reset() {
 	*x = GuardBatch{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	mi := &file_pitboss_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3131,7 @@ func (x *GuardBatch) String() string {
 func (*GuardBatch) ProtoMessage() {}
 
 func (x *GuardBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	mi := &file_pitboss_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +3144,7 @@ func (x *GuardBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardBatch.ProtoReflect.Descriptor instead.
 func (*GuardBatch) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GuardBatch) GetSeq() uint64 {
@@ -3157,7 +3232,11 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\tlist_hits\x18\x06 \x03(\v2\x13.pitboss.v1.ListHitR\blistHits\x12#\n" +
 	"\rrates_version\x18\a \x01(\tR\fratesVersion\x12 \n" +
 	"\falias_key_id\x18\b \x01(\tR\n" +
-	"aliasKeyId\"\xd6\x17\n" +
+	"aliasKeyId\"R\n" +
+	"\fUnknownField\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04json\x18\x02 \x01(\tR\x04json\x12\x1a\n" +
+	"\bprotobuf\x18\x03 \x01(\tR\bprotobuf\"\x8a\x18\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12%\n" +
@@ -3185,7 +3264,8 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"attributes\x126\n" +
 	"\n" +
 	"enrichment\x18\x13 \x01(\v2\x16.pitboss.v1.EnrichmentR\n" +
-	"enrichment\x12N\n" +
+	"enrichment\x122\n" +
+	"\aunknown\x18\x14 \x03(\v2\x18.pitboss.v1.UnknownFieldR\aunknown\x12N\n" +
 	"\x12account_registered\x18  \x01(\v2\x1d.pitboss.v1.AccountRegisteredH\x00R\x11accountRegistered\x126\n" +
 	"\n" +
 	"auth_login\x18! \x01(\v2\x15.pitboss.v1.AuthLoginH\x00R\tauthLogin\x129\n" +
@@ -3384,7 +3464,7 @@ func file_pitboss_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pitboss_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_pitboss_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_pitboss_v1_event_proto_goTypes = []any{
 	(Form)(0),                          // 0: pitboss.v1.Form
 	(Trust)(0),                         // 1: pitboss.v1.Trust
@@ -3394,113 +3474,115 @@ var file_pitboss_v1_event_proto_goTypes = []any{
 	(*ClockQuality)(nil),               // 5: pitboss.v1.ClockQuality
 	(*ListHit)(nil),                    // 6: pitboss.v1.ListHit
 	(*Enrichment)(nil),                 // 7: pitboss.v1.Enrichment
-	(*Event)(nil),                      // 8: pitboss.v1.Event
-	(*AccountRegistered)(nil),          // 9: pitboss.v1.AccountRegistered
-	(*AuthLogin)(nil),                  // 10: pitboss.v1.AuthLogin
-	(*AuthFailed)(nil),                 // 11: pitboss.v1.AuthFailed
-	(*SessionStarted)(nil),             // 12: pitboss.v1.SessionStarted
-	(*SessionHeartbeat)(nil),           // 13: pitboss.v1.SessionHeartbeat
-	(*SessionEnded)(nil),               // 14: pitboss.v1.SessionEnded
-	(*SessionEnvChanged)(nil),          // 15: pitboss.v1.SessionEnvChanged
-	(*GameLaunched)(nil),               // 16: pitboss.v1.GameLaunched
-	(*GameClosed)(nil),                 // 17: pitboss.v1.GameClosed
-	(*RoundStarted)(nil),               // 18: pitboss.v1.RoundStarted
-	(*BetPlaced)(nil),                  // 19: pitboss.v1.BetPlaced
-	(*BetRejected)(nil),                // 20: pitboss.v1.BetRejected
-	(*BetRolledBack)(nil),              // 21: pitboss.v1.BetRolledBack
-	(*RoundResult)(nil),                // 22: pitboss.v1.RoundResult
-	(*WinCredited)(nil),                // 23: pitboss.v1.WinCredited
-	(*RoundClosed)(nil),                // 24: pitboss.v1.RoundClosed
-	(*BonusGranted)(nil),               // 25: pitboss.v1.BonusGranted
-	(*BonusProgress)(nil),              // 26: pitboss.v1.BonusProgress
-	(*BonusReleased)(nil),              // 27: pitboss.v1.BonusReleased
-	(*BonusForfeited)(nil),             // 28: pitboss.v1.BonusForfeited
-	(*PaymentDepositRequested)(nil),    // 29: pitboss.v1.PaymentDepositRequested
-	(*PaymentDepositSettled)(nil),      // 30: pitboss.v1.PaymentDepositSettled
-	(*PaymentDepositFailed)(nil),       // 31: pitboss.v1.PaymentDepositFailed
-	(*PaymentWithdrawalRequested)(nil), // 32: pitboss.v1.PaymentWithdrawalRequested
-	(*PaymentWithdrawalPaid)(nil),      // 33: pitboss.v1.PaymentWithdrawalPaid
-	(*PaymentWithdrawalCancelled)(nil), // 34: pitboss.v1.PaymentWithdrawalCancelled
-	(*PaymentChargeback)(nil),          // 35: pitboss.v1.PaymentChargeback
-	(*LabelAssigned)(nil),              // 36: pitboss.v1.LabelAssigned
-	(*GuardBatch)(nil),                 // 37: pitboss.v1.GuardBatch
-	nil,                                // 38: pitboss.v1.Event.AttributesEntry
-	(*timestamppb.Timestamp)(nil),      // 39: google.protobuf.Timestamp
+	(*UnknownField)(nil),               // 8: pitboss.v1.UnknownField
+	(*Event)(nil),                      // 9: pitboss.v1.Event
+	(*AccountRegistered)(nil),          // 10: pitboss.v1.AccountRegistered
+	(*AuthLogin)(nil),                  // 11: pitboss.v1.AuthLogin
+	(*AuthFailed)(nil),                 // 12: pitboss.v1.AuthFailed
+	(*SessionStarted)(nil),             // 13: pitboss.v1.SessionStarted
+	(*SessionHeartbeat)(nil),           // 14: pitboss.v1.SessionHeartbeat
+	(*SessionEnded)(nil),               // 15: pitboss.v1.SessionEnded
+	(*SessionEnvChanged)(nil),          // 16: pitboss.v1.SessionEnvChanged
+	(*GameLaunched)(nil),               // 17: pitboss.v1.GameLaunched
+	(*GameClosed)(nil),                 // 18: pitboss.v1.GameClosed
+	(*RoundStarted)(nil),               // 19: pitboss.v1.RoundStarted
+	(*BetPlaced)(nil),                  // 20: pitboss.v1.BetPlaced
+	(*BetRejected)(nil),                // 21: pitboss.v1.BetRejected
+	(*BetRolledBack)(nil),              // 22: pitboss.v1.BetRolledBack
+	(*RoundResult)(nil),                // 23: pitboss.v1.RoundResult
+	(*WinCredited)(nil),                // 24: pitboss.v1.WinCredited
+	(*RoundClosed)(nil),                // 25: pitboss.v1.RoundClosed
+	(*BonusGranted)(nil),               // 26: pitboss.v1.BonusGranted
+	(*BonusProgress)(nil),              // 27: pitboss.v1.BonusProgress
+	(*BonusReleased)(nil),              // 28: pitboss.v1.BonusReleased
+	(*BonusForfeited)(nil),             // 29: pitboss.v1.BonusForfeited
+	(*PaymentDepositRequested)(nil),    // 30: pitboss.v1.PaymentDepositRequested
+	(*PaymentDepositSettled)(nil),      // 31: pitboss.v1.PaymentDepositSettled
+	(*PaymentDepositFailed)(nil),       // 32: pitboss.v1.PaymentDepositFailed
+	(*PaymentWithdrawalRequested)(nil), // 33: pitboss.v1.PaymentWithdrawalRequested
+	(*PaymentWithdrawalPaid)(nil),      // 34: pitboss.v1.PaymentWithdrawalPaid
+	(*PaymentWithdrawalCancelled)(nil), // 35: pitboss.v1.PaymentWithdrawalCancelled
+	(*PaymentChargeback)(nil),          // 36: pitboss.v1.PaymentChargeback
+	(*LabelAssigned)(nil),              // 37: pitboss.v1.LabelAssigned
+	(*GuardBatch)(nil),                 // 38: pitboss.v1.GuardBatch
+	nil,                                // 39: pitboss.v1.Event.AttributesEntry
+	(*timestamppb.Timestamp)(nil),      // 40: google.protobuf.Timestamp
 }
 var file_pitboss_v1_event_proto_depIdxs = []int32{
 	0,  // 0: pitboss.v1.Identifier.form:type_name -> pitboss.v1.Form
 	3,  // 1: pitboss.v1.Value.money:type_name -> pitboss.v1.Money
 	2,  // 2: pitboss.v1.Enrichment.derived:type_name -> pitboss.v1.Identifier
 	6,  // 3: pitboss.v1.Enrichment.list_hits:type_name -> pitboss.v1.ListHit
-	39, // 4: pitboss.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	39, // 5: pitboss.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	40, // 4: pitboss.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	40, // 5: pitboss.v1.Event.received_at:type_name -> google.protobuf.Timestamp
 	5,  // 6: pitboss.v1.Event.clock_quality:type_name -> pitboss.v1.ClockQuality
 	2,  // 7: pitboss.v1.Event.entities:type_name -> pitboss.v1.Identifier
 	1,  // 8: pitboss.v1.Event.trust:type_name -> pitboss.v1.Trust
-	38, // 9: pitboss.v1.Event.attributes:type_name -> pitboss.v1.Event.AttributesEntry
+	39, // 9: pitboss.v1.Event.attributes:type_name -> pitboss.v1.Event.AttributesEntry
 	7,  // 10: pitboss.v1.Event.enrichment:type_name -> pitboss.v1.Enrichment
-	9,  // 11: pitboss.v1.Event.account_registered:type_name -> pitboss.v1.AccountRegistered
-	10, // 12: pitboss.v1.Event.auth_login:type_name -> pitboss.v1.AuthLogin
-	11, // 13: pitboss.v1.Event.auth_failed:type_name -> pitboss.v1.AuthFailed
-	12, // 14: pitboss.v1.Event.session_started:type_name -> pitboss.v1.SessionStarted
-	13, // 15: pitboss.v1.Event.session_heartbeat:type_name -> pitboss.v1.SessionHeartbeat
-	14, // 16: pitboss.v1.Event.session_ended:type_name -> pitboss.v1.SessionEnded
-	15, // 17: pitboss.v1.Event.session_env_changed:type_name -> pitboss.v1.SessionEnvChanged
-	16, // 18: pitboss.v1.Event.game_launched:type_name -> pitboss.v1.GameLaunched
-	17, // 19: pitboss.v1.Event.game_closed:type_name -> pitboss.v1.GameClosed
-	18, // 20: pitboss.v1.Event.round_started:type_name -> pitboss.v1.RoundStarted
-	19, // 21: pitboss.v1.Event.bet_placed:type_name -> pitboss.v1.BetPlaced
-	20, // 22: pitboss.v1.Event.bet_rejected:type_name -> pitboss.v1.BetRejected
-	21, // 23: pitboss.v1.Event.bet_rolled_back:type_name -> pitboss.v1.BetRolledBack
-	22, // 24: pitboss.v1.Event.round_result:type_name -> pitboss.v1.RoundResult
-	23, // 25: pitboss.v1.Event.win_credited:type_name -> pitboss.v1.WinCredited
-	24, // 26: pitboss.v1.Event.round_closed:type_name -> pitboss.v1.RoundClosed
-	25, // 27: pitboss.v1.Event.bonus_granted:type_name -> pitboss.v1.BonusGranted
-	26, // 28: pitboss.v1.Event.bonus_progress:type_name -> pitboss.v1.BonusProgress
-	27, // 29: pitboss.v1.Event.bonus_released:type_name -> pitboss.v1.BonusReleased
-	28, // 30: pitboss.v1.Event.bonus_forfeited:type_name -> pitboss.v1.BonusForfeited
-	29, // 31: pitboss.v1.Event.payment_deposit_requested:type_name -> pitboss.v1.PaymentDepositRequested
-	30, // 32: pitboss.v1.Event.payment_deposit_settled:type_name -> pitboss.v1.PaymentDepositSettled
-	31, // 33: pitboss.v1.Event.payment_deposit_failed:type_name -> pitboss.v1.PaymentDepositFailed
-	32, // 34: pitboss.v1.Event.payment_withdrawal_requested:type_name -> pitboss.v1.PaymentWithdrawalRequested
-	33, // 35: pitboss.v1.Event.payment_withdrawal_paid:type_name -> pitboss.v1.PaymentWithdrawalPaid
-	34, // 36: pitboss.v1.Event.payment_withdrawal_cancelled:type_name -> pitboss.v1.PaymentWithdrawalCancelled
-	35, // 37: pitboss.v1.Event.payment_chargeback:type_name -> pitboss.v1.PaymentChargeback
-	36, // 38: pitboss.v1.Event.label_assigned:type_name -> pitboss.v1.LabelAssigned
-	37, // 39: pitboss.v1.Event.guard_batch:type_name -> pitboss.v1.GuardBatch
-	3,  // 40: pitboss.v1.BetPlaced.amount:type_name -> pitboss.v1.Money
-	3,  // 41: pitboss.v1.BetPlaced.real:type_name -> pitboss.v1.Money
-	3,  // 42: pitboss.v1.BetPlaced.bonus:type_name -> pitboss.v1.Money
-	3,  // 43: pitboss.v1.BetPlaced.balance_before:type_name -> pitboss.v1.Money
-	3,  // 44: pitboss.v1.BetPlaced.balance_after:type_name -> pitboss.v1.Money
-	3,  // 45: pitboss.v1.BetRejected.amount:type_name -> pitboss.v1.Money
-	3,  // 46: pitboss.v1.BetRolledBack.amount:type_name -> pitboss.v1.Money
-	39, // 47: pitboss.v1.RoundResult.shown_at:type_name -> google.protobuf.Timestamp
-	3,  // 48: pitboss.v1.WinCredited.amount:type_name -> pitboss.v1.Money
-	3,  // 49: pitboss.v1.WinCredited.jackpot:type_name -> pitboss.v1.Money
-	3,  // 50: pitboss.v1.RoundClosed.total_bet:type_name -> pitboss.v1.Money
-	3,  // 51: pitboss.v1.RoundClosed.total_win:type_name -> pitboss.v1.Money
-	3,  // 52: pitboss.v1.BonusGranted.amount:type_name -> pitboss.v1.Money
-	3,  // 53: pitboss.v1.BonusGranted.max_bet:type_name -> pitboss.v1.Money
-	3,  // 54: pitboss.v1.BonusProgress.wagered:type_name -> pitboss.v1.Money
-	3,  // 55: pitboss.v1.BonusProgress.remaining:type_name -> pitboss.v1.Money
-	3,  // 56: pitboss.v1.BonusReleased.amount:type_name -> pitboss.v1.Money
-	3,  // 57: pitboss.v1.BonusForfeited.amount:type_name -> pitboss.v1.Money
-	3,  // 58: pitboss.v1.PaymentDepositRequested.amount:type_name -> pitboss.v1.Money
-	3,  // 59: pitboss.v1.PaymentDepositSettled.amount:type_name -> pitboss.v1.Money
-	3,  // 60: pitboss.v1.PaymentDepositFailed.amount:type_name -> pitboss.v1.Money
-	3,  // 61: pitboss.v1.PaymentWithdrawalRequested.amount:type_name -> pitboss.v1.Money
-	3,  // 62: pitboss.v1.PaymentWithdrawalPaid.amount:type_name -> pitboss.v1.Money
-	3,  // 63: pitboss.v1.PaymentWithdrawalCancelled.amount:type_name -> pitboss.v1.Money
-	3,  // 64: pitboss.v1.PaymentChargeback.amount:type_name -> pitboss.v1.Money
-	39, // 65: pitboss.v1.PaymentChargeback.filed_at:type_name -> google.protobuf.Timestamp
-	39, // 66: pitboss.v1.LabelAssigned.effective_at:type_name -> google.protobuf.Timestamp
-	4,  // 67: pitboss.v1.Event.AttributesEntry.value:type_name -> pitboss.v1.Value
-	68, // [68:68] is the sub-list for method output_type
-	68, // [68:68] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	8,  // 11: pitboss.v1.Event.unknown:type_name -> pitboss.v1.UnknownField
+	10, // 12: pitboss.v1.Event.account_registered:type_name -> pitboss.v1.AccountRegistered
+	11, // 13: pitboss.v1.Event.auth_login:type_name -> pitboss.v1.AuthLogin
+	12, // 14: pitboss.v1.Event.auth_failed:type_name -> pitboss.v1.AuthFailed
+	13, // 15: pitboss.v1.Event.session_started:type_name -> pitboss.v1.SessionStarted
+	14, // 16: pitboss.v1.Event.session_heartbeat:type_name -> pitboss.v1.SessionHeartbeat
+	15, // 17: pitboss.v1.Event.session_ended:type_name -> pitboss.v1.SessionEnded
+	16, // 18: pitboss.v1.Event.session_env_changed:type_name -> pitboss.v1.SessionEnvChanged
+	17, // 19: pitboss.v1.Event.game_launched:type_name -> pitboss.v1.GameLaunched
+	18, // 20: pitboss.v1.Event.game_closed:type_name -> pitboss.v1.GameClosed
+	19, // 21: pitboss.v1.Event.round_started:type_name -> pitboss.v1.RoundStarted
+	20, // 22: pitboss.v1.Event.bet_placed:type_name -> pitboss.v1.BetPlaced
+	21, // 23: pitboss.v1.Event.bet_rejected:type_name -> pitboss.v1.BetRejected
+	22, // 24: pitboss.v1.Event.bet_rolled_back:type_name -> pitboss.v1.BetRolledBack
+	23, // 25: pitboss.v1.Event.round_result:type_name -> pitboss.v1.RoundResult
+	24, // 26: pitboss.v1.Event.win_credited:type_name -> pitboss.v1.WinCredited
+	25, // 27: pitboss.v1.Event.round_closed:type_name -> pitboss.v1.RoundClosed
+	26, // 28: pitboss.v1.Event.bonus_granted:type_name -> pitboss.v1.BonusGranted
+	27, // 29: pitboss.v1.Event.bonus_progress:type_name -> pitboss.v1.BonusProgress
+	28, // 30: pitboss.v1.Event.bonus_released:type_name -> pitboss.v1.BonusReleased
+	29, // 31: pitboss.v1.Event.bonus_forfeited:type_name -> pitboss.v1.BonusForfeited
+	30, // 32: pitboss.v1.Event.payment_deposit_requested:type_name -> pitboss.v1.PaymentDepositRequested
+	31, // 33: pitboss.v1.Event.payment_deposit_settled:type_name -> pitboss.v1.PaymentDepositSettled
+	32, // 34: pitboss.v1.Event.payment_deposit_failed:type_name -> pitboss.v1.PaymentDepositFailed
+	33, // 35: pitboss.v1.Event.payment_withdrawal_requested:type_name -> pitboss.v1.PaymentWithdrawalRequested
+	34, // 36: pitboss.v1.Event.payment_withdrawal_paid:type_name -> pitboss.v1.PaymentWithdrawalPaid
+	35, // 37: pitboss.v1.Event.payment_withdrawal_cancelled:type_name -> pitboss.v1.PaymentWithdrawalCancelled
+	36, // 38: pitboss.v1.Event.payment_chargeback:type_name -> pitboss.v1.PaymentChargeback
+	37, // 39: pitboss.v1.Event.label_assigned:type_name -> pitboss.v1.LabelAssigned
+	38, // 40: pitboss.v1.Event.guard_batch:type_name -> pitboss.v1.GuardBatch
+	3,  // 41: pitboss.v1.BetPlaced.amount:type_name -> pitboss.v1.Money
+	3,  // 42: pitboss.v1.BetPlaced.real:type_name -> pitboss.v1.Money
+	3,  // 43: pitboss.v1.BetPlaced.bonus:type_name -> pitboss.v1.Money
+	3,  // 44: pitboss.v1.BetPlaced.balance_before:type_name -> pitboss.v1.Money
+	3,  // 45: pitboss.v1.BetPlaced.balance_after:type_name -> pitboss.v1.Money
+	3,  // 46: pitboss.v1.BetRejected.amount:type_name -> pitboss.v1.Money
+	3,  // 47: pitboss.v1.BetRolledBack.amount:type_name -> pitboss.v1.Money
+	40, // 48: pitboss.v1.RoundResult.shown_at:type_name -> google.protobuf.Timestamp
+	3,  // 49: pitboss.v1.WinCredited.amount:type_name -> pitboss.v1.Money
+	3,  // 50: pitboss.v1.WinCredited.jackpot:type_name -> pitboss.v1.Money
+	3,  // 51: pitboss.v1.RoundClosed.total_bet:type_name -> pitboss.v1.Money
+	3,  // 52: pitboss.v1.RoundClosed.total_win:type_name -> pitboss.v1.Money
+	3,  // 53: pitboss.v1.BonusGranted.amount:type_name -> pitboss.v1.Money
+	3,  // 54: pitboss.v1.BonusGranted.max_bet:type_name -> pitboss.v1.Money
+	3,  // 55: pitboss.v1.BonusProgress.wagered:type_name -> pitboss.v1.Money
+	3,  // 56: pitboss.v1.BonusProgress.remaining:type_name -> pitboss.v1.Money
+	3,  // 57: pitboss.v1.BonusReleased.amount:type_name -> pitboss.v1.Money
+	3,  // 58: pitboss.v1.BonusForfeited.amount:type_name -> pitboss.v1.Money
+	3,  // 59: pitboss.v1.PaymentDepositRequested.amount:type_name -> pitboss.v1.Money
+	3,  // 60: pitboss.v1.PaymentDepositSettled.amount:type_name -> pitboss.v1.Money
+	3,  // 61: pitboss.v1.PaymentDepositFailed.amount:type_name -> pitboss.v1.Money
+	3,  // 62: pitboss.v1.PaymentWithdrawalRequested.amount:type_name -> pitboss.v1.Money
+	3,  // 63: pitboss.v1.PaymentWithdrawalPaid.amount:type_name -> pitboss.v1.Money
+	3,  // 64: pitboss.v1.PaymentWithdrawalCancelled.amount:type_name -> pitboss.v1.Money
+	3,  // 65: pitboss.v1.PaymentChargeback.amount:type_name -> pitboss.v1.Money
+	40, // 66: pitboss.v1.PaymentChargeback.filed_at:type_name -> google.protobuf.Timestamp
+	40, // 67: pitboss.v1.LabelAssigned.effective_at:type_name -> google.protobuf.Timestamp
+	4,  // 68: pitboss.v1.Event.AttributesEntry.value:type_name -> pitboss.v1.Value
+	69, // [69:69] is the sub-list for method output_type
+	69, // [69:69] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_event_proto_init() }
@@ -3516,7 +3598,7 @@ func file_pitboss_v1_event_proto_init() {
 		(*Value_Flag)(nil),
 		(*Value_Money)(nil),
 	}
-	file_pitboss_v1_event_proto_msgTypes[6].OneofWrappers = []any{
+	file_pitboss_v1_event_proto_msgTypes[7].OneofWrappers = []any{
 		(*Event_AccountRegistered)(nil),
 		(*Event_AuthLogin)(nil),
 		(*Event_AuthFailed)(nil),
@@ -3553,7 +3635,7 @@ func file_pitboss_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_event_proto_rawDesc), len(file_pitboss_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
