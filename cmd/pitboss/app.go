@@ -16,6 +16,7 @@ import (
 	"pitboss/features"
 	"pitboss/features/edge"
 	"pitboss/features/states"
+	"pitboss/features/timeline"
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
 	"pitboss/registry"
@@ -32,6 +33,9 @@ type app struct {
 	edge     *edge.Edge
 	engine   *features.Engine
 	decider  *decide.Decider
+	// timeline is a source of feature values; followed says that it is run.
+	timeline *timeline.Source
+	followed bool
 	// set is the feature set that is kept without a bundle, nil with one; next is that of the bundle to come, nil without.
 	set, next *features.Set
 	// sets are all that the engine was opened with.
@@ -69,17 +73,22 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 	if err != nil {
 		return nil, err
 	}
+	a.timeline, err = timeline.NewSource(cfg.Timeline)
+	if err != nil {
+		return nil, fmt.Errorf("timeline: %w", err)
+	}
 	a.sets, err = a.openRegistry()
 	if err != nil {
 		return nil, err
 	}
 	if next := a.cfg.NextFeatureSet; next != "" {
-		a.next, err = loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge))
+		a.next, err = loadSet(a.cfg.path(next), a.cfg.Engine.Kinds, featureSources(a.edge, a.timeline))
 		if err != nil {
 			return nil, err
 		}
 		a.sets = append(a.sets, a.next)
 	}
+	a.followed = cfg.Timeline.Live || slices.ContainsFunc(a.sets, func(s *features.Set) bool { return slices.Contains(s.Sources(), timeline.SourceName) })
 	err = a.openEngine(ctx, a.sets)
 	if err != nil {
 		return nil, err
@@ -217,7 +226,7 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 		a.log.Info("bundle loaded", "name", b.Name, "version", b.Version, "hash", hex.EncodeToString(b.Hash[:8]))
 		return []*features.Set{b.Set}, nil
 	case a.cfg.FeatureSet != "":
-		set, err := loadSet(a.cfg.path(a.cfg.FeatureSet), a.cfg.Engine.Kinds, featureSources(a.edge))
+		set, err := loadSet(a.cfg.path(a.cfg.FeatureSet), a.cfg.Engine.Kinds, featureSources(a.edge, a.timeline))
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +239,7 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 
 func (a *app) registryConfig() registry.Config {
 	return registry.Config{
-		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge),
+		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge, a.timeline),
 	}
 }
 
@@ -258,13 +267,26 @@ func loadSet(path string, kinds *features.Kinds, sources []features.Source) (*fe
 	return features.CompileSet(data, path, features.CompileOptions{Kinds: kinds, Sources: sources})
 }
 
-// featureSources are the values that feature sets can name from elsewhere.
-func featureSources(e *edge.Edge) []features.Source {
+// featureSources are the values that feature sets can name from elsewhere. The timeline is one that runs; without one its
+// values are missing.
+func featureSources(e *edge.Edge, live ...*timeline.Source) []features.Source {
 	lists := features.ListHits{}
 	for _, l := range e.Lists() {
 		lists.Names = append(lists.Names, l.Name)
 	}
-	return []features.Source{lists}
+	if len(live) > 0 {
+		return []features.Source{lists, live[0]}
+	}
+	return []features.Source{lists, idleTimeline()}
+}
+
+// idleTimeline is a timeline that nobody runs.
+func idleTimeline() *timeline.Source {
+	s, err := timeline.NewSource(timeline.DefaultLiveConfig())
+	if err != nil {
+		panic("BUG: the default timeline is refused: " + err.Error())
+	}
+	return s
 }
 
 // setMemoryLimit tells the collector how much there is: the configured limit, or three quarters of the machine.

@@ -64,7 +64,7 @@ var rooms = []room{
 		"features/feed", []string{"features", "features/edge", "features/wire", "proto/*/*", "journal"},
 		"the feed brings events in, through the same edge as calls (whose refusals become dead letters); who uses them is not its business",
 	},
-	{"features/timeline", []string{"proto/*/*"}, "what is missing is told from the events alone, and nothing that decides asks for it"},
+	{"features/timeline", []string{"features", "proto/*/*", "journal"}, "what is missing is told from the events alone; a decision asks for it as for any source"},
 	{"features/files", []string{"features", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
 	{"features/*test", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a contract suite knows the contract and no implementation"},
 	{

@@ -92,7 +92,7 @@ func checkConfig(out io.Writer, config string, set, bundle *string) (*Config, []
 		cfg := DefaultConfig()
 		var err error
 		cfg.Engine.Kinds, err = features.NewKinds(nil)
-		return &cfg, []features.Source{features.ListHits{}}, err
+		return &cfg, []features.Source{features.ListHits{}, idleTimeline()}, err
 	}
 	cfg, err := LoadConfig(config)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"pitboss/features/edge"
 	"pitboss/features/feed"
 	"pitboss/features/states"
+	"pitboss/features/timeline"
 	"pitboss/journal"
 	"pitboss/server"
 )
@@ -46,6 +47,8 @@ type Config struct {
 	Journal JournalConfig `yaml:"journal"`
 	// Engine sizes the feature store.
 	Engine features.EngineConfig `yaml:"engine"`
+	// Timeline says what is kept of what producers did not send, as values and figures of the present.
+	Timeline timeline.LiveConfig `yaml:"timeline"`
 	// State is where entities rest on disk.
 	State states.BadgerConfig `yaml:"state"`
 	// Server listens.
@@ -111,6 +114,7 @@ func DefaultConfig() Config {
 		Edge:          edge.DefaultConfig(),
 		Journal:       JournalConfig{SegmentBytes: j.SegmentBytes, SyncEvery: j.SyncEvery},
 		Engine:        features.DefaultEngineConfig(),
+		Timeline:      timeline.DefaultLiveConfig(),
 		State:         states.DefaultBadgerConfig(),
 		Server:        server.DefaultConfig(),
 		Kafka:         feed.DefaultConfig(),
@@ -133,7 +137,7 @@ func (c *Config) Validate() error {
 		oneOf("log.format", c.Log.Format, "text", "json"),
 		section("edge", c.Edge.Validate()),
 		c.Journal.validate(),
-		section("engine", c.Engine.Validate()),
+		section("engine", c.Engine.Validate()), section("timeline", c.Timeline.Validate()),
 		section("state", c.State.Validate()),
 		section("server", c.Server.Validate()),
 		section("kafka", c.Kafka.Validate()),

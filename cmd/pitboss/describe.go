@@ -58,7 +58,7 @@ func loadSetAlone(set, config string) (*features.Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		return loadSet(set, kinds, []features.Source{features.ListHits{}})
+		return loadSet(set, kinds, []features.Source{features.ListHits{}, idleTimeline()})
 	}
 	cfg, err := LoadConfig(config)
 	if err != nil {

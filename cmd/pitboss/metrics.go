@@ -37,6 +37,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	c.lateness(ch, counter, gauge)
 	c.values(ch)
 	c.groups(ch)
+	c.timeline(ch, counter, gauge)
 	c.kafka(ch, counter, gauge)
 }
 
@@ -136,6 +137,37 @@ func (c *storeCollector) groups(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(one.desc, prometheus.CounterValue, float64(one.n), s.Kind, s.Group)
 		}
 		ch <- prometheus.MustNewConstHistogram(age, s.Aged, s.AgeSeconds, s.Ages, s.Kind, s.Group)
+	}
+}
+
+// timeline sends what producers did not send.
+func (c *storeCollector) timeline(ch chan<- prometheus.Metric, counter sendCounter, gauge sendGauge) {
+	if !c.app.followed {
+		return
+	}
+	s := c.app.timeline.Stats()
+	gauge("pitboss_timeline_stale", "1 while the timeline is far behind the journal: what it says is of the past.", asFloat(s.Stale))
+	gauge("pitboss_timeline_rounds", "Rounds that are remembered (timeline.window).", float64(s.Rounds))
+	gauge("pitboss_timeline_rounds_never_closed", "Of those, rounds that were still for timeline.settle and have no end. A jump is an engine that died, or events that are lost.", float64(s.NeverClosed))
+	gauge("pitboss_timeline_bets_without_round", "Of those, rounds with a bet and no start, bets that name no round among them.", float64(s.BetWithoutRound))
+	gauge("pitboss_timeline_results_without_bet", "Of those, rounds with a result and no bet. Any at all is a bet that was lost, or a result that was made up.", float64(s.ResultWithoutBet))
+	counter("pitboss_timeline_dropped_rounds_total", "Rounds forgotten within their window because there were more than timeline.max_rounds.", s.Dropped)
+	labels := []string{"tenant", "producer"}
+	missing := prometheus.NewDesc("pitboss_timeline_producer_missing_numbers", "Sequence numbers of a producer that did not come, of its newest 256 gaps. Growing, its events are lost.", labels, nil)
+	gaps := prometheus.NewDesc("pitboss_timeline_producer_gaps", "How many gaps these make.", labels, nil)
+	offset := prometheus.NewDesc("pitboss_timeline_producer_offset_seconds", "received_at - occurred_at of a producer at its smallest: the clocks' difference and the shortest way. Below 0 its clock is ahead.", labels, nil)
+	slope := prometheus.NewDesc("pitboss_timeline_producer_slope_ratio", "How that changes, in seconds a second. Far from 0, its clock runs wrong.", labels, nil)
+	for i := range s.Producers {
+		p := &s.Producers[i]
+		send := func(desc *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, p.Tenant, p.Producer)
+		}
+		send(missing, float64(p.Missing))
+		send(gaps, float64(p.Gaps))
+		send(offset, float64(p.Clock.OffsetUS)/1e6)
+		if p.Clock.SlopePPM != nil {
+			send(slope, *p.Clock.SlopePPM/1e6)
+		}
 	}
 }
 

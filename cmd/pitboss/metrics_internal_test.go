@@ -154,8 +154,54 @@ func TestUnknownFieldsEndToEnd(t *testing.T) {
 	must(t, "events", "export", "--config", h.config, "--out", h.path("lake"))
 }
 
+// TestTimelineSource serves a set that reads the source: it follows the journal, by itself, also after a restart.
+func TestTimelineSource(t *testing.T) {
+	h := newHouse(t)
+	write(t, h.path("set.yaml"), `format: 1
+name: timeline
+version: "1"
+features:
+  - {name: missing, source: timeline, key: producer_missing}
+  - {name: open, source: timeline, key: player_never_closed}
+`)
+	h.edit(t, `(?m)^bundle: .*$`, "feature_set: set.yaml")
+	now := time.Now().UTC()
+	event := func(id, kind string, seq int, ago time.Duration) string {
+		return fmt.Sprintf(`{"event_id": %q, "type": %q, "tenant": "demo", "occurred_at": %q, "producer_id": "engine", "producer_seq": %d, "entities":
+			[{"kind": "player", "value": "me", "form": "FORM_RAW"}, {"kind": "round", "value": %q, "form": "FORM_RAW"}, {"kind": "game", "value": "g", "form": "FORM_RAW"}], %q: {}}`,
+			id, kind, now.Add(-ago).Format(time.RFC3339Nano), seq, id, strings.Replace(kind, ".", "_", 1))
+	}
+	r := serve(t, h)
+	list := event("a", "round.started", 1, 20*time.Minute) + "," + event("b", "round.started", 5, time.Second)
+	if code, data := r.do(t, http.MethodPost, "/v1/events", `{"events": [`+list+`]}`); code != http.StatusOK || strings.Contains(string(data), "REJECTED") {
+		t.Fatalf("%d %s", code, data)
+	}
+	check := func(when string) {
+		t.Helper()
+		await(t, "the timeline to read "+when, func() bool { return r.service.app.timeline.Stats().Rounds == 2 })
+		v := r.vector(t, event("c", "round.started", 6, 0))
+		if fmt.Sprint(v.Values, v.Status) != "[3 1] [present present]" || len(v.Sourced) != 2 || v.Sourced[0].Source != "timeline" || v.Sourced[0].Version == "" {
+			t.Errorf("%s: %v %v, pinned %+v; want 3 numbers missing and 1 round open", when, v.Values, v.Status, v.Sourced)
+		}
+	}
+	check("what was sent")
+	_, data := r.do(t, http.MethodGet, "/metrics", "")
+	for _, want := range []string{
+		"pitboss_timeline_rounds_never_closed 1", `pitboss_timeline_producer_missing_numbers{producer="engine",tenant="demo"} 3`, "pitboss_timeline_stale 0",
+	} {
+		if !strings.Contains(string(data), want+"\n") {
+			t.Errorf("/metrics has not %s", want)
+		}
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = serve(t, h)
+	check("what the journal has")
+}
+
 // vector reads the vector of an event that is not kept.
-func (r *running) vector(t *testing.T, event string) {
+func (r *running) vector(t *testing.T, event string) *features.Vector {
 	t.Helper()
 	msg, ev := &pb.Event{}, &features.Event{}
 	if err := protojson.Unmarshal([]byte(event), msg); err != nil {
@@ -170,7 +216,9 @@ func (r *running) vector(t *testing.T, event string) {
 		t.Fatal(err)
 	}
 	defer slot.Release()
-	if err := a.engine.Vector(t.Context(), slot, a.set, &features.Vector{}); err != nil {
+	v := &features.Vector{}
+	if err := a.engine.Vector(t.Context(), slot, a.set, v); err != nil {
 		t.Fatal(err)
 	}
+	return v
 }

@@ -123,6 +123,12 @@ func (s *service) run(ctx context.Context, serving func(server.Listeners)) error
 	var core, edge errgroup.Group
 	core.Go(func() error { return s.app.engine.Run(inner) })
 	core.Go(func() error { return s.bundle.run(inner) })
+	if s.app.followed {
+		core.Go(func() error {
+			s.follow(inner)
+			return nil
+		})
+	}
 
 	outer, stopOuter := context.WithCancel(ctx)
 	defer stopOuter()
@@ -151,6 +157,21 @@ func (s *service) run(ctx context.Context, serving func(server.Listeners)) error
 	err = edge.Wait()
 	stopInner()
 	return errors.Join(err, core.Wait())
+}
+
+// follow runs the timeline, and runs it again: reading the same frames twice changes nothing in it.
+func (s *service) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.app.timeline.Run(ctx, s.app.journal)
+		if err == nil {
+			return
+		}
+		s.log.Warn("the timeline is stale; it is tried again by itself", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // Components says how the parts are, for /readyz.

@@ -1,9 +1,10 @@
 // Package timeline finds what is missing from what producers sent: gaps in their sequences, rounds that were never closed,
 // bets without a round, results without a bet, and how far their clocks are from ours.
 //
-// It is a fold of the journal, beside the windows and not one of them: nothing here decides. What it finds depends on the
-// set of events alone, never on their order, so that what comes late closes the hole it left. Start reading at Fold.Add,
-// then report.go for what is made of it.
+// Fold is a fold of the journal, beside the windows and not one of them. What it finds depends on the set of events alone,
+// never on their order, so that what comes late closes the hole it left. Source has the same of the present, within bounds,
+// as values for features: these are not of the set, and pinned in the record. Start reading at Fold.Add, then report.go for
+// what is made of it, and source.go.
 package timeline
 
 import (
@@ -151,6 +152,11 @@ func (f *Fold) addRound(ev *pb.Event, at time.Time, inside bool) {
 		f.rounds[key] = r
 		f.items++
 	}
+	r.note(kind, at)
+}
+
+// note notes an event of the round.
+func (r *round) note(kind string, at time.Time) {
 	switch kind {
 	case "round.started":
 		r.started = true
