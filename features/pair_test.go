@@ -72,4 +72,14 @@ func TestSameSlotShare(t *testing.T) {
 	f(bet("anna", "d", 122), 4.0/6, 4.0/5, 0) // two of hers and one of his: of the two one is elsewhere, so not more than hers
 	f(bet("anna", "", 3599), nan, nan, nan)   // without a device there is nobody to meet
 	f(bet("anna", "d", 2*3600), 0, nan, 0)
+
+	slot, err := e.Admit(t.Context(), bet("anna", "d", 2*3600+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slot.Release()
+	var v features.Vector
+	if n := testing.AllocsPerRun(100, func() { err = e.Vector(t.Context(), slot, set, &v) }); n != 0 || err != nil {
+		t.Errorf("%v allocations a vector (%v), want 0", n, err)
+	}
 }

@@ -76,24 +76,24 @@ func leastRest(events []*features.Event, at int64) float64 {
 		return math.NaN()
 	}
 	first, now := (at/1_000_000-604_800)/14_400*14_400/3600, at/3_600_000_000
-	active := map[int64]bool{first - 1: true, now: true}
+	active := map[int64]bool{now: true}
 	for _, ev := range events {
 		active[ev.OccurredAt/3_600_000_000] = true
 	}
-	least := int64(24)
-	for day := first; day+23 <= now; day++ {
-		longest := int64(0)
-		for hour := day; hour < day+24; hour++ {
-			from, to := hour, hour
-			for !active[from] && !active[from-1] {
-				from--
-			}
-			for !active[to] {
-				to++
-			}
-			longest = max(longest, to-from)
+	pause := make([]int, now+1-first) // how long a pause each hour is part of
+	for from := first; from < now; from++ {
+		to := from
+		for !active[to] {
+			to++
 		}
-		least = min(least, longest)
+		for hour := from; hour < to; hour++ {
+			pause[hour-first] = int(to - from)
+		}
+		from = to
+	}
+	least := 24
+	for day := 0; day+24 <= len(pause); day++ {
+		least = min(least, slices.Max(pause[day:day+24]))
 	}
 	return float64(least * 3600)
 }

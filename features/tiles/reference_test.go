@@ -33,9 +33,9 @@ type windowResult struct {
 	Extremes []countResult // the lows, then the highs
 	Large    []countResult
 	Tables   []tableResult
-	Hours    []int           // of the fullest day, then of the longest pause in the day of least rest
-	Decayed  []uint64        // the bits of the count's, then of each sum's
-	Slots    map[int64]int64 // how many contributions each step has, by its beginning in hops; without those that have none
+	Hours    []int    // of the fullest day, then of the longest pause in the day of least rest
+	Decayed  []uint64 // the bits of the count's, then of each sum's
+	Slots    []int64  // each step of the window that has contributions, and how many
 	Newest   []newestResult
 }
 
@@ -114,13 +114,12 @@ func newestOf(spec tiles.Spec, r *tiles.Reading, w tiles.Window, n int) newestRe
 	return res
 }
 
-func slotsOf(r *tiles.Reading, w tiles.Window) map[int64]int64 {
+func slotsOf(r *tiles.Reading, w tiles.Window) (of []int64) {
 	var slots tiles.Slots
 	r.Slots(w, &slots)
-	of := map[int64]int64{}
 	for i, n := range slots {
 		if n != 0 {
-			of[int64(i)] = n
+			of = append(of, int64(i), n)
 		}
 	}
 	return of
@@ -521,30 +520,32 @@ func (m *reference) hours(w tiles.Window, in []tiles.Contribution, t int64) []in
 		return []int{0}
 	}
 	first, now := edgeOf(sec(t), w.String())/3600, sec(t)/3600
-	quiet := func(hour int64) bool { return hour >= first && hour < now && !active[hour] }
-	least := 24
-	for day := first; day+23 <= now; day++ {
-		longest := 0
-		for hour := day; hour < day+24; hour++ {
-			from, to := hour, hour
-			for quiet(from-1) && quiet(hour) {
-				from--
-			}
-			for quiet(to) {
-				to++
-			}
-			longest = max(longest, int(to-from))
+	pause := make([]int, now+1-first) // how long a pause each hour is part of
+	for from := first; from < now; from++ {
+		to := from
+		for to < now && !active[to] {
+			to++
 		}
-		least = min(least, longest)
+		for hour := from; hour < to; hour++ {
+			pause[hour-first] = int(to - from)
+		}
+		from = to
+	}
+	least := 24
+	for day := 0; day+24 <= len(pause); day++ {
+		least = min(least, slices.Max(pause[day:day+24]))
 	}
 	return []int{most, least}
 }
 
 // slots counts by steps of the window's hop, from the window's edge on.
-func (m *reference) slots(w tiles.Window, in []tiles.Contribution, t int64) map[int64]int64 {
-	of := map[int64]int64{}
+func (m *reference) slots(w tiles.Window, in []tiles.Contribution, t int64) (of []int64) {
+	steps := map[int64]int64{}
 	for _, c := range in {
-		of[(sec(c.At)-edgeOf(sec(t), w.String()))/ladder[w.String()].hop]++
+		steps[(sec(c.At)-edgeOf(sec(t), w.String()))/ladder[w.String()].hop]++
+	}
+	for _, step := range slices.Sorted(maps.Keys(steps)) {
+		of = append(of, step, steps[step])
 	}
 	return of
 }
