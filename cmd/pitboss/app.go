@@ -88,7 +88,7 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 		}
 		a.sets = append(a.sets, a.next)
 	}
-	a.followed = cfg.Timeline.Live || slices.ContainsFunc(a.sets, func(s *features.Set) bool { return slices.Contains(s.Sources(), timeline.SourceName) })
+	a.followed = cfg.Timeline.Live || slices.ContainsFunc(a.sets, readsTimeline)
 	err = a.openEngine(ctx, a.sets)
 	if err != nil {
 		return nil, err
@@ -279,6 +279,8 @@ func featureSources(e *edge.Edge, live ...*timeline.Source) []features.Source {
 	}
 	return []features.Source{lists, idleTimeline()}
 }
+
+func readsTimeline(s *features.Set) bool { return slices.Contains(s.Sources(), timeline.SourceName) }
 
 // idleTimeline is a timeline that nobody runs.
 func idleTimeline() *timeline.Source {

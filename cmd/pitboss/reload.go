@@ -74,6 +74,9 @@ func (r *reloader) prepare(ctx context.Context) (*registry.Bundle, error) {
 	if err := r.app.cfg.checkServices(b.Set); err != nil {
 		return nil, fmt.Errorf("bundle %q: %w", b.Name, err)
 	}
+	if readsTimeline(b.Set) && !r.app.followed {
+		return nil, errors.New("its feature set reads the source timeline, which nobody follows: say timeline.live: true and start again")
+	}
 	has := func(s *features.Set) bool { return s.Hash == b.Set.Hash }
 	if slices.ContainsFunc(r.kept, has) {
 		return b, nil

@@ -155,3 +155,24 @@ func metric(t *testing.T, r *running, name string) string {
 	t.Fatalf("there is no %s in the metrics", name)
 	return ""
 }
+
+// A bundle that reads the timeline is refused where nobody follows it: its values would be missing for ever.
+func TestReloadNeedsTheTimeline(t *testing.T) {
+	const reads = "  - {name: rounds_open, source: timeline, key: player_never_closed}\n"
+	h := newHouse(t)
+	r := serve(t, h)
+	h.bundleVersion(t, "2", "", reads)
+	if code, body := r.reload(t); code != http.StatusConflict {
+		t.Errorf("nobody follows the timeline: %d %s", code, body)
+	}
+	if got := modelOf(t, r, "v1"); got != "1" {
+		t.Errorf("version %q decides, want 1", got)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = serve(t, h) // its set says that the timeline is read
+	if code, body := r.reload(t); code != http.StatusOK {
+		t.Errorf("after a start: %d %s", code, body)
+	}
+}
