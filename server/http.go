@@ -155,7 +155,14 @@ func (c *httpCall) tooLarge(limit int64) error {
 
 // decode reads the body as the JSON of a message.
 func (c *httpCall) decode(msg proto.Message) error {
-	return edge.DecodeJSON(c.body, "", c.server.cfg.Limits.JSONDepth, msg) //nolint:wrapcheck // an *edge.Error has its path, and its text is for the caller
+	err := edge.DecodeJSON(c.body, "", c.server.cfg.Limits.JSONDepth, msg)
+	if refused, ok := errors.AsType[*edge.Error](err); ok && refused.Reason == edge.InvalidJSON && bytes.Contains(c.body, []byte("ersion")) {
+		proto.Reset(msg)
+		if decodeNewer(c.body, msg) {
+			return nil
+		}
+	}
+	return err //nolint:wrapcheck // an *edge.Error has its path, and its text is for the caller
 }
 
 func (c *httpCall) context() context.Context { return c.r.Context() }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"pitboss/decide"
+	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
 	"pitboss/server"
 )
@@ -61,6 +64,47 @@ func TestJSONThatIsRefused(t *testing.T) {
 	f(event(`"brand": "`+strings.Repeat("[", 100)+`\"{{{"`), 400, "MISSING_FIELD", "event.type", "")
 	f(event(`"attributes": {"a": {"number": "NaN"}}`), 400, "MISSING_FIELD", "event.type", "")
 	f(strings.TrimSuffix(betJSON("e"), "}}")+`,"attributes": {"a": {"number": "NaN"}}}}`, 400, "INVALID_FIELD", "event.attributes.a.number", "finite")
+}
+
+// TestNewerMinorInJSON holds that an event which says that it is of a newer minor schema may have what this build does not
+// know, kept beside it, and that nothing else of a body may.
+func TestNewerMinorInJSON(t *testing.T) {
+	r := start(t, nil)
+	var got *pb.Event
+	r.backend.decide = func(_ context.Context, ev *features.Event, _ decide.Options) (*pb.Decision, error) {
+		got = ev.Msg
+		return &pb.Decision{}, nil
+	}
+	body := func(version, options string) string {
+		return `{"event": ` + newerEvent(version) + options + `}`
+	}
+	if a := r.call(t, "engine", "POST", "/v1/decisions", body("101", `, "options": {"dry_run": true}`)); a.status != 200 {
+		t.Fatalf("version 101: got %d %s", a.status, a.body)
+	}
+	if list := got.GetUnknown(); len(list) != 1 || list[0].GetPath() != "shiny" || list[0].GetJson() != `{"a":1}` {
+		t.Errorf("kept %v", list)
+	}
+	f := func(what, body string, status int, path string) {
+		t.Helper()
+		if a := r.call(t, "engine", "POST", "/v1/decisions", body); a.status != status || a.err.Path != path {
+			t.Errorf("%s: got %d %s, want %d at %q", what, a.status, a.body, status, path)
+		}
+	}
+	f("version 100", body("100", ""), 400, "event.shiny")
+	f("a newer major", body("200", ""), 400, "event.schema_version")
+	f("an option that does not exist", body("101", `, "options": {"dry": true}`), 400, "event.shiny")
+	f("a member that does not exist", body("101", `, "evil": 1`), 400, "event.shiny")
+	one := newerEvent("101")
+	if a := r.call(t, "engine", "POST", "/v1/events", `{"events": [`+one+`]}`); a.status != 200 || !strings.Contains(a.body, "ACCEPTED") {
+		t.Errorf("a batch: got %d %s", a.status, a.body)
+	}
+	if a := r.call(t, "engine", "POST", "/v1/events", `{"events": [`+one+`,`+newerEvent("100")+`]}`); a.status != 400 {
+		t.Errorf("a batch with one of version 100: got %d %s", a.status, a.body)
+	}
+}
+
+func newerEvent(version string) string {
+	return strings.TrimSuffix(eventJSON("e"), "}") + `, "schema_version": ` + version + `, "shiny": {"a": 1}}`
 }
 
 func TestBodiesThatAreRefused(t *testing.T) {

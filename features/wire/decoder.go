@@ -193,14 +193,17 @@ func decodeJSON(value []byte, msg *pb.Event) *edge.Error {
 	if refused.Reason == edge.InvalidJSON && bytes.Contains(value, []byte("ersion")) {
 		proto.Reset(msg)
 		lenient := protojson.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}
-		if lenient.Unmarshal(value, msg) == nil && msg.GetSchemaVersion() > knownVersion {
-			unknownMembers(value, msg)
+		if lenient.Unmarshal(value, msg) == nil && Newer(msg) {
+			KeepUnknown(value, msg)
 			return nil // the edge refuses a newer major, by its own reason
 		}
 	}
 	proto.Reset(msg)
 	return refuse(Undecodable, refused.Path, "not an event in JSON: %s", refused.Message)
 }
+
+// Newer says whether an event is of a newer schema than this build's, so that it may have fields that this build does not know.
+func Newer(msg *pb.Event) bool { return msg.GetSchemaVersion() > knownVersion }
 
 // knownVersion is the schema version that this build writes: 100 * major + minor.
 const knownVersion = 100 * edge.SchemaMajor

@@ -13,8 +13,8 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// unknownMembers adds the members of an event's JSON that the event, or its payload, has no field for.
-func unknownMembers(value []byte, msg *pb.Event) {
+// KeepUnknown adds to Event.unknown the members of an event's JSON that the event, or its payload, has no field for.
+func KeepUnknown(value []byte, msg *pb.Event) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(value, &members) != nil {
 		return
