@@ -77,6 +77,12 @@ func runDiff(ctx context.Context, stderr, stdout io.Writer, f evalFlags, first, 
 	if len(d.pairs) == 0 {
 		return errors.New("the sets have no feature of one name: there is nothing to compare")
 	}
+	p := pass{what: "comparing", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "", edge: accept, stderr: stderr, each: d.each}
+	err = p.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	cfg := features.DefaultEngineConfig()
 	cfg.Kinds, cfg.Log = kinds, slog.New(slog.DiscardHandler)
 	sets := []*features.Set{a}
@@ -91,7 +97,6 @@ func runDiff(ctx context.Context, stderr, stdout io.Writer, f evalFlags, first, 
 	inner, stop := context.WithCancel(ctx)
 	var group errgroup.Group
 	group.Go(func() error { return d.engine.Run(inner) }) // its checkpoints keep memory bounded
-	p := pass{what: "comparing", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "", edge: accept, stderr: stderr, each: d.each}
 	res, ran := p.run(ctx)
 	stop()
 	if err := errors.Join(ran, group.Wait()); err != nil {
