@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,7 +181,7 @@ features:
 		t.Helper()
 		await(t, "the timeline to read "+when, func() bool { return r.service.app.timeline.Stats().Rounds == 2 })
 		v := r.vector(t, event("c", "round.started", 6, 0))
-		if fmt.Sprint(v.Values, v.Status) != "[3 1] [present present]" || len(v.Sourced) != 2 || v.Sourced[0].Source != "timeline" || v.Sourced[0].Version == "" {
+		if !slices.Equal(v.Values, []float64{3, 1}) || !slices.Equal(v.Status, []features.Status{features.Present, features.Present}) || len(v.Sourced) != 2 || v.Sourced[0].Source != "timeline" || v.Sourced[0].Version == "" {
 			t.Errorf("%s: %v %v, pinned %+v; want 3 numbers missing and 1 round open", when, v.Values, v.Status, v.Sourced)
 		}
 	}

@@ -165,7 +165,7 @@ func (f *showFlags) show(
 	}
 	var vec features.Vector
 	if at == 0 {
-		if err := engine.Features(ctx, ref, time.Now().UnixMicro(), set, &vec); err != nil {
+		if err = engine.Features(ctx, ref, time.Now().UnixMicro(), set, &vec); err != nil {
 			return fmt.Errorf("cannot read the features: %w", err)
 		}
 		at = time.Now().UnixMicro()

@@ -151,7 +151,7 @@ func (s *session) read(ctx context.Context) error {
 func (s *session) poll(ctx context.Context) error {
 	polling, cancel := context.WithTimeout(ctx, s.cfg.AdvanceEvery)
 	if s.question != nil {
-		defer context.AfterFunc(s.question.over, cancel)() // with its answer, partitions go on
+		defer context.AfterFunc(s.question.over, cancel)() //nolint:contextcheck // it ends the poll: with its answer, partitions go on
 	}
 	fetches := s.client.PollRecords(polling, s.cfg.MaxBatch)
 	cancel()
