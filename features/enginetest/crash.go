@@ -101,21 +101,13 @@ func (*childTB) Fatal(args ...any) {
 func (t *childTB) Fatalf(format string, args ...any) { t.Fatal(fmt.Sprintf(format, args...)) }
 func (t *childTB) Errorf(format string, args ...any) { t.Fatal(fmt.Sprintf(format, args...)) }
 
-// RunCrash kills a process that works, again and again (PITBOSS_CRASH_ROUNDS, default 3), and starts it anew over what
+// RunCrash kills a process that works, again and again (PITBOSS_ROUNDS, default 3), and starts it anew over what
 // is left. What it had acknowledged is there, nothing is there twice, and every vector is that of the journal alone.
 // The subject must be durable, and TestMain must call CrashChild.
 func RunCrash(t *testing.T, subject Subject) {
 	t.Helper()
 	dir := t.TempDir()
-	rounds := 3
-	if text := os.Getenv("PITBOSS_CRASH_ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("PITBOSS_CRASH_ROUNDS: %v", err)
-		}
-		rounds = n
-	}
-	ingested, decided := crashRounds(t, dir, rounds, 250*time.Millisecond)
+	ingested, decided := crashRounds(t, dir, roundsOr(t, 3), 250*time.Millisecond)
 	t.Logf("%d records and %d decisions were acknowledged", ingested, len(decided))
 	w := newWorld(t, subject, func(w *world) { w.dir = dir }, withConfig(smallCheckpoints))
 	wantAcknowledged(w, ingested, decided)

@@ -459,6 +459,11 @@ func rounds(t testing.TB, subject Subject, quick int) int {
 	if subject.Durable {
 		quick = 1 // opening files is slow, and the histories are the same
 	}
+	return roundsOr(t, quick)
+}
+
+func roundsOr(t testing.TB, quick int) int {
+	t.Helper()
 	text := os.Getenv("PITBOSS_ROUNDS")
 	if text == "" {
 		return quick
