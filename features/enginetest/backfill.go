@@ -174,7 +174,6 @@ func decideUntil(w *world, set *features.Set, caller int, stop <-chan struct{}) 
 		if err := one(w.bet(fmt.Sprint("call", caller, "-", n), fmt.Sprint("p", n%7), float64(n))); err != nil {
 			return err
 		}
-		time.Sleep(200 * time.Microsecond) // on a busy machine nothing could catch up with callers who never think
 	}
 	return nil
 }
