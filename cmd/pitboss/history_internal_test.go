@@ -160,6 +160,8 @@ func TestARefusedInputLeavesNothingBehind(t *testing.T) {
 	f(exitFailed, "there is no journal", "features", "export", "--out", h.path("v.csv"))
 	f(exitFailed, "there is no journal", "features", "holes")
 	f(exitFailed, "there is no journal", "features", "show", "--set", set, "player", "1")
+	f(exitFailed, "there is no journal", "features", "show", "player", "1")
+	f(exitFailed, "there is no journal", "features", "verify")
 	f(exitFailed, "there is no journal", "events", "export", "--out", h.path("lake"))
 	if _, err := os.Stat(h.path("v.csv")); !os.IsNotExist(err) {
 		t.Errorf("a file of vectors was left behind: %v", err)

@@ -140,6 +140,10 @@ func (f *showFlags) fromState(ctx context.Context, stdout io.Writer, kindName, i
 	if err != nil {
 		return err
 	}
+	err = cfg.needData()
+	if err != nil {
+		return err
+	}
 	a, err := openApp(ctx, cfg, slog.New(slog.DiscardHandler), appOptions{})
 	if err != nil {
 		return err
