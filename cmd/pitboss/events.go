@@ -62,7 +62,7 @@ DIR must not exist, and appears when it is whole. The data directory must not be
 
 func runEventsExport(ctx context.Context, stderr io.Writer, f lakeFlags) (err error) {
 	var bounds pass
-	err = bounds.between(f.from, f.before)
+	err = readTimes(timeFlag{"--from", f.from, &bounds.from}, timeFlag{"--to", f.before, &bounds.until})
 	if err != nil {
 		return err
 	}

@@ -75,16 +75,10 @@ whose name a feature has is called pitboss_NAME. The data directory must not be 
 // options reads the words.
 func (f *exportFlags) options() (cfg audit.ExportConfig, err error) {
 	cfg = audit.ExportConfig{Tenant: f.tenant, SampleSeed: f.sampleSeed}
-	for _, t := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--from", f.from, &cfg.From}, {"--to", f.before, &cfg.Before}, {"--labels-known-by", f.knownBy, &cfg.LabelsKnownBy}} {
-		if t.text == "" {
-			continue
-		}
-		if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
-			return cfg, fmt.Errorf("%s: %w", t.flag, err)
-		}
+	err = readTimes(timeFlag{"--from", f.from, &cfg.From}, timeFlag{"--to", f.before, &cfg.Before},
+		timeFlag{"--labels-known-by", f.knownBy, &cfg.LabelsKnownBy})
+	if err != nil {
+		return cfg, err
 	}
 	if cfg.Maturity, err = time.ParseDuration(f.maturity); err != nil || cfg.Maturity < 0 {
 		return cfg, fmt.Errorf("--label-maturity: %q is no length of time, such as 720h", f.maturity)

@@ -234,6 +234,7 @@ func TestExportJoinsLabels(t *testing.T) {
 
 func TestEventsExport(t *testing.T) {
 	h := newHouse(t)
+	refused(t, exitUsage, []string{`--to: "tomorrow" is no time, such as`}, "events", "export", "--config", h.config, "--out", h.path("x"), "--to", "tomorrow")
 	must(t, "batch", "--config", h.config, "--source", h.sim(t, 200), "--out", h.path("decisions.jsonl"))
 	r := must(t, "events", "export", "--config", h.config, "--out", h.path("lake"))
 	if !strings.Contains(r.errOut, "wrote 200 events in ") {

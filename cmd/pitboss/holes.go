@@ -65,18 +65,8 @@ func (f *holesFlags) check() error {
 	if f.config == "" {
 		return errors.New("give --config")
 	}
-	for _, t := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--from", f.from, &f.fold.From}, {"--to", f.to, &f.fold.To}} {
-		if t.text == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, t.text)
-		if err != nil {
-			return fmt.Errorf("%s: %q is no time, such as 2026-11-22T00:00:00Z", t.flag, t.text)
-		}
-		*t.to = at
+	if err := readTimes(timeFlag{"--from", f.from, &f.fold.From}, timeFlag{"--to", f.to, &f.fold.To}); err != nil {
+		return err
 	}
 	switch {
 	case f.from != "" && f.to != "" && !f.fold.From.Before(f.fold.To):

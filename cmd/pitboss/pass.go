@@ -49,18 +49,26 @@ type pass struct {
 
 // between sets the bounds on occurred_at from flags.
 func (p *pass) between(from, before string) error {
-	for _, b := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--from", from, &p.from}, {"--before", before, &p.until}} {
-		if b.text == "" {
+	return readTimes(timeFlag{"--from", from, &p.from}, timeFlag{"--before", before, &p.until})
+}
+
+// timeFlag is a flag that takes a time, and where that goes.
+type timeFlag struct {
+	name, text string
+	to         *time.Time
+}
+
+// readTimes reads flags that take times; one that was not given leaves its time as it is.
+func readTimes(flags ...timeFlag) error {
+	for _, f := range flags {
+		if f.text == "" {
 			continue
 		}
-		t, err := time.Parse(time.RFC3339, b.text)
+		t, err := time.Parse(time.RFC3339, f.text)
 		if err != nil {
-			return &codedError{exitUsage, fmt.Errorf("%s: %w", b.flag, err)}
+			return &codedError{exitUsage, fmt.Errorf("%s: %q is no time, such as 2026-11-22T00:00:00Z", f.name, f.text)}
 		}
-		*b.to = t
+		*f.to = t
 	}
 	return nil
 }
