@@ -137,12 +137,17 @@ func bounded(v float64) float64 {
 	return v
 }
 
-func (l *lowering) arithmetic(name string, args []ast.Expr) (numberOf, error) {
-	x, err := l.number(args[0])
-	if err != nil {
-		return nil, err
+// pair lowers two numbers.
+func (l *lowering) pair(args []ast.Expr) (x, y numberOf, err error) {
+	if x, err = l.number(args[0]); err != nil {
+		return nil, nil, err
 	}
-	y, err := l.number(args[1])
+	y, err = l.number(args[1])
+	return x, y, err
+}
+
+func (l *lowering) arithmetic(name string, args []ast.Expr) (numberOf, error) {
+	x, y, err := l.pair(args)
 	if err != nil {
 		return nil, err
 	}
@@ -293,11 +298,7 @@ func decide(fs []flagOf, alone, other truth) flagOf {
 }
 
 func (l *lowering) comparison(name string, args []ast.Expr) (flagOf, error) {
-	x, err := l.number(args[0])
-	if err != nil {
-		return nil, err
-	}
-	y, err := l.number(args[1])
+	x, y, err := l.pair(args)
 	if err != nil {
 		return nil, err
 	}
