@@ -26,7 +26,7 @@ features:
 		t.Fatal(err)
 	}
 	events := filepath.Join(dir, "events.jsonl")
-	if r := pitboss("sim", "--players", "20", "--duration", "6h", "--seed", "3", "--tenant", demoTenant, "--out", events); r.code != exitOK {
+	if r := pitboss("sim", "--players", "20", "--duration", "6h", "--events", "2000", "--seed", "3", "--tenant", demoTenant, "--out", events); r.code != exitOK {
 		t.Fatal(r)
 	}
 	if r := pitboss("ingest", "--config", path, "--source", events, "--history"); r.code != exitOK {

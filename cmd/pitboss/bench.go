@@ -27,7 +27,9 @@ type benchFlags struct {
 	runs     int
 	players  int
 	events   int
-	only     string
+	// vectors is how many are read from memory in a run.
+	vectors int
+	only    string
 	// statePlayers is how many players the state bench builds, distinct how many of them are no copies.
 	statePlayers, distinct int
 }
@@ -69,6 +71,7 @@ Server and load generator share the machine. Shown are all runs, their median an
 	fl.IntVar(&f.runs, "runs", 5, "how many runs")
 	fl.IntVar(&f.players, "players", 5000, "accounts of the simulated casino")
 	fl.IntVar(&f.events, "events", 200_000, "events of an ingest, apply, recovery or journal run")
+	fl.IntVar(&f.vectors, "vectors", 10_000, "vectors of a run from memory; a fifth as many are read from Badger, and 20 times as many under a bound on memory")
 	fl.IntVar(&f.statePlayers, "state-players", 1_000_000, "players of the state bench")
 	fl.IntVar(&f.distinct, "state-distinct", 50_000, "players of the state bench with events of their own; the others are copies of them")
 	fl.StringVar(&f.only, "only", "", "decide, ingest, vector, apply, recovery, journal or state; default: decide and ingest")
@@ -79,8 +82,8 @@ func runBench(ctx context.Context, out, stderr io.Writer, f benchFlags) error {
 	if err := oneOf("--only", f.only, "", "decide", "ingest", "vector", "apply", "recovery", "journal", "state"); err != nil {
 		return &codedError{exitUsage, err}
 	}
-	if f.rate <= 0 || f.rate > 100_000 || f.runs < 1 || f.duration < time.Second || f.duration > time.Hour || f.events < 1000 || f.statePlayers < 1 || f.distinct < 1 {
-		return &codedError{exitUsage, errors.New("--rate from 1 to 100000, --runs, --state-players and --state-distinct from 1, --duration from 1s to 1h, --events from 1000")}
+	if f.rate <= 0 || f.rate > 100_000 || f.runs < 1 || f.duration < time.Second || f.duration > time.Hour || f.events < 1000 || f.vectors < 100 || f.statePlayers < 1 || f.distinct < 1 {
+		return &codedError{exitUsage, errors.New("--rate from 1 to 100000, --runs, --state-players and --state-distinct from 1, --duration from 1s to 1h, --events from 1000, --vectors from 100")}
 	}
 	if run := f.storeBench(); run != nil {
 		fmt.Fprintf(out, "%s, %d cores; simulated players\n\n", buildString(), runtime.NumCPU())

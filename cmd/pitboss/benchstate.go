@@ -177,7 +177,7 @@ func (b *storeBench) bounded(ctx context.Context, data string) (err error) {
 	held := int64(0)
 	const rounds = 10
 	for range rounds {
-		if _, err := b.players.Vectors(ctx, s.Engine, b.set, b.f.statePlayers, 10*vectorPlayers); err != nil {
+		if _, err := b.players.Vectors(ctx, s.Engine, b.set, b.f.statePlayers, 2*b.f.vectors); err != nil {
 			return err
 		}
 		held = max(held, s.Engine.Stats().EntityBytes)
@@ -185,6 +185,6 @@ func (b *storeBench) bounded(ctx context.Context, data string) (err error) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	fmt.Fprintf(b.out, "memory: bound %d MB, at most %.1f MB held of %d players read, %.1f MB more heap in use with Badger's tables\n", boundBytes>>20,
-		float64(held)/(1<<20), rounds*10*vectorPlayers, float64(after.HeapInuse-before.HeapInuse)/(1<<20))
+		float64(held)/(1<<20), rounds*2*b.f.vectors, float64(after.HeapInuse-before.HeapInuse)/(1<<20))
 	return nil
 }

@@ -81,14 +81,15 @@ func (b *storeBench) vectorRun(ctx context.Context, dir, what string, players in
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	cold, err := b.players.Vectors(ctx, s.Engine, b.set, players, vectorPlayers)
+	few := min(vectorPlayers, b.f.vectors/5)
+	cold, err := b.players.Vectors(ctx, s.Engine, b.set, players, few)
 	if err != nil {
 		return err
 	}
-	if _, err = b.players.Vectors(ctx, s.Engine, b.set, vectorPlayers, vectorPlayers); err != nil { // all of them once
+	if _, err = b.players.Vectors(ctx, s.Engine, b.set, few, few); err != nil { // all of them once
 		return err
 	}
-	warm, err := b.players.Vectors(ctx, s.Engine, b.set, vectorPlayers, 5*vectorPlayers)
+	warm, err := b.players.Vectors(ctx, s.Engine, b.set, few, b.f.vectors)
 	if err != nil {
 		return err
 	}
