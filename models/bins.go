@@ -54,6 +54,7 @@ type binner struct {
 	cuts       []uint64 // orderedKey of the thresholds, ascending per feature
 	slots      int
 	tinyIsZero bool
+	single     bool // values are rounded to float32, and no negative one is a category
 }
 
 // orderedKey maps float64 to integers in the same order, with both zeros the same.
@@ -70,6 +71,9 @@ func (b *binner) fill(row []float64, bins *binTable) {
 	for i := range b.columns {
 		c := &b.columns[i]
 		x := row[c.feature]
+		if b.single {
+			x = float64(float32(x))
+		}
 		zero := x >= -zeroThreshold && x <= zeroThreshold
 		if zero && b.tinyIsZero {
 			x = 0
@@ -89,6 +93,9 @@ func (b *binner) fill(row []float64, bins *binTable) {
 				bins[uint16(slot)] = v
 				slot++
 			}
+		}
+		if b.single && x < 0 {
+			x = -1
 		}
 		for j := range c.sets {
 			bins[uint16(slot)] = c.sets[j].bin(x)
@@ -161,7 +168,7 @@ type setKey struct {
 
 // newBinBuilder lays out the slots and cuts of all splits of a forest.
 func newBinBuilder(f *forest) (*binBuilder, error) {
-	b := &binBuilder{binner: binner{tinyIsZero: f.tinyIsZero}, byFeature: make([]int32, len(f.info.Features)),
+	b := &binBuilder{binner: binner{tinyIsZero: f.tinyIsZero, single: f.single}, byFeature: make([]int32, len(f.info.Features)),
 		rule: map[slotKey]uint32{}, set: map[setKey]uint32{}}
 	for i := range b.byFeature {
 		b.byFeature[i] = -1

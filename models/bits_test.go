@@ -17,9 +17,9 @@ import (
 )
 
 // bitsOfEverything hashes the bits of all margins, scores, contributions and calibrated probabilities of
-// all goldens. Records hold such numbers, so the hash must be the same on every machine: CI runs this
+// goldens. Records hold such numbers, so the hash must be the same on every machine: CI runs this
 // with GOAMD64=v1 and v3 and with GODEBUG=cpu.fma=off.
-func bitsOfEverything(t *testing.T) string {
+func bitsOfEverything(t *testing.T, names []string, read func(testing.TB, string) *golden) string {
 	t.Helper()
 	h := sha256.New()
 	put := func(values []float64) {
@@ -36,8 +36,8 @@ func bitsOfEverything(t *testing.T) string {
 		mustCalibration(t, `{"format":1,"kind":"isotonic","x":[-3.1,-1.7,0.3,2.9],"y":[0.013,0.21,0.67,0.97]}`),
 		mustCalibration(t, `{"format":1,"kind":"beta","a":0.9,"b":1.2,"c":0.3}`)}
 	var s models.Scratch
-	for _, name := range goldenNames(t) {
-		g := readGolden(t, name)
+	for _, name := range names {
+		g := read(t, name)
 		m := mustLoad(t, g.text)
 		info := m.Info()
 		margins, phi, scores := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features)), make([]float64, info.Outputs)
@@ -70,11 +70,16 @@ func bitsOfEverything(t *testing.T) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// TestBitsAreTheSameEverywhere compares with testdata/bits.txt; PITBOSS_REWRITE=1 writes it anew, after a
-// change that is meant to change bits (and that has to raise decide's logic_version).
+// TestBitsAreTheSameEverywhere compares with testdata/bits.txt and bits_xgboost.txt; PITBOSS_REWRITE=1 writes them anew,
+// after a change that is meant to change bits (and that has to raise decide's logic_version).
 func TestBitsAreTheSameEverywhere(t *testing.T) {
-	got := bitsOfEverything(t)
-	path := filepath.Join("testdata", "bits.txt")
+	compareBits(t, "bits.txt", bitsOfEverything(t, goldenNames(t), readGolden))
+	compareBits(t, "bits_xgboost.txt", bitsOfEverything(t, xgboostNames(t), readXGBoost))
+}
+
+func compareBits(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if os.Getenv("PITBOSS_REWRITE") != "" {
 		if err := os.WriteFile(path, []byte(got+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -85,7 +90,7 @@ func TestBitsAreTheSameEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.TrimSpace(string(want)) != got {
-		t.Errorf("the bits of all goldens hash to %s, testdata/bits.txt has %s", got, want)
+		t.Errorf("the bits of all goldens hash to %s, testdata/%s has %s", got, name, want)
 	}
 }
 

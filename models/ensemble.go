@@ -7,6 +7,9 @@ import (
 	"unsafe"
 )
 
+// maxSingle is the largest float64 that is rounded to a finite float32.
+const maxSingle = 0x1.fffffefffffffp127
+
 // additivityTolerance bounds |base + contributions - margin|, relative to the largest of 1, the
 // margin and the contributions.
 const additivityTolerance = 1e-9
@@ -15,6 +18,7 @@ const additivityTolerance = 1e-9
 type ensemble struct {
 	info   Info
 	link   link
+	start  []float64 // by output: what its sum begins with
 	bins   binner
 	walk   *walkTable
 	shap   *shapTable      // nil when unexplainable
@@ -28,7 +32,10 @@ var _ Model = (*ensemble)(nil)
 func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	w := newWalker(len(f.info.Features))
 	shapes := make([]shape, len(f.trees))
-	m := &ensemble{info: f.info, link: f.link}
+	m := &ensemble{info: f.info, link: f.link, start: f.start}
+	if m.start == nil {
+		m.start = make([]float64, f.info.Outputs)
+	}
 	m.info.Hash = sha256.Sum256(data)
 	depths := make([]int, len(f.trees))
 	for i := range f.trees {
@@ -59,7 +66,7 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	return m, nil
 }
 
-// checkRange makes sure that no row can drive a sum of leaves out of float64.
+// checkRange makes sure that no row can drive a sum of leaves out of its type.
 func checkRange(f *forest) error {
 	sum := 0.0
 	for i := range f.trees {
@@ -69,7 +76,14 @@ func checkRange(f *forest) error {
 		}
 		sum += largest
 	}
-	if sum > math.MaxFloat64/4 {
+	most := math.MaxFloat64 / 4
+	if f.single {
+		most = math.MaxFloat32 / 4
+	}
+	for _, x := range f.start {
+		sum += math.Abs(x)
+	}
+	if sum > most {
 		return fmt.Errorf("the leaves add up to as much as %g: %w", sum, ErrLimit)
 	}
 	return nil
@@ -131,10 +145,15 @@ func (m *ensemble) Predict(row []float64, s *Scratch, margins []float64) error {
 	if err := m.checkSizes(margins, nil, false); err != nil {
 		return err
 	}
-	if err := checkRow(row, m.info.Features); err != nil {
+	if err := m.checkRow(row); err != nil {
 		return err
 	}
-	m.predict(row, s, margins)
+	leaves := m.find(row, s)
+	if m.bins.single {
+		m.sumSingle(leaves, margins)
+		return nil
+	}
+	m.sum(row, leaves, margins)
 	if m.linear == nil {
 		return nil // the sums of constant leaves are finite: checkRange
 	}
@@ -146,26 +165,43 @@ func (m *ensemble) Predict(row []float64, s *Scratch, margins []float64) error {
 	return nil
 }
 
-// predict sums the leaves tree by tree in the file's order, as the library does.
-func (m *ensemble) predict(row []float64, s *Scratch, margins []float64) {
+// find returns the leaf that each tree comes to.
+func (m *ensemble) find(row []float64, s *Scratch) []uint32 {
 	s.grow(m)
 	m.bins.fill(row, s.bins)
 	leaves := s.leaves[:m.info.Trees]
 	m.walk.find(s.bins, leaves)
+	return leaves
+}
+
+// sumSingle sums the leaves in float32, as XGBoost does.
+func (m *ensemble) sumSingle(leaves []uint32, margins []float64) {
+	values := m.walk.values
+	for k := range margins {
+		sum := float32(m.start[k])
+		for i := k; i < len(leaves); i += len(margins) {
+			sum += float32(values[leaves[i]])
+		}
+		margins[k] = float64(sum)
+	}
+}
+
+// sum sums the leaves tree by tree in the file's order, in float64.
+func (m *ensemble) sum(row []float64, leaves []uint32, margins []float64) {
 	if m.linear != nil {
 		m.sumLinear(row, leaves, margins)
 		return
 	}
 	values := m.walk.values
 	if len(margins) == 1 {
-		sum := 0.0
+		sum := m.start[0]
 		for _, l := range leaves {
 			sum += values[l]
 		}
 		margins[0] = sum
 		return
 	}
-	clear(margins)
+	copy(margins, m.start)
 	k := 0
 	for _, l := range leaves {
 		margins[k] += values[l]
@@ -183,10 +219,10 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 	if err := m.checkSizes(margins, contributions, true); err != nil {
 		return err
 	}
-	if err := checkRow(row, m.info.Features); err != nil {
+	if err := m.checkRow(row); err != nil {
 		return err
 	}
-	m.predict(row, s, margins)
+	m.sum(row, m.find(row, s), margins)
 	clear(contributions)
 	s.states = grow(s.states, m.shap.largest)
 	n := len(m.info.Features)
@@ -219,14 +255,18 @@ func (m *ensemble) checkSizes(margins, contributions []float64, explain bool) er
 	return nil
 }
 
-// checkRow refuses rows of the wrong length or with infinite values.
-func checkRow(row []float64, features []Feature) error {
-	if len(row) != len(features) {
-		return fmt.Errorf("%w: %d values, want %d", ErrRow, len(row), len(features))
+// checkRow refuses rows of the wrong length or with values that are infinite where the model computes.
+func (m *ensemble) checkRow(row []float64) error {
+	if len(row) != len(m.info.Features) {
+		return fmt.Errorf("%w: %d values, want %d", ErrRow, len(row), len(m.info.Features))
+	}
+	most := math.MaxFloat64
+	if m.bins.single {
+		most = maxSingle
 	}
 	for i, x := range row {
-		if x > math.MaxFloat64 || x < -math.MaxFloat64 {
-			return fmt.Errorf("%w: feature %q is %v", ErrRow, features[i].Name, x)
+		if x > most || x < -most {
+			return fmt.Errorf("%w: feature %q is %v", ErrRow, m.info.Features[i].Name, x)
 		}
 	}
 	return nil

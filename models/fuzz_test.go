@@ -1,6 +1,7 @@
 package models_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -44,6 +45,32 @@ func FuzzLoadEdited(f *testing.F) {
 	})
 }
 
+// FuzzXGBoostJSON: the same for XGBoost's files as text.
+func FuzzXGBoostJSON(f *testing.F) {
+	f.Add([]byte(smallXGBoost))
+	for _, name := range []string{"v17_dart.json", "v32_one_leaf.json", "v32_targets.json", "v34_dart.json", "v32_pruned.json"} {
+		f.Add(readXGBoost(f, name).text)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 || data[0] != '{' {
+			return
+		}
+		fuzzFile(t, data)
+	})
+}
+
+// FuzzUBJ: the same for XGBoost's files as UBJSON.
+func FuzzUBJ(f *testing.F) {
+	f.Add([]byte("{" + ubjKey("version") + "[$U#U\x03\x03\x02\x00}"))
+	f.Add([]byte("{#U\x01" + ubjKey("Config") + "[{U\x01aZU\x01bT}[#U\x02SU\x01xCy[$d#i\x01\x00\x00\x00\x00]"))
+	for _, name := range []string{"v17_binary_nan.ubj", "v21_categorical_nan.ubj", "v32_softmax.ubj", "v34_dart_multiclass.ubj"} {
+		f.Add(readXGBoost(f, name).text)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzFile(t, append([]byte("{"), bytes.TrimPrefix(data, []byte("{"))...))
+	})
+}
+
 func fuzzFile(t *testing.T, data []byte) {
 	t.Helper()
 	limits := models.Limits{MaxFileBytes: 1 << 16, MaxFeatures: 1000, MaxOutputs: 20, MaxTrees: 1000, MaxNodes: 5000, MaxBytes: 8 << 20}
@@ -58,7 +85,11 @@ func fuzzFile(t *testing.T, data []byte) {
 	var s models.Scratch
 	margins, phi := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features))
 	row := make([]float64, len(info.Features))
-	for _, x := range []float64{0, math.NaN(), 1, -1e300, 1e300, 39.7} {
+	huge := 1e300
+	if info.Format == models.FormatXGBoost {
+		huge = 3e38
+	}
+	for _, x := range []float64{0, math.NaN(), 1, -huge, huge, 39.7} {
 		for i := range row {
 			row[i] = x + float64(i%2)
 		}

@@ -52,8 +52,14 @@ func readMaybeGzip(t testing.TB, path string) []byte {
 
 func readGolden(t testing.TB, name string) *golden {
 	t.Helper()
-	g := &golden{name: name, text: readMaybeGzip(t, filepath.Join("testdata", "golden", name+".txt"))}
-	lines, err := csv.NewReader(bytes.NewReader(readMaybeGzip(t, filepath.Join("testdata", "golden", name+".csv")))).ReadAll()
+	path := filepath.Join("testdata", "golden", name)
+	return readGoldenRows(t, &golden{name: name, text: readMaybeGzip(t, path+".txt")}, path+".csv")
+}
+
+// readGoldenRows reads what the library answered for a model.
+func readGoldenRows(t testing.TB, g *golden, path string) *golden {
+	t.Helper()
+	lines, err := csv.NewReader(bytes.NewReader(readMaybeGzip(t, path))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +69,7 @@ func readGolden(t testing.TB, name string) *golden {
 			v := math.NaN()
 			if cell != "" {
 				if v, err = strconv.ParseFloat(cell, 64); err != nil {
-					t.Fatalf("%s: %v", name, err)
+					t.Fatalf("%s: %v", g.name, err)
 				}
 			}
 			switch lines[0][i][0] {

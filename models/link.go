@@ -12,9 +12,11 @@ const (
 	linkExp                   // e^x
 	linkLogExp                // ln(1+e^x)
 	linkSignedSquare          // sign(x)*x*x
+	linkStep                  // 1 for x > 0, 0 otherwise
 )
 
-// link turns margins into scores, as the objective's ConvertOutput does in LightGBM.
+// link turns margins into scores, as the objective's ConvertOutput does in LightGBM and its
+// PredTransform in XGBoost.
 type link struct {
 	kind    linkKind
 	sigmoid float64
@@ -53,6 +55,11 @@ func (l link) one(x float64) float64 {
 			return float64(-x * x)
 		}
 		return float64(x * x)
+	case linkStep:
+		if x > 0 {
+			return 1
+		}
+		return 0
 	default:
 		return x
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 )
 
 // Limits bound what a model file may ask for. A file beyond one is refused with ErrLimit before
@@ -48,14 +47,12 @@ func Load(data []byte, limits Limits) (Model, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
 		return LoadLightGBM(data, limits)
-	case data[0] == '{' && len(data) > 1 && strings.IndexByte("iIlUL$#S", data[1]) >= 0:
-		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost UBJSON: %w", ErrUnsupported)
 	case data[0] == '{':
-		return nil, fmt.Errorf("cannot load a model: it looks like JSON (XGBoost, or a LightGBM dump; save_model writes what can be loaded): %w", ErrUnsupported)
+		return LoadXGBoost(data, limits)
 	case data[0] == 0x08:
 		return nil, fmt.Errorf("cannot load a model: it looks like ONNX: %w", ErrUnsupported)
 	case bytes.HasPrefix(data, []byte("binf")), bytes.HasPrefix(data, []byte("bs64")):
-		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost's old binary format: %w", ErrUnsupported)
+		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost's old binary format; load it with XGBoost 1.7 to 3.0 and save it as .json or .ubj: %w", ErrUnsupported)
 	default:
 		return nil, fmt.Errorf("cannot load a model: no known format starts with %.16q: %w", data, ErrUnsupported)
 	}

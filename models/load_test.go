@@ -268,8 +268,9 @@ func TestLoadKnowsFormats(t *testing.T) {
 		}
 	}
 	f("", "the file is empty")
-	f(`{"learner":{}}`, "JSON")
-	f("{L\x00\x00", "UBJSON")
+	f(`{"learner":{}}`, "XGBoost model: byte 14: version has 0 parts")
+	f(`{"name":"tree","version":"v4"}`, `unknown key "name"`)
+	f("{L\x00\x00", "XGBoost model: byte 2: the file ends early")
 	f("\x08\x07\x12", "ONNX")
 	f("binf\x00", "old binary")
 	f("hello", `no known format starts with "hello"`)

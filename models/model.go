@@ -1,6 +1,6 @@
 // Package models scores rows with gradient-boosted trees and says exactly why.
 //
-// It reads model files as their libraries wrote them (LightGBM text today), predicts with the same
+// It reads model files as their libraries wrote them (LightGBM text, XGBoost JSON and UBJSON), predicts with the same
 // bits as the library does, and computes exact path-dependent Shapley contributions (TreeSHAP) at
 // a price that is known when the model is loaded.
 //
@@ -43,7 +43,7 @@ type Model interface {
 	// arithmetic of the library that made the model. margins has Info().Outputs elements.
 	Predict(row []float64, s *Scratch, margins []float64) error
 	// Explain writes, for each output, the float64 sum of the leaves that the row reaches into
-	// margins, and into contributions (Outputs x features, output-major) how much each feature moved
+	// margins (the same as Predict's for LightGBM; XGBoost itself sums in float32), and into contributions (Outputs x features, output-major) how much each feature moved
 	// that sum away from Info().Base, in margin units. It fails with ErrUnexplainable or
 	// ErrAdditivity rather than give contributions that are not exact.
 	Explain(row []float64, s *Scratch, margins, contributions []float64) error
@@ -56,12 +56,18 @@ type Model interface {
 // Format names the kind of file a model came from.
 type Format string
 
-// FormatLightGBM is LightGBM's text format, headers v2 to v4.
-const FormatLightGBM Format = "lightgbm"
+// The formats.
+const (
+	// FormatLightGBM is LightGBM's text format, headers v2 to v4.
+	FormatLightGBM Format = "lightgbm"
+	// FormatXGBoost is XGBoost's JSON or UBJSON, of versions 1.0 to 3.x.
+	FormatXGBoost Format = "xgboost"
+)
 
 // Info holds what is known about a model without running it.
 type Info struct {
-	// Format and FormatVersion say what the file is, such as "lightgbm" and "v4".
+	// Format and FormatVersion say what the file is, such as "lightgbm" and "v4", or "xgboost" and
+	// "3.2.0" (the library that wrote it).
 	Format        Format
 	FormatVersion string
 	// Hash is the SHA-256 of the file's bytes.
@@ -79,8 +85,11 @@ type Info struct {
 	Outputs int
 	// Features are the columns of a row, in order.
 	Features []Feature
-	// Trees, Iterations (trees of one output), Nodes (internal) and Leaves count the whole ensemble.
+	// Trees, Iterations (rounds of boosting), Nodes (internal) and Leaves count the whole ensemble.
 	Trees, Iterations, Nodes, Leaves int
+	// BestIterations is how many iterations early stopping found best, where the file says so, or 0. All of them are
+	// scored all the same: to serve fewer, save a slice of the model (XGBoost: booster[:n]).
+	BestIterations int
 	// MaxDepth is the largest number of splits on a way from a root to a leaf, MaxPathFeatures the
 	// largest number of distinct features there.
 	MaxDepth, MaxPathFeatures int

@@ -23,7 +23,7 @@ func unexplainable(f *forest, widest int) string {
 			return "linear models in the leaves have no exact path-dependent contributions"
 		}
 		if f.trees[i].splitCover == nil {
-			return fmt.Sprintf("tree %d has no training counts (leaf_count, internal_count)", i)
+			return fmt.Sprintf("tree %d has no training counts (leaf_count and internal_count of LightGBM, sum_hessian of XGBoost)", i)
 		}
 	}
 	if most := 2 * pointsPerBlock * maxBlocks; widest > most {
@@ -46,6 +46,7 @@ func newShapTable(f *forest, b *binBuilder, w *walker, shapes []shape) *shapTabl
 	s.nodes = make([]shapNode, 0, nodes)
 	s.factors = make([]factors, 0, rows+maxBlocks*(maxBlocks+1))
 	s.base = make([]float64, f.info.Outputs)
+	copy(s.base, f.start)
 	for i := range f.trees {
 		out := i % f.info.Outputs
 		s.base[out] += s.add(&f.trees[i], &shapes[i], out)

@@ -86,6 +86,10 @@ type forest struct {
 	trees []tree // of output i%Outputs, in file order
 	// tinyIsZero: values within zeroThreshold of zero are zero before any split sees them.
 	tinyIsZero bool
+	// single: the library computes in float32. Values are rounded to it before they are compared, and a margin is a sum in it.
+	single bool
+	// start is what the sum of each output begins with; nil for nothing.
+	start []float64
 }
 
 // shape is what a walk over a tree's structure finds out.
