@@ -16,12 +16,31 @@ import (
 // maxGoldenRows bounds golden.csv.
 const maxGoldenRows = 256
 
-// How far from the trainer's own figures a bundle may be: train/BUNDLE.md says the same. A margin must have the same
-// bits.
-const (
-	scoreTolerance        = 1e-12
-	contributionTolerance = 1e-9
-)
+// scoreTolerance is how far from the trainer's own calibrated probability a bundle's may be.
+const scoreTolerance = 1e-12
+
+// tolerances are how far from the trainer's other figures a bundle may be: train/BUNDLE.md says the same.
+type tolerances struct {
+	margin       float64 // of the larger of 1 and the margin; 0 for the same bits
+	contribution float64 // of the largest contribution of the row, and of the base
+}
+
+// tolerancesOf gives those of a library. LightGBM computes in float64. XGBoost does so in float32, and its margins begin
+// with a logarithm of base_score by the C library of the trainer's machine, whose last bit is its own.
+func tolerancesOf(format models.Format) tolerances {
+	if format == models.FormatXGBoost {
+		return tolerances{margin: 1e-6, contribution: 2e-5}
+	}
+	return tolerances{contribution: 1e-9}
+}
+
+// libraryOf names a library in messages.
+func libraryOf(format models.Format) string {
+	if format == models.FormatXGBoost {
+		return "XGBoost"
+	}
+	return "LightGBM"
+}
 
 // GoldenError says where a bundle does not give what its trainer wrote down. The bundle is refused: what would be
 // served is not what was trained.
@@ -127,8 +146,8 @@ func (b *Bundle) checkGolden(rows []goldenRow) error {
 		if err := b.Model.Predict(g.row, &s, margin[:]); err != nil {
 			return fmt.Errorf("golden row %d: %w", i+1, err)
 		}
-		if math.Float64bits(margin[0]) != math.Float64bits(g.margin) {
-			return &GoldenError{i + 1, "margin", margin[0], g.margin, 0}
+		if t := float64(b.tolerances().margin * math.Max(1, math.Abs(g.margin))); !same(margin[0], g.margin, t) {
+			return &GoldenError{i + 1, "margin", margin[0], g.margin, t}
 		}
 		score, err := b.Score(margin[0], work[:])
 		if err != nil {
@@ -144,7 +163,7 @@ func (b *Bundle) checkGolden(rows []goldenRow) error {
 			return fmt.Errorf("golden row %d: %w", i+1, err)
 		}
 		if err := b.checkContributions(i+1, g, contributions); err != nil {
-			if sum := g.checkSum(); sum != nil {
+			if sum := g.checkSum(b.Model.Info().Format); sum != nil {
 				return fmt.Errorf("%w; %w", err, sum)
 			}
 			return err
@@ -155,22 +174,22 @@ func (b *Bundle) checkGolden(rows []goldenRow) error {
 
 // checkSum says when it is the trainer's figures that are wrong. LightGBM's TreeSHAP loses its digits on paths of some 40
 // features or more; base and contributions then miss the margin.
-func (g *goldenRow) checkSum() error {
+func (g *goldenRow) checkSum(format models.Format) error {
 	sum, scale := g.base, math.Max(1, math.Abs(g.margin))
 	for _, c := range g.contributions {
 		sum += c
 		scale = math.Max(scale, math.Abs(c))
 	}
-	if within(sum, g.margin, float64(contributionTolerance*scale)) {
+	if within(sum, g.margin, float64(tolerancesOf(format).contribution*scale)) {
 		return nil
 	}
 	return fmt.Errorf("the trainer's own base and contributions add up to %v and its margin is %v: "+
-		"LightGBM cannot explain trees that deep; train with fewer leaves or a max_depth", sum, g.margin)
+		"%s cannot explain trees that deep; train with fewer leaves or a max_depth", sum, g.margin, libraryOf(format))
 }
 
 func (b *Bundle) checkContributions(row int, g *goldenRow, got []float64) error {
-	base := b.Model.Info().Base[0]
-	if t := float64(contributionTolerance * math.Max(1, math.Abs(g.base))); !within(base, g.base, t) {
+	base, tolerance := b.Model.Info().Base[0], b.tolerances().contribution
+	if t := float64(tolerance * math.Max(1, math.Abs(g.base))); !within(base, g.base, t) {
 		return &GoldenError{row, "base", base, g.base, t}
 	}
 	largest := 1.0
@@ -178,11 +197,21 @@ func (b *Bundle) checkContributions(row int, g *goldenRow, got []float64) error 
 		largest = math.Max(largest, math.Abs(c))
 	}
 	for i, want := range g.contributions {
-		if t := float64(contributionTolerance * largest); !within(got[i], want, t) {
+		if t := float64(tolerance * largest); !within(got[i], want, t) {
 			return &GoldenError{row, "contrib_" + b.Model.Info().Features[i].Name, got[i], want, t}
 		}
 	}
 	return nil
+}
+
+func (b *Bundle) tolerances() tolerances { return tolerancesOf(b.Model.Info().Format) }
+
+// same compares bits where nothing else is tolerated.
+func same(got, want, tolerance float64) bool {
+	if tolerance == 0 {
+		return math.Float64bits(got) == math.Float64bits(want)
+	}
+	return within(got, want, tolerance)
 }
 
 // within is false where one of the two is NaN.

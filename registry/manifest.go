@@ -98,8 +98,8 @@ func (m *manifest) check(modelLimit int64) error {
 		return fmt.Errorf("name: %q must match %s", m.Name, bundleName)
 	case !bundleVersion.MatchString(m.Version):
 		return fmt.Errorf("version: %q must match %s", m.Version, bundleVersion)
-	case m.Model.Format != models.FormatLightGBM:
-		return fmt.Errorf("model.format: %q is not %s", m.Model.Format, models.FormatLightGBM)
+	case m.Model.Format != models.FormatLightGBM && m.Model.Format != models.FormatXGBoost:
+		return fmt.Errorf("model.format: %q is not %s or %s", m.Model.Format, models.FormatLightGBM, models.FormatXGBoost)
 	case m.Golden.Rows < 1 || m.Golden.Rows > maxGoldenRows:
 		return fmt.Errorf("golden.rows: %d is not 1 to %d", m.Golden.Rows, maxGoldenRows)
 	}
