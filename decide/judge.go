@@ -189,14 +189,16 @@ func (j *judgment) explain() (err error) {
 	if err := j.bundle.Model.Explain(j.row, &j.scratch, j.work[:], j.contributions); err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
+	// XGBoost's margin is a sum in float32: contributions explain the sum of the same leaves in float64.
+	explained := j.work[0]
 	j.base = j.bundle.Model.Info().Base[0]
-	sum, largest := j.base, math.Max(1, math.Abs(j.margin))
+	sum, largest := j.base, math.Max(1, math.Abs(explained))
 	for _, c := range j.contributions {
 		sum += c
 		largest = math.Max(largest, math.Abs(c))
 	}
-	if !(math.Abs(sum-j.margin) <= additivityTolerance*largest) {
-		return fmt.Errorf("%w: base and contributions make %v of a margin of %v: %w", ErrModel, sum, j.margin, models.ErrAdditivity)
+	if !(math.Abs(sum-explained) <= additivityTolerance*largest) {
+		return fmt.Errorf("%w: base and contributions make %v of a margin of %v: %w", ErrModel, sum, explained, models.ErrAdditivity)
 	}
 	j.bySet = resize(j.bySet, len(j.bundle.Set.Features))
 	clear(j.bySet)

@@ -45,6 +45,43 @@ func TestJudgeGivesTheTrainersFigures(t *testing.T) {
 	}
 }
 
+// XGBoost sums in float32: the margin is its own, and the contributions explain the float64 sum of the same leaves.
+func TestJudgeXGBoost(t *testing.T) {
+	const dir = "../registry/testdata/xgboost"
+	b, err := registry.Load(dir, registry.Config{Kinds: newKinds(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, rounded := bet(t, nil), 0
+	for row, g := range goldensOf(t, dir, b) {
+		out := judge(t, ev, inputs(ev, b, g.vector), top(), b)
+		if out.GetMargin() != g.margin || math.Abs(out.GetScore()-g.score) > 1e-12 || math.Abs(out.GetBaseValue()-g.base) > 2e-5 {
+			t.Errorf("row %d: margin %v, score %v, base %v; XGBoost says %v, %v, %v", row, out.GetMargin(), out.GetScore(),
+				out.GetBaseValue(), g.margin, g.score, g.base)
+		}
+		if out.ReasonsStatus != "available" || len(out.Reasons) == 0 {
+			t.Errorf("row %d: reasons are %q: %v", row, out.ReasonsStatus, out.Reasons)
+		}
+		var sum [1]float64
+		if err := b.Model.Explain(vectorRow(b, g.vector), new(models.Scratch), sum[:], make([]float64, len(b.Columns))); err != nil {
+			t.Fatal(err)
+		}
+		if sum[0] != out.GetMargin() {
+			rounded++
+		}
+	}
+	if rounded == 0 {
+		t.Error("no margin was rounded: nothing was learned of those that are")
+	}
+}
+
+// vectorRow is a vector in the model's order.
+func vectorRow(b *registry.Bundle, vector []float64) []float64 {
+	row := make([]float64, len(b.Columns))
+	b.Row(vector, row)
+	return row
+}
+
 func near(tolerance float64) cmp.Option {
 	return cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= tolerance })
 }

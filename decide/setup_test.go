@@ -72,7 +72,7 @@ func bet(t testing.TB, change func(*pb.Event)) *features.Event {
 	return &ev
 }
 
-// golden is one row of the bundle's golden rows: what LightGBM itself said of it.
+// golden is one row of the bundle's golden rows: what the library itself said of it.
 type golden struct {
 	vector              []float64 // in the feature set's order
 	margin, score, base float64
@@ -81,7 +81,12 @@ type golden struct {
 
 func goldens(t testing.TB, b *registry.Bundle) []golden {
 	t.Helper()
-	f, err := os.Open(filepath.Join(tiny, "golden.csv"))
+	return goldensOf(t, tiny, b)
+}
+
+func goldensOf(t testing.TB, dir string, b *registry.Bundle) []golden {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, "golden.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}

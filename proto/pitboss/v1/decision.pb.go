@@ -883,7 +883,8 @@ type Decision struct {
 	Score *float64 `protobuf:"fixed64,5,opt,name=score,proto3,oneof" json:"score,omitempty"`
 	// Raw output of the model (log-odds). Absent where no model scored.
 	Margin *float64 `protobuf:"fixed64,6,opt,name=margin,proto3,oneof" json:"margin,omitempty"`
-	// Margin of the average event: margin = base_value + sum of contributions.
+	// Margin of the average event: margin = base_value + sum of contributions. The margin of a model that computes in
+	// float32 (XGBoost) is that sum as the model itself rounds it.
 	BaseValue *float64 `protobuf:"fixed64,7,opt,name=base_value,json=baseValue,proto3,oneof" json:"base_value,omitempty"`
 	// low, medium, high, severe: the segment's threshold that the score passed.
 	RiskLevel string `protobuf:"bytes,8,opt,name=risk_level,json=riskLevel,proto3" json:"risk_level,omitempty"`
