@@ -356,6 +356,42 @@ func TestModelScore(t *testing.T) {
 	compare(writeCSV(t, backwards))
 }
 
+// So is what it says of one of XGBoost, and a bundle with one checks.
+func TestModelScoreXGBoost(t *testing.T) {
+	golden := readCSV(t, "../../models/testdata/xgboost/v32_softmax.csv")
+	for i, name := range golden[0] {
+		if n, ok := strings.CutPrefix(name, "x"); ok {
+			golden[0][i] = "f" + n // as XGBoost calls columns without a name
+		}
+	}
+	out := filepath.Join(t.TempDir(), "out.csv")
+	must(t, "model", "score", "../../models/testdata/xgboost/v32_softmax.ubj", "--rows", writeCSV(t, golden), "--contrib", "--out", out)
+	got := readCSV(t, out)
+	if len(got) != len(golden) {
+		t.Fatalf("%d rows, want %d", len(got), len(golden))
+	}
+	for row := range len(golden) - 1 {
+		for k := range 3 {
+			pairs := map[string]string{fmt.Sprintf("score_%d", k): fmt.Sprintf("score%d", k), fmt.Sprintf("base_%d", k): fmt.Sprintf("b%d", k)}
+			for i := range 6 {
+				pairs[fmt.Sprintf("contrib_f%d_%d", i, k)] = fmt.Sprintf("c%d_%d", k, i)
+			}
+			for mine, theirs := range pairs {
+				if g, w := got.number(t, row, mine), golden.number(t, row, theirs); math.Abs(g-w) > 1e-6 {
+					t.Errorf("row %d: %s is %v, XGBoost has %v", row, mine, g, w)
+				}
+			}
+			if g, w := got.number(t, row, fmt.Sprintf("margin_%d", k)), golden.number(t, row, fmt.Sprintf("margin%d", k)); g != w {
+				t.Errorf("row %d: margin %d is %v, XGBoost has %v", row, k, g, w)
+			}
+		}
+	}
+	r := must(t, "check", "--bundle", "../../registry/testdata/xgboost")
+	if want := "leaves cannot read the file's format"; !strings.Contains(r.out, want) {
+		t.Errorf("%v, want %q", r, want)
+	}
+}
+
 func writeCSV(t *testing.T, tb table) string {
 	t.Helper()
 	var text strings.Builder
