@@ -98,8 +98,18 @@ func (m *ensemble) measure(t *tree, s *shape) {
 	for i := range t.splits {
 		f := &m.info.Features[t.splits[i].feature]
 		f.Splits++
+		f.Gain += valueOr(t.gain, i, math.NaN())
+		f.Cover += valueOr(t.splitCover, i, math.NaN())
 		f.Categorical = f.Categorical || t.splits[i].set >= 0
 	}
+}
+
+// valueOr returns values[i], or other where there are none.
+func valueOr(values []float64, i int, other float64) float64 {
+	if values == nil {
+		return other
+	}
+	return values[i]
 }
 
 // estimate returns the memory of the compiled model in bytes, within a few per cent.

@@ -94,6 +94,10 @@ func (p *treeParser) splits(s *section, t *tree) error {
 	if err := p.sets(s, t); err != nil {
 		return err
 	}
+	// Gains are for people: what is wrong with them keeps no model from scoring.
+	if gain, err := s.floats("split_gain", n, true); err == nil {
+		t.gain = gain
+	}
 	t.splits = make([]split, n)
 	used := make([]bool, len(t.sets))
 	for i := range t.splits {

@@ -298,6 +298,32 @@ func TestLoadFile(t *testing.T) {
 	}
 }
 
+// TestImportances: splits, gain and cover are what the library itself says (feature_importance of LightGBM 4.7.0,
+// get_score of XGBoost 3.2.0: weight, total_gain, total_cover).
+func TestImportances(t *testing.T) {
+	f := func(m models.Model, splits []int, gains, covers []float64) {
+		t.Helper()
+		for i, got := range m.Info().Features {
+			near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*max(1, math.Abs(b)) }
+			if got.Splits != splits[i] || !near(got.Gain, gains[i]) || covers != nil && !near(got.Cover, covers[i]) {
+				t.Errorf("%+v, want splits %d, gain %v, covers %v", got, splits[i], gains[i], covers)
+			}
+		}
+	}
+	f(mustLoad(t, readGolden(t, "categorical").text), []int{14, 8, 10, 0, 3, 7},
+		[]float64{266.112886428833, 147.52218055725098, 339.50841188430786, 0, 27.48744010925293, 312.6939010620117}, nil)
+	f(mustLoad(t, readXGBoost(t, "v32_pruned.json").text), []int{5, 3, 8, 0, 4, 10},
+		[]float64{85.53417205810547, 25.193138122558594, 320.4140319824219, 0, 41.148193359375, 253.42318725585938},
+		[]float64{233.04306030273438, 186.5540008544922, 693.6207885742188, 0, 62.3341064453125, 558.4149780273438})
+	f(mustLoad(t, readXGBoost(t, "v32_categorical_nan.ubj").text), []int{7, 6, 5, 1, 3, 6},
+		[]float64{110.9981918334961, 22.74498176574707, 162.02435302734375, 9.758739471435547, 30.28917121887207, 275.74383544921875},
+		[]float64{228.9906463623047, 145.9550018310547, 379.96490478515625, 17.626792907714844, 138.5624542236328, 377.12896728515625})
+	without := bytes.Replace(readGolden(t, "categorical").text, []byte("\nsplit_gain="), []byte("\nsplit_gain=x"), 1)
+	if got := mustLoad(t, without).Info().Features[0]; !math.IsNaN(got.Gain) || got.Splits != 14 {
+		t.Errorf("gains that are none: %+v", got)
+	}
+}
+
 func TestInfo(t *testing.T) {
 	m := mustLoad(t, readGolden(t, "categorical_multiclass").text)
 	got := *m.Info()
@@ -305,7 +331,10 @@ func TestInfo(t *testing.T) {
 	if got.Hash == zero || got.Bytes <= 0 || got.Cost.PredictMicros <= 0 || got.Cost.ExplainMicros <= got.Cost.PredictMicros || len(got.Base) != 3 {
 		t.Errorf("%+v", got)
 	}
-	got.Hash, got.Bytes, got.Cost, got.Base, got.Features = zero, 0, models.Cost{}, nil, got.Features[:3]
+	got.Hash, got.Bytes, got.Cost, got.Base, got.Features = zero, 0, models.Cost{}, nil, slices.Clone(got.Features[:3])
+	for i := range got.Features {
+		got.Features[i].Gain, got.Features[i].Cover = 0, 0 // TestImportances
+	}
 	want := models.Info{Format: models.FormatLightGBM, FormatVersion: "v4", Objective: "multiclass num_class:3", Boosting: "gbdt",
 		Probability: true, Outputs: 3, Trees: 9, Iterations: 3, Nodes: 63, Leaves: 72, MaxDepth: 6, MaxPathFeatures: 5,
 		Features: []models.Feature{{Name: "Column_0", Splits: 21, Min: 0.03, Max: 20}, {Name: "Column_1", Splits: 10, Max: 14},

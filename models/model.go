@@ -110,6 +110,9 @@ type Feature struct {
 	Name string
 	// Splits counts the nodes that test the feature; 0 means that the model ignores it.
 	Splits int
+	// Gain is what its splits gained in training, all together, and Cover how much of the training data they saw: rows in
+	// LightGBM, the sum of hessians in XGBoost. NaN where the file does not tell.
+	Gain, Cover float64
 	// Categorical says that at least one node tests it as a category.
 	Categorical bool
 	// Min and Max are the range seen in training, NaN when the file does not tell.

@@ -33,6 +33,8 @@ type tree struct {
 	leaves []float64
 	// cover is how many training rows reached each node and leaf; nil when the file does not tell.
 	splitCover, leafCover []float64
+	// gain is what each split gained in training; nil when the file does not tell.
+	gain []float64
 	// sets are the categories that go left, as bitsets.
 	sets [][]uint32
 	// linear holds the leaves' linear models; nil when leaves are constants.

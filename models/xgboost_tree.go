@@ -20,7 +20,7 @@ type xgboostTree struct {
 	value                []float64 // threshold, or what a leaf adds
 	defaultLeft          []int32
 	categorical          []int32
-	cover                []float64
+	cover, gain          []float64
 	setOf                []int32 // nodes with a category set, then where it starts and its size
 	setStart, setSize    []int32
 	categories           []int32
@@ -59,7 +59,7 @@ func (x *xgboostTree) read() (tree, error) {
 
 func (x *xgboostTree) clear() {
 	x.left, x.right, x.feature = x.left[:0], x.right[:0], x.feature[:0]
-	x.value, x.cover = x.value[:0], x.cover[:0]
+	x.value, x.cover, x.gain = x.value[:0], x.cover[:0], x.gain[:0]
 	x.defaultLeft, x.categorical = x.defaultLeft[:0], x.categorical[:0]
 	x.setOf, x.setStart, x.setSize, x.categories = x.setOf[:0], x.setStart[:0], x.setSize[:0], x.categories[:0]
 	x.nodes, x.covered = -1, false
@@ -82,7 +82,7 @@ func (x *xgboostTree) members() error {
 	return members(x.doc, "tree", map[string]func() error{
 		"base_weights":        nil,
 		"id":                  nil,
-		"loss_changes":        nil,
+		"loss_changes":        single(&x.gain),
 		"parents":             nil, // said by the children already
 		"left_children":       whole(&x.left, -1, math.MaxInt32),
 		"right_children":      whole(&x.right, -1, math.MaxInt32),
@@ -245,6 +245,9 @@ func (x *xgboostTree) add(t *tree, v int32) (int32, error) {
 	}
 	t.splits = append(t.splits, s)
 	t.splitCover = append(t.splitCover, x.coverOf(v))
+	if len(x.gain) == len(x.left) {
+		t.gain = append(t.gain, x.gain[v])
+	}
 	return int32(len(t.splits) - 1), nil
 }
 

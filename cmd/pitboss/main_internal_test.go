@@ -188,6 +188,7 @@ func TestWrongWordsExitTwo(t *testing.T) {
 	f("features eval --set x", "--source")
 	f("model score", "accepts 1 arg")
 	f("model score x", "--rows")
+	f("model inspect", "accepts 1 arg")
 	f("sim", "--out FILE")
 	f("sim --out x --brokers y", "either")
 	f("sim --out x --start tomorrow", "--start")

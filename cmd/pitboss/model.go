@@ -24,7 +24,7 @@ func newModelCmd() *cobra.Command {
 		Short: "Work with a model file, without a server",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newModelScoreCmd())
+	cmd.AddCommand(newModelScoreCmd(), newModelInspectCmd())
 	return cmd
 }
 

@@ -392,6 +392,30 @@ func TestModelScoreXGBoost(t *testing.T) {
 	}
 }
 
+// What model inspect prints of a model: the same figures as models has, in the order of worth, and what is in the way.
+func TestModelInspect(t *testing.T) {
+	r := must(t, "model", "inspect", "../../models/testdata/xgboost/v34_early_stopped.json")
+	for _, want := range []string{"xgboost 3.4.1, gbtree", "binary:logistic: scores are probabilities", "5 in 5 iterations",
+		"early stopping found 3 iterations best, and all are scored", "31 splits and 36 leaves", "exact, from base 2.25406",
+		"7  137.3       31.7 %       42.08  f5\n"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("%v, want %q", r, want)
+		}
+	}
+	if at := strings.Index(r.out, "f5\n"); at < 0 || at > strings.Index(r.out, "f2\n") || strings.Index(r.out, "f2\n") > strings.Index(r.out, "f3\n") {
+		t.Errorf("%v, want the most valuable feature first", r)
+	}
+	r = must(t, "model", "inspect", "../../models/testdata/golden/linear.txt")
+	for _, want := range []string{"none: linear models in the leaves", "never tested: 1 of 6 features: Column_3"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("%v, want %q", r, want)
+		}
+	}
+	linear := filepath.Join(t.TempDir(), "linear.json")
+	write(t, linear, `{"learner":{"gradient_booster":{"model":{"boosted_rounds":"3","weights":[1,2]},"name":"gblinear"}},"version":[3,2,0]}`)
+	refused(t, exitFailed, []string{"gblinear: unsupported model", linear}, "model", "inspect", linear)
+}
+
 func writeCSV(t *testing.T, tb table) string {
 	t.Helper()
 	var text strings.Builder
