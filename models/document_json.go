@@ -141,13 +141,13 @@ func (r *jsonDocument) text() (string, error) {
 }
 
 // word returns the run of letters, digits and signs that stands next.
-func (r *jsonDocument) word() string {
+func (r *jsonDocument) word() []byte {
 	r.next()
 	i := r.at
 	for i < len(r.data) && i-r.at < maxWord && isWord(r.data[i]) {
 		i++
 	}
-	return string(r.data[r.at:i])
+	return r.data[r.at:i]
 }
 
 // maxWord bounds a number's digits.
@@ -159,20 +159,10 @@ func isWord(c byte) bool {
 
 func (r *jsonDocument) number(bits int) (float64, error) {
 	word := r.word()
-	x := 0.0
-	switch word {
-	case "true":
-		x = 1
-	case "false":
-	case "NaN":
-		x = math.NaN()
-	case "Infinity":
-		x = math.Inf(1)
-	case "-Infinity":
-		x = math.Inf(-1)
-	default:
-		var err error
-		if x, err = parseJSONNumber(word, bits); err != nil {
+	x, err := parseJSONNumber(word, bits)
+	if err != nil {
+		var ok bool
+		if x, ok = jsonWord(string(word)); !ok {
 			return 0, r.errorf("%.40q is no number", word)
 		}
 	}
@@ -180,18 +170,36 @@ func (r *jsonDocument) number(bits int) (float64, error) {
 	return x, nil
 }
 
+// jsonWord is what counts as a number and has no digits.
+func jsonWord(word string) (x float64, ok bool) {
+	switch word {
+	case "true":
+		return 1, true
+	case "false":
+		return 0, true
+	case "NaN":
+		return math.NaN(), true
+	case "Infinity":
+		return math.Inf(1), true
+	case "-Infinity":
+		return math.Inf(-1), true
+	default:
+		return 0, false
+	}
+}
+
 // parseJSONNumber refuses what only Go understands.
-func parseJSONNumber(word string, bits int) (float64, error) {
-	for i := range len(word) {
-		if c := word[i]; c > '9' && c != 'e' && c != 'E' {
+func parseJSONNumber(word []byte, bits int) (float64, error) {
+	for _, c := range word {
+		if c > '9' && c != 'e' && c != 'E' {
 			return 0, strconv.ErrSyntax
 		}
 	}
-	return strconv.ParseFloat(word, bits) //nolint:wrapcheck // the caller says where
+	return strconv.ParseFloat(string(word), bits) //nolint:wrapcheck // the caller says where
 }
 
 func (r *jsonDocument) null() error {
-	if r.word() != "null" {
+	if string(r.word()) != "null" {
 		return r.errorf("want null")
 	}
 	r.at += len("null")

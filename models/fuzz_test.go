@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,29 @@ func FuzzXGBoostJSON(f *testing.F) {
 			return
 		}
 		fuzzFile(t, data)
+	})
+}
+
+// FuzzXGBoostEdited changes two values of a good file, which gets further than changing bytes.
+func FuzzXGBoostEdited(f *testing.F) {
+	value := regexp.MustCompile(`"[^":\\]*"|-?\d[0-9.E]*|NaN|-Infinity|false`)
+	places := value.FindAllStringIndex(smallXGBoost, -1)
+	for i := range places {
+		f.Add(uint8(i), "-1", uint8(i+1), "2")
+		f.Add(uint8(i), "16777215", uint8(i+9), `"x"`)
+		f.Add(uint8(i), "[]", uint8(i+20), "3E38")
+	}
+	f.Fuzz(func(t *testing.T, one uint8, oneValue string, two uint8, twoValue string) {
+		first, second := int(one)%len(places), int(two)%len(places)
+		if first > second {
+			first, second = second, first
+		}
+		a, b := places[first], places[second]
+		text := smallXGBoost[:a[0]] + oneValue
+		if first != second {
+			text += smallXGBoost[a[1]:b[0]] + twoValue
+		}
+		fuzzFile(t, []byte(text+smallXGBoost[b[1]:]))
 	})
 }
 

@@ -159,7 +159,7 @@ func (p *xgboostParser) baseScores(outputs int) ([]float64, error) {
 	scores := make([]float64, outputs)
 	for k := range scores {
 		word := strings.TrimSpace(words[min(k, len(words)-1)])
-		x, err := parseJSONNumber(word, 32)
+		x, err := parseJSONNumber([]byte(word), 32)
 		if err != nil {
 			return nil, p.doc.errorf("base_score %.40q is no number", word)
 		}
