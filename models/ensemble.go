@@ -270,13 +270,13 @@ func (m *ensemble) checkRow(row []float64) error {
 	if len(row) != len(m.info.Features) {
 		return fmt.Errorf("%w: %d values, want %d", ErrRow, len(row), len(m.info.Features))
 	}
-	most := math.MaxFloat64
+	most, why := math.MaxFloat64, ""
 	if m.bins.single {
-		most = maxSingle
+		most, why = maxSingle, ", more than float32 holds, in which the model computes"
 	}
 	for i, x := range row {
 		if x > most || x < -most {
-			return fmt.Errorf("%w: feature %q is %v", ErrRow, m.info.Features[i].Name, x)
+			return fmt.Errorf("%w: feature %q is %v%s", ErrRow, m.info.Features[i].Name, x, why)
 		}
 	}
 	return nil

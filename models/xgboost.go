@@ -232,13 +232,16 @@ func (p *xgboostParser) readModel() error {
 	})
 }
 
-var errLinearBooster = fmt.Errorf("the booster gblinear: %w", ErrUnsupported)
+var (
+	errLinearBooster = fmt.Errorf("the booster gblinear: %w", ErrUnsupported)
+	errVectorLeaf    = fmt.Errorf("leaves of several values (multi_strategy=multi_output_tree): %w", ErrUnsupported)
+)
 
 // scalarLeaves reads a size_leaf_vector and refuses leaves of many values (multi_strategy=multi_output_tree).
 func scalarLeaves(p *xgboostParser) error {
 	n, err := p.textInteger(math.MaxInt32)
 	if err == nil && n > 1 {
-		err = fmt.Errorf("leaves of %d values (multi_strategy=multi_output_tree): %w", n, ErrUnsupported)
+		err = errVectorLeaf
 	}
 	return err
 }

@@ -82,6 +82,7 @@ func (x *xgboostTree) members() error {
 	return members(x.doc, "tree", map[string]func() error{
 		"base_weights":        nil,
 		"id":                  nil,
+		"leaf_weights":        func() error { return errVectorLeaf }, // of multi_output_tree, in files later than 2.1
 		"loss_changes":        single(&x.gain),
 		"parents":             nil, // said by the children already
 		"left_children":       whole(&x.left, -1, math.MaxInt32),
@@ -129,7 +130,7 @@ func (x *xgboostTree) readParameters() error {
 		"size_leaf_vector": read(&leaf),
 	})
 	if err == nil && leaf > 1 {
-		err = fmt.Errorf("leaves of %d values (multi_strategy=multi_output_tree): %w", leaf, ErrUnsupported)
+		err = errVectorLeaf
 	}
 	return err
 }
