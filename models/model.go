@@ -60,7 +60,7 @@ type Format string
 const (
 	// FormatLightGBM is LightGBM's text format, headers v2 to v4.
 	FormatLightGBM Format = "lightgbm"
-	// FormatXGBoost is XGBoost's JSON or UBJSON, of versions 1.0 to 3.x.
+	// FormatXGBoost is XGBoost's JSON or UBJSON, of versions 1.7 to 3.x.
 	FormatXGBoost Format = "xgboost"
 )
 

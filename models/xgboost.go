@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// LoadXGBoost reads a model that XGBoost 1.0 to 3.x saved as JSON or UBJSON (save_model, by the file's name), with the
+// LoadXGBoost reads a model that XGBoost 1.7 to 3.x saved as JSON or UBJSON (save_model, by the file's name), with the
 // boosters gbtree and dart. The file is not trusted: whatever is wrong in it is an error that names the byte or the tree,
 // and a variant that would be scored otherwise than by XGBoost itself is refused with ErrUnsupported.
 //
@@ -215,7 +215,7 @@ func (p *xgboostParser) readModel() error {
 			return members(p.doc, "gbtree_model_param", map[string]func() error{
 				"num_parallel_tree": func() (err error) {
 					p.parallel, err = p.textInteger(p.limits.MaxTrees)
-					p.parallel = max(1, p.parallel) // 0 in the oldest files
+					p.parallel = max(1, p.parallel)
 					return err
 				},
 				"num_trees":        nil, // counted

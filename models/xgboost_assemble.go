@@ -19,9 +19,13 @@ func (p *xgboostParser) assemble() (*forest, error) {
 		return nil, p.doc.errorf("version has %d parts, want 3", len(p.version))
 	}
 	info.FormatVersion = fmt.Sprintf("%d.%d.%d", p.version[0], p.version[1], p.version[2])
+	major, minor := p.version[0], p.version[1]
 	switch {
-	case p.version[0] < 1 || p.version[0] > 3:
-		return nil, fmt.Errorf("version %s, known are 1 to 3: %w", info.FormatVersion, ErrUnsupported)
+	case major < 1 || major == 1 && minor < 7:
+		return nil, fmt.Errorf("version %s, which sums, or takes categories, otherwise than 1.7 and later: load it with one of those and save it again: %w",
+			info.FormatVersion, ErrUnsupported)
+	case major > 3:
+		return nil, fmt.Errorf("version %s, known are 1.7 to 3: %w", info.FormatVersion, ErrUnsupported)
 	case p.booster == "" || p.trees == nil:
 		return nil, p.doc.errorf("no gradient_booster with a name and trees")
 	case p.classes > 1 && p.targets > 1:

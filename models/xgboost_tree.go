@@ -141,9 +141,6 @@ func (x *xgboostTree) check() error {
 	if x.nodes != n || n == 0 {
 		return x.doc.errorf("num_nodes is %d with %d left_children", x.nodes, n)
 	}
-	if len(x.categorical) == 0 { // before 1.3 no split was
-		x.categorical = append(x.categorical, make([]int32, n)...)
-	}
 	for _, a := range []struct {
 		name string
 		have int
