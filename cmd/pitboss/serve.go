@@ -99,7 +99,8 @@ func newService(a *app) (*service, error) {
 	store := server.Store{Engine: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds, Set: a.set}
 	set, err := store.FeatureSet()
 	if err == nil { // else nobody is served any
-		if err = a.cfg.checkServices(set); err != nil {
+		err = a.cfg.checkServices(set)
+		if err != nil {
 			return nil, err
 		}
 	}
