@@ -30,6 +30,7 @@ set=$dir/house/bundle/features.yaml
 "$pitboss" features eval --config "$config" --set "$set" --final --source "$dir/events.jsonl" --out "$dir/final.csv"
 "$pitboss" features eval --config "$config" --set "$set" --final --source "$dir/events.jsonl" --shuffle "$seed" --ram-entities 64 --on-disk --out "$dir/final-disk.csv"
 
+echo "== sorting and comparing $events rows of five files (some minutes for a million)"
 sorted() { LC_ALL=C sort "$1" >"$1.sorted"; echo "$1.sorted"; }
 same() { # WHAT A B
   cmp "$2" "$3" || { echo "FAILED: $1"; diff "$2" "$3" | head -n 4 | cut -c -400; exit 1; }

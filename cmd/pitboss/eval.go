@@ -55,7 +55,8 @@ Label events change windows and give no row. No value is ever from the future.
 
 From a file (--source), events are applied by (occurred_at, event_id), labels first at a moment, in whatever order the file
 has them; --as-arrived keeps the file's order instead. CSV and Parquet need a map (docs/mapping.md), which also says whether
-the file is in order of time; JSON lines are put in order. Without --config, every tenant is accepted, and the entity kinds
+the file is in order of time; JSON lines are put in order. A file does not say what was decided: bets that were blocked count
+here, and do not where they were served. Without --config, every tenant is accepted, and the entity kinds
 that the set or the map name are declared by themselves.
 
 Without --source, the journal of the configuration's data directory is read again, in the order in which its events came
