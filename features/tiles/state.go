@@ -103,15 +103,17 @@ func (s *State) Clone() *State { return s.copyTo(&State{}) }
 
 // copyTo makes dst, whose memory is used again, a copy that shares nothing with s.
 func (s *State) copyTo(dst *State) *State {
-	tiles, cats, raw, bins, peaks := dst.tiles[:0], dst.cats[:0], dst.raw[:0], dst.bins[:0], dst.peaks[:0]
+	was := *dst
 	*dst = *s
-	dst.tiles, dst.cats, dst.raw = append(tiles, s.tiles...), append(cats, s.cats...), append(raw, s.raw...)
-	dst.bins, dst.peaks = append(bins, s.bins...), append(peaks, s.peaks...)
+	dst.tiles, dst.cats, dst.raw = refilled(was.tiles, s.tiles), refilled(was.cats, s.cats), refilled(was.raw, s.raw)
+	dst.bins, dst.peaks = refilled(was.bins, s.bins), refilled(was.peaks, s.peaks)
 	if s.missed != nil {
 		dst.missed = new(*s.missed)
 	}
 	return dst
 }
+
+func refilled[T any](dst, src []T) []T { return append(dst[:0], src...) }
 
 // Touch reads a word from each place where a reading will begin, and returns their mixture, which means nothing. The loads
 // wait for nothing, so that those of many states run side by side: what is not in the processor's cache comes while others
