@@ -40,6 +40,10 @@ const (
 // margin and the contributions. Package models holds its own leaf sum to the same.
 const additivityTolerance = 1e-9
 
+// float32Tolerance is how far the float64 sum of the leaves may be from a margin that its library summed in float32, relative
+// to the same: a thousand trees are rounded a thousand times, by up to 2^-24 of the sum so far.
+const float32Tolerance = 1e-4
+
 // Case is all that a decision's outputs follow from.
 type Case struct {
 	// Version is the logic version.
@@ -196,6 +200,13 @@ func (j *judgment) explain() (err error) {
 	for _, c := range j.contributions {
 		sum += c
 		largest = math.Max(largest, math.Abs(c))
+	}
+	rounding := additivityTolerance
+	if j.bundle.Model.Info().Format == models.FormatXGBoost {
+		rounding = float32Tolerance
+	}
+	if !(math.Abs(explained-j.margin) <= rounding*largest) {
+		return fmt.Errorf("%w: the contributions are of a margin of %v, and the score is of %v: %w", ErrModel, explained, j.margin, models.ErrAdditivity)
 	}
 	if !(math.Abs(sum-explained) <= additivityTolerance*largest) {
 		return fmt.Errorf("%w: base and contributions make %v of a margin of %v: %w", ErrModel, sum, explained, models.ErrAdditivity)
