@@ -11,11 +11,12 @@ JOBS := crash property interleave demo-replay skew
 ##@ Long jobs
 
 .PHONY: long long-slice
-long: $(JOBS:%=long-%) ## All long jobs at full length (hours; ROUNDS=2000 SEEDS=50).
+long: $(JOBS:%=long-%) ## All long jobs at full length (about 3 hours on two cores; ROUNDS=2000 SEEDS=6 INTERLEAVE_ROUNDS=200 EVENTS=1000000).
 long-slice: $(JOBS:%=slice-%) ## A seeded slice of each, as .ci/run does it.
 
 ROUNDS ?= 2000
-SEEDS ?= 50
+SEEDS ?= 6
+INTERLEAVE_ROUNDS ?= 200
 with_crash = $(shell scripts/packages-with.sh TestCrash)
 with_property = $(shell scripts/packages-with.sh TestProperty)
 with_interleave = $(shell scripts/packages-with.sh TestInterleave)
@@ -44,7 +45,7 @@ long-property:
 slice-interleave: ## 15 rounds of every test in which the same events come in other ways.
 	$(call many,15,1,TestInterleave,$(with_interleave))
 long-interleave:
-	$(call many,$(ROUNDS),1,TestInterleave,$(with_interleave))
+	$(call many,$(INTERLEAVE_ROUNDS),1,TestInterleave,$(with_interleave))
 
 # EVENTS is how many the long one decides about.
 EVENTS ?= 1000000
