@@ -234,7 +234,7 @@ func (s *cacheShard) place() *entity {
 // that bounded too.
 func (c *cache) evict(s *cacheShard, scan int) {
 	for range min(scan, 2*len(s.clock)) { // twice round: the first time may only take the clock's bits away
-		if len(s.at) < c.perShard && c.bytes.Load() < c.bytesMost {
+		if len(s.clock) == 0 || len(s.at) < c.perShard && c.bytes.Load() < c.bytesMost {
 			return
 		}
 		if s.hand >= len(s.clock) {
