@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -282,6 +283,9 @@ func diskUse(dir string) (int64, error) {
 			return err
 		}
 		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // Badger or the journal has put another file in its place
+		}
 		if err != nil {
 			return err
 		}
