@@ -344,6 +344,12 @@ func failOperation(t *testing.T, n int) bool {
 		failed = fmt.Sprintf("%s %s", op.Name, op.File)
 		return syscall.EIO
 	})
+	// The syncer goes on while the test looks, so that it asks under the hook's own lock.
+	what := func() string {
+		disk.mu.Lock()
+		defer disk.mu.Unlock()
+		return failed
+	}
 	acked := map[journal.Pos]journal.Frame{}
 	faulty := vfs.Faulty{FS: disk.Mem, Hook: disk.hook}
 	j, _, err := journal.OpenFS(cfg, faulty)
@@ -351,28 +357,28 @@ func failOperation(t *testing.T, n int) bool {
 		run(t, j, acked)
 		if j.Failed() != nil {
 			if err = j.Recover(t.Context()); err != nil {
-				t.Errorf("operation %d (%s) failed: Recover() = %v, want nil", n, failed, err)
+				t.Errorf("operation %d (%s) failed: Recover() = %v, want nil", n, what(), err)
 			}
 		}
-		wantAcked(t, j, acked, failed)
+		wantAcked(t, j, acked, what())
 		run(t, j, acked)
-		if err = j.Close(); err != nil && failed == "" {
+		if err = j.Close(); err != nil && what() == "" {
 			t.Errorf("Close() = %v, want nil", err)
 		}
 		err = nil
 	}
 	if err != nil && !errors.Is(err, journal.ErrIO) {
-		t.Errorf("operation %d (%s) failed: OpenFS() = %v, want ErrIO", n, failed, err)
+		t.Errorf("operation %d (%s) failed: OpenFS() = %v, want ErrIO", n, what(), err)
 	}
 	wantNoOpenFiles(t, disk.Mem)
 	disk.set(nil)
 	j, _, err = journal.OpenFS(cfg, faulty)
 	if err != nil {
-		t.Fatalf("operation %d (%s) failed: OpenFS() afterwards = %v, want nil", n, failed, err)
+		t.Fatalf("operation %d (%s) failed: OpenFS() afterwards = %v, want nil", n, what(), err)
 	}
-	wantAcked(t, j, acked, failed)
+	wantAcked(t, j, acked, what())
 	closeJournal(t, j)
-	return failed != ""
+	return what() != ""
 }
 
 // run writes some frames with keys, one of which it drops, until the journal fails.
