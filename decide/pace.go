@@ -25,6 +25,10 @@ const (
 	mostRecord  = 5 * time.Millisecond
 )
 
+// mostRise bounds what one measurement says: where the machine stood still during one decision, the sixty after it would
+// go without reasons. What has become slower is known after a few decisions all the same: each raises the price by a fifth.
+const mostRise = 4
+
 // pace learns how long each stage takes, as a moving average over about 16 decisions, and says whether it still fits.
 type pace struct {
 	nanos [pacedStages]atomic.Int64
@@ -37,7 +41,7 @@ func (p *pace) took(s paced, d time.Duration) {
 		p.nanos[s].Store(int64(d))
 		return
 	}
-	p.nanos[s].Store(old + (int64(d)-old)/16)
+	p.nanos[s].Store(old + (min(int64(d), mostRise*old)-old)/16)
 }
 
 // fits says whether the stage is likely to end, and the record to be written, in the time left. A refusal lowers the
@@ -50,6 +54,7 @@ func (p *pace) fits(s paced, left time.Duration, cost models.Cost) bool {
 			micros = cost.ExplainMicros
 		}
 		price = time.Duration(micros * float64(time.Microsecond))
+		p.nanos[s].CompareAndSwap(0, int64(price)) // the first decision, on cold memory, is a measurement like others
 	}
 	if safety*price+p.reserve() <= left {
 		return true
