@@ -3,7 +3,7 @@
 // and crashes.
 //
 // It knows no implementation of either and tests no windows; features/tiles does that. Random tests print their seed,
-// and take it back from PITBOSS_SEED. Start reading at Run, then world.go for what the tests are written in.
+// and take it back from PITBOSS_SEED. Start reading at Run, then world.go for what the tests are written in and casino.go for their events.
 package enginetest
 
 import (
