@@ -22,6 +22,7 @@ type ensemble struct {
 	bins   binner
 	walk   *walkTable
 	shap   *shapTable      // nil when unexplainable
+	forks  *forks          // for the slower questions; nil when some leaves are linear models
 	linear []*linearLeaves // by tree; nil when no tree has any
 	leafOf []uint32        // by node of walk: the leaf's number in its tree; only with linear
 }
@@ -57,6 +58,9 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	}
 	m.walk = newWalkTable(f, b, depths)
 	m.addLinear(f)
+	if m.linear == nil {
+		m.forks = newForks(f, b)
+	}
 	if m.info.Unexplainable == "" {
 		m.shap = newShapTable(f, b, w, shapes)
 		m.info.Base = m.shap.base
@@ -116,6 +120,7 @@ func valueOr(values []float64, i int, other float64) float64 {
 func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	bytes := 16 * (m.info.Nodes + m.info.Leaves) // walkTable
 	bytes += 8 * m.info.Nodes                    // cuts, at most
+	bytes += (int(unsafe.Sizeof(fork{}))+8)*m.info.Nodes + 8*m.info.Leaves + int(unsafe.Sizeof(cells{}))*len(m.info.Features)
 	bytes += int(unsafe.Sizeof(column{})) * len(m.info.Features)
 	for i := range f.trees {
 		bytes += f.trees[i].extraBytes()

@@ -9,7 +9,8 @@
 // columns, and probabilities to outcomes, is for its callers.
 //
 // Start reading at [Model] in model.go, then [Load] in load.go; the ensemble that all formats are
-// compiled into is in ensemble.go, the contributions are in shap.go.
+// compiled into is in ensemble.go, the contributions are in shap.go. [Explorer] in explore.go has the slower questions:
+// what another value would change, contributions against a background, interactions.
 package models
 
 import "errors"
