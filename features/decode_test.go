@@ -417,12 +417,12 @@ func FuzzCompileSet(f *testing.F) {
 // TestKinds makes kinds, and refuses what would be on disk for ever.
 func TestKinds(t *testing.T) {
 	no := false
-	kinds := newKinds(t, features.KindConfig{Name: "terminal", Personal: &no}, features.KindConfig{Name: "phone"})
+	kinds := newKinds(t, features.KindConfig{Name: "terminal", Personal: &no}, features.KindConfig{Name: "kiosk"})
 	if k, ok := kinds.Get("terminal"); !ok || k.ID != 128 || k.Personal {
 		t.Errorf("terminal is %+v", k)
 	}
-	if k, ok := kinds.Get("phone"); !ok || k.ID != 129 || !k.Personal {
-		t.Errorf("phone is %+v", k)
+	if k, ok := kinds.Get("kiosk"); !ok || k.ID != 129 || !k.Personal {
+		t.Errorf("kiosk is %+v", k)
 	}
 	f := func(want string, extra ...features.KindConfig) {
 		t.Helper()

@@ -43,6 +43,9 @@ func builtinKinds() []Kind {
 		{11, "round", false}, {12, "game", false}, {13, "table", false}, {14, "provider", false}, {15, "studio", false},
 		{16, "affiliate", false}, {17, "campaign", false}, {18, "bonus", false}, {19, "tournament", false},
 		{20, "jackpot", false},
+		// The other player of a transfer, who people say they are and how they are reached, who sent them, and who works here.
+		{21, "counterparty", true}, {22, "email", true}, {23, "phone", true}, {24, "person", true}, {25, "postal", true},
+		{26, "document", true}, {27, "click", true}, {28, "staff", true}, {29, "case", false},
 	}
 }
 

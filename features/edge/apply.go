@@ -43,8 +43,15 @@ func (t *tenant) stored(ent *entity) string {
 	if !ent.personal {
 		return ent.value
 	}
-	return t.key.alias(ent.id.GetKind(), ent.value)
+	kind := ent.id.GetKind()
+	if kind == counterpartyKind { // is a player by another name: what links the two sides of a transfer is that the aliases are one
+		kind = "player"
+	}
+	return t.key.alias(kind, ent.value)
 }
+
+// counterpartyKind is the kind of the other player of an event of two.
+const counterpartyKind = "counterparty"
 
 // enrich derives what hashing destroys. It takes the raw nickname out.
 func (c *checker) enrich() *pb.Enrichment {

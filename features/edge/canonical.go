@@ -3,6 +3,7 @@ package edge
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // canonicalValue gives the one way of writing a raw value of a kind, so that one thing has one alias; problem says why
@@ -27,8 +28,42 @@ func canonicalValue(kind, value string) (canonical, problem string) {
 			return "", "is not an AS number"
 		}
 		return strconv.FormatUint(uint64(n), 10), ""
+	case "email":
+		if !isEmail(value) {
+			return "", "is not an e-mail address"
+		}
+		return strings.ToLower(value), ""
+	case "phone":
+		number, ok := parsePhone(value)
+		if !ok {
+			return "", "is not a telephone number with its country's code, such as +356 2122 0000"
+		}
+		return number, ""
 	}
 	return value, ""
+}
+
+// parsePhone reads a number as E.164 has it, however it is grouped: a plus and 7 to 15 digits. A number without its country's
+// code is as many numbers as there are countries.
+func parsePhone(s string) (string, bool) {
+	const fewest, most = 7, 15
+	digits := make([]byte, 0, most+2)
+	for i := range len(s) {
+		switch b := s[i]; {
+		case b == '+' && i == 0, b >= '0' && b <= '9':
+			digits = append(digits, b)
+		case b == ' ' || b == '-' || b == '.' || b == '(' || b == ')' || b == '/':
+		default:
+			return "", false
+		}
+		if len(digits) > most+1 {
+			return "", false
+		}
+	}
+	if len(digits) < fewest+1 || digits[0] != '+' {
+		return "", false
+	}
+	return string(digits), true
 }
 
 // parseAddr reads an address. IPv4 in IPv6 clothes is IPv4; a zone says nothing of the internet and is refused.

@@ -139,8 +139,8 @@ func (c *checker) checkEnvelope() *Error {
 	if m.GetSupersedesEventId() == m.GetEventId() {
 		return refuse(InvalidField, "event.supersedes_event_id", "an event cannot correct itself")
 	}
-	if c.plan != nil && slices.Contains(c.plan.envelope, "reference_transaction_id") && m.GetReferenceTransactionId() == "" {
-		return refuse(MissingField, "event.reference_transaction_id", "%s needs it", c.plan.name)
+	if err := c.checkTransactions(); err != nil {
+		return err
 	}
 	tenant, ok := c.edge.tenants[m.GetTenant()]
 	if !ok {
@@ -148,6 +148,23 @@ func (c *checker) checkEnvelope() *Error {
 	}
 	c.tenant = tenant
 	return c.checkTrust()
+}
+
+// checkTransactions checks that the transactions are there which the type needs.
+func (c *checker) checkTransactions() *Error {
+	if c.plan == nil {
+		return nil
+	}
+	for _, name := range c.plan.envelope {
+		value := c.msg.GetTransactionId()
+		if name == "reference_transaction_id" {
+			value = c.msg.GetReferenceTransactionId()
+		}
+		if value == "" {
+			return refuse(MissingField, "event."+name, "%s needs it", c.plan.name)
+		}
+	}
+	return nil
 }
 
 func (c *checker) checkTrust() *Error {
@@ -226,6 +243,11 @@ func (c *checker) checkEntities() *Error {
 	for _, kind := range c.plan.entities {
 		if !slices.ContainsFunc(c.entities, func(n entity) bool { return n.id.GetKind() == kind }) {
 			return refuse(MissingField, "event.entities", "%s needs an entity of kind %s", c.plan.name, kind)
+		}
+	}
+	if other := c.find(counterpartyKind); other != nil {
+		if player := c.find("player"); player != nil && player.value == other.value && player.id.GetForm() == other.id.GetForm() {
+			return refuse(InvalidField, "event.entities", "the %s is the player", counterpartyKind)
 		}
 	}
 	return nil

@@ -15,6 +15,9 @@ const (
 	FutureBound = 5 * time.Second
 	// PastBound is how far occurred_at may be before received_at. It is the age up to which dedupe is exact.
 	PastBound = 30 * 24 * time.Hour
+	// MaxAhead is how far a time in a payload may be after received_at: a limit's beginning, an exclusion's end. It keeps what is
+	// counted in other units than seconds from being taken for a time.
+	MaxAhead = 100 * 366 * 24 * time.Hour
 	// MaxEventID bounds event_id, in bytes.
 	MaxEventID = 128
 	// MaxText bounds every other text, in bytes.

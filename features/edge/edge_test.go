@@ -165,7 +165,9 @@ func TestAcceptTakesEveryTypeOfTheCatalogue(t *testing.T) {
 		field := payloads.Get(i)
 		msg := bet()
 		msg.ReferenceTransactionId = "tx-0"
-		msg.Entities = append(msg.Entities, raw("bonus", "welcome"))
+		for _, kind := range []string{"bonus", "jackpot", "tournament", "table", "affiliate", "counterparty", "case"} {
+			msg.Entities = append(msg.Entities, raw(kind, "one"))
+		}
 		msg.Type = strings.Replace(string(field.Name()), "_", ".", 1)
 		payload := msg.ProtoReflect().NewField(field).Message()
 		fill(payload)
@@ -189,6 +191,12 @@ func fill(m protoreflect.Message) {
 	for i := range m.Descriptor().Fields().Len() {
 		f := m.Descriptor().Fields().Get(i)
 		switch {
+		case f.Name() == "direction":
+			m.Set(f, protoreflect.ValueOfString("out"))
+		case strings.HasSuffix(string(f.Name()), "_cc"):
+			m.Set(f, protoreflect.ValueOfString("MT"))
+		case strings.HasSuffix(string(f.Name()), "_hash"):
+			m.Set(f, protoreflect.ValueOfString("2jmj7l5rSw0yVb_vlWAYkK-YBwk="))
 		case f.Kind() == protoreflect.StringKind:
 			m.Set(f, protoreflect.ValueOfString("text"))
 		case f.Kind() == protoreflect.BoolKind:
@@ -199,12 +207,44 @@ func fill(m protoreflect.Message) {
 			m.Set(f, protoreflect.ValueOfInt32(-60))
 		case f.Kind() == protoreflect.Uint64Kind:
 			m.Set(f, protoreflect.ValueOfUint64(1))
+		case f.Kind() == protoreflect.Uint32Kind:
+			m.Set(f, protoreflect.ValueOfUint32(1))
 		case f.Message().Name() == "Money":
 			m.Set(f, protoreflect.ValueOfMessage(eur(100).ProtoReflect()))
 		case f.Message().Name() == "Timestamp":
 			m.Set(f, protoreflect.ValueOfMessage(timestamppb.New(now).ProtoReflect()))
 		}
 	}
+}
+
+// TestOneThingHasOneAlias holds that what is written in several ways is one entity, and that the two sides of a transfer name
+// the same player by the same alias.
+func TestOneThingHasOneAlias(t *testing.T) {
+	e := open(t, config(t))
+	value := func(kind, value string) string {
+		t.Helper()
+		id, err := e.Alias("casino", "", raw(kind, value))
+		if err != nil {
+			t.Fatalf("%s %q: %v", kind, value, err)
+		}
+		if id.GetForm() != pb.Form_FORM_ALIAS {
+			t.Fatalf("%s %q is kept as it is", kind, value)
+		}
+		return id.GetValue()
+	}
+	same := func(kind, a, otherKind, b string, want bool) {
+		t.Helper()
+		if got := value(kind, a) == value(otherKind, b); got != want {
+			t.Errorf("%s %q and %s %q share an alias: %v, want %v", kind, a, otherKind, b, got, want)
+		}
+	}
+	same("phone", "+356 2122-0000", "phone", "+35621220000", true)
+	same("phone", "+1 (212) 555.0100", "phone", "+12125550100", true)
+	same("phone", "+35621220000", "phone", "+35621220001", false)
+	same("email", "Jane@Example.COM", "email", "jane@example.com", true)
+	same("counterparty", "jane", "player", "jane", true)
+	same("account", "jane", "player", "jane", false)
+	same("player", "Jane", "player", "jane", false) // the producer's, byte for byte
 }
 
 func TestAcceptRefuses(t *testing.T) {
@@ -329,6 +369,63 @@ func TestAcceptRefuses(t *testing.T) {
 	f("custom with a space", func(m *pb.Event) { m.Type = "custom.a b" }, edge.InvalidField, "event.type")
 	f("long text in payload", func(m *pb.Event) { m.GetBetPlaced().GestureId = long }, edge.TooLong, "event.bet_placed.gesture_id")
 	f("negative odds", func(m *pb.Event) { m.GetBetPlaced().OddsPpm = -1 }, edge.InvalidField, "event.bet_placed.odds_ppm")
+	transfer := func(change func(*pb.Event, *pb.TransferP2P)) func(*pb.Event) {
+		return func(m *pb.Event) {
+			m.Entities = []*pb.Identifier{raw("player", "jane"), raw("counterparty", "joe")}
+			payload := &pb.TransferP2P{Direction: "out", Amount: eur(5)}
+			m.Type, m.Payload = "transfer.p2p", &pb.Event_TransferP2P{TransferP2P: payload}
+			change(m, payload)
+		}
+	}
+	f("no counterparty", transfer(func(m *pb.Event, _ *pb.TransferP2P) { m.Entities = m.Entities[:1] }), edge.MissingField, "event.entities", "counterparty")
+	f("counterparty is the player", transfer(func(m *pb.Event, _ *pb.TransferP2P) { m.Entities[1].Value = "jane" }), edge.InvalidField, "event.entities")
+	f("no direction", transfer(func(_ *pb.Event, p *pb.TransferP2P) { p.Direction = "" }), edge.MissingField, "event.transfer_p2p.direction")
+	f("other direction", transfer(func(_ *pb.Event, p *pb.TransferP2P) { p.Direction = "up" }), edge.InvalidField, "event.transfer_p2p.direction", "out, in")
+
+	deposit := func(change func(*pb.PaymentDepositSettled)) func(*pb.Event) {
+		return func(m *pb.Event) {
+			payload := &pb.PaymentDepositSettled{Amount: eur(5)}
+			m.Type, m.Payload = "payment.deposit_settled", &pb.Event_PaymentDepositSettled{PaymentDepositSettled: payload}
+			change(payload)
+		}
+	}
+	for _, country := range []string{"mt", "MLT", "M", "M1"} {
+		f("country "+country, deposit(func(p *pb.PaymentDepositSettled) { p.BinCc = country }), edge.InvalidField, "event.payment_deposit_settled.bin_cc", "two capital letters")
+	}
+	f("invisible payment", deposit(func(p *pb.PaymentDepositSettled) { p.PaymentId = "a​b" }), edge.InvalidField, "event.payment_deposit_settled.payment_id")
+
+	changed := func(hash string) func(*pb.Event) {
+		return func(m *pb.Event) {
+			m.Type = "account.detail_changed"
+			m.Payload = &pb.Event_AccountDetailChanged{AccountDetailChanged: &pb.AccountDetailChanged{Field: "phone", OldHash: hash}}
+		}
+	}
+	// What is called a digest and is none: a telephone number, a card's, a name, and what is too long.
+	for _, hash := range []string{"+35621220000", "4111111111111111111", "Jane Q. Public of Valletta", strings.Repeat("a", 129)} {
+		f("digest "+hash, changed(hash), edge.InvalidField, "event.account_detail_changed.old_hash", "digest")
+	}
+	f("accepted without transaction", func(m *pb.Event) {
+		m.TransactionId = ""
+		m.Type, m.Payload = "bet.accepted", &pb.Event_BetAccepted{BetAccepted: &pb.BetAccepted{}}
+	}, edge.MissingField, "event.transaction_id")
+	f("exclusion in milliseconds", func(m *pb.Event) {
+		m.Type = "rg.self_excluded"
+		m.Payload = &pb.Event_RgSelfExcluded{RgSelfExcluded: &pb.RgSelfExcluded{Until: &timestamppb.Timestamp{Seconds: now.Unix() * 10}}}
+	}, edge.InvalidField, "event.rg_self_excluded.until", "100 years")
+	guard := func(batch *pb.GuardBatch) func(*pb.Event) {
+		return func(m *pb.Event) { m.Type, m.Payload = "guard.batch", &pb.Event_GuardBatch{GuardBatch: batch} }
+	}
+	f("correlation under -1", guard(&pb.GuardBatch{FrameLoadPpm: new(int64(-1_000_001))}), edge.InvalidField, "event.guard_batch.frame_load_ppm")
+	f("negative gaps", guard(&pb.GuardBatch{Gaps: new(int64(-1))}), edge.InvalidField, "event.guard_batch.gaps")
+	f("flags beyond what is counted", guard(&pb.GuardBatch{AutomationFlags: new(uint64(math.MaxUint64))}), edge.InvalidField, "event.guard_batch.automation_flags")
+	score := &pb.TournamentScore{}
+	f("score without points", func(m *pb.Event) {
+		m.Entities = append(m.Entities, raw("tournament", "t"))
+		m.Type, m.Payload = "tournament.score", &pb.Event_TournamentScore{TournamentScore: score}
+	}, edge.MissingField, "event.tournament_score.points_delta")
+	f("e-mail that is none", func(m *pb.Event) { m.Entities[2] = raw("email", "jane") }, edge.InvalidField, "event.entities[2].value")
+	f("number without country", func(m *pb.Event) { m.Entities[2] = raw("phone", "21220000") }, edge.InvalidField, "event.entities[2].value", "country")
+	f("number called an alias", called("phone", "+356 2122-0000"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
 	f("label over 1", func(m *pb.Event) {
 		m.Type = "label.assigned"
 		m.Payload = &pb.Event_LabelAssigned{LabelAssigned: &pb.LabelAssigned{TargetEventId: "e", Label: "fraud", Fraud: 2}}

@@ -54,7 +54,8 @@ func rawPersonal(msg *pb.Event) map[string]string {
 	values := map[string]string{}
 	for _, id := range msg.GetEntities() {
 		switch id.GetKind() {
-		case "player", "account", "session", "device", "ip", "ip24", "instrument", "customer":
+		case "player", "account", "session", "device", "ip", "ip24", "instrument", "customer", "counterparty", "email", "phone", "person",
+			"postal", "document", "click", "staff":
 			if id.GetForm() == pb.Form_FORM_RAW {
 				values[id.GetKind()] = id.GetValue()
 			}

@@ -54,7 +54,7 @@ func (g *geoDB) countryOf(a netip.Addr) string {
 			return ""
 		}
 	}
-	if len(code) != 2 || code[0] < 'A' || code[0] > 'Z' || code[1] < 'A' || code[1] > 'Z' {
+	if !isCountry(code) {
 		return ""
 	}
 	return code

@@ -3,6 +3,7 @@ package edge
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -49,17 +50,11 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 	case fieldBool:
 		return nil
 	case fieldText:
-		if f.personal { // its alias is kept alone, so it may be anything
-			return checkText(f.path, value.String(), MaxText)
-		}
-		if err := checkKept(f.path, value.String()); err != nil || !f.id {
-			return err
-		}
-		return checkID(f.path, value.String(), MaxText)
+		return f.checkText(value.String())
 	case fieldInt:
 		if n := value.Int(); n < 0 && !f.signed {
 			return refuse(InvalidField, f.path, "must not be negative")
-		} else if f.most != 0 && n > f.most {
+		} else if f.most != 0 && (n > f.most || n < -f.most) {
 			return refuse(InvalidField, f.path, "at most %d", f.most)
 		}
 	case fieldUint:
@@ -68,7 +63,10 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 		}
 	case fieldTime:
 		ts, _ := value.Message().Interface().(*timestamppb.Timestamp)
-		_, err := checkTime(f.path, ts)
+		at, err := checkTime(f.path, ts)
+		if err == nil && at.Sub(c.receivedAt) > MaxAhead {
+			return refuse(InvalidField, f.path, "more than 100 years ahead; leave out what has no end")
+		}
 		return err
 	case fieldMoney:
 		m, _ := value.Message().Interface().(*pb.Money)
@@ -77,6 +75,28 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 		}
 		*currency = m.GetCurrency()
 		return c.checkMoney(f.path, m, f.signed)
+	}
+	return nil
+}
+
+// checkText checks a text of the payload by its form.
+func (f *field) checkText(s string) *Error {
+	if f.personal { // its alias is kept alone, so it may be anything
+		return checkText(f.path, s, MaxText)
+	}
+	if err := checkKept(f.path, s); err != nil {
+		return err
+	}
+	switch {
+	case f.words != nil && !slices.Contains(f.words, s):
+		return refuse(InvalidField, f.path, "one of %s", strings.Join(f.words, ", "))
+	case f.text == textID:
+		return checkID(f.path, s, MaxText)
+	case f.text == textCountry && !isCountry(s):
+		return refuse(InvalidField, f.path, "a country is two capital letters (ISO 3166-1 alpha-2)")
+	case f.text == textDigest && !isDigest(s):
+		return refuse(InvalidField, f.path, "a digest is %d to %d characters of hexadecimal or base64: nothing that could be read belongs here",
+			minDigest, maxDigest)
 	}
 	return nil
 }

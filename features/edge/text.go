@@ -67,11 +67,14 @@ func checkKept(path, s string) *Error {
 }
 
 // isRaw says whether a value that is called an alias is plainly the real thing. No alias looks like an e-mail address, and
-// none of an address or a network looks like one.
+// none of an address, a network or a telephone number looks like one.
 func isRaw(kind, value string) bool {
 	switch kind {
 	case "ip", "ip24":
 		_, ok := parseNetwork(value)
+		return ok
+	case "phone":
+		_, ok := parsePhone(value)
 		return ok
 	}
 	return isEmail(value)
@@ -95,6 +98,28 @@ func isWord(s string, dots bool) bool {
 	for i := range len(s) {
 		b := s[i]
 		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && (!dots || b != '.') {
+			return false
+		}
+	}
+	return true
+}
+
+// isCountry says whether s has the form of an ISO 3166-1 alpha-2 code.
+func isCountry(s string) bool {
+	return len(s) == 2 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z'
+}
+
+// The lengths of a digest: 128 bits in base64, 512 in hexadecimal. A card's number has at most 19 digits.
+const minDigest, maxDigest = 22, 128
+
+// isDigest says whether s can be a digest in hexadecimal or in one of the alphabets of base64.
+func isDigest(s string) bool {
+	if len(s) < minDigest || len(s) > maxDigest {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '+' && b != '/' && b != '-' && b != '_' && b != '=' {
 			return false
 		}
 	}

@@ -132,7 +132,7 @@ func (Trust) EnumDescriptor() ([]byte, []int) {
 // Identifier names one entity: a player, a device, an address, a game.
 type Identifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Entity kind from the configuration: player, account, session, device, ip, instrument, game, ...
+	// An entity kind: player, account, session, device, ip, instrument, game, ..., or one of the configuration.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// At most 256 bytes of UTF-8 without control or invisible characters.
 	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
@@ -533,9 +533,18 @@ type Enrichment struct {
 	// Version of the rate table behind every Money.base_minor.
 	RatesVersion string `protobuf:"bytes,7,opt,name=rates_version,json=ratesVersion,proto3" json:"rates_version,omitempty"`
 	// Key that made the aliases of this event.
-	AliasKeyId    string `protobuf:"bytes,8,opt,name=alias_key_id,json=aliasKeyId,proto3" json:"alias_key_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AliasKeyId string `protobuf:"bytes,8,opt,name=alias_key_id,json=aliasKeyId,proto3" json:"alias_key_id,omitempty"`
+	// The class that the AS number alone has, of the classes of address_class; empty where the number is not known.
+	AsnClass string `protobuf:"bytes,9,opt,name=asn_class,json=asnClass,proto3" json:"asn_class,omitempty"`
+	// The three flags below are absent where one of the two sides is not known.
+	// The currency of the payload's amounts is not one of the address's country.
+	CountryCurrencyMismatch *bool `protobuf:"varint,10,opt,name=country_currency_mismatch,json=countryCurrencyMismatch,proto3,oneof" json:"country_currency_mismatch,omitempty"`
+	// The card's country (bin_cc) is not the address's.
+	CardCountryMismatch *bool `protobuf:"varint,11,opt,name=card_country_mismatch,json=cardCountryMismatch,proto3,oneof" json:"card_country_mismatch,omitempty"`
+	// The currency of the payload's amounts is not one of the card's country.
+	CardCurrencyMismatch *bool `protobuf:"varint,12,opt,name=card_currency_mismatch,json=cardCurrencyMismatch,proto3,oneof" json:"card_currency_mismatch,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Enrichment) Reset() {
@@ -622,6 +631,34 @@ func (x *Enrichment) GetAliasKeyId() string {
 		return x.AliasKeyId
 	}
 	return ""
+}
+
+func (x *Enrichment) GetAsnClass() string {
+	if x != nil {
+		return x.AsnClass
+	}
+	return ""
+}
+
+func (x *Enrichment) GetCountryCurrencyMismatch() bool {
+	if x != nil && x.CountryCurrencyMismatch != nil {
+		return *x.CountryCurrencyMismatch
+	}
+	return false
+}
+
+func (x *Enrichment) GetCardCountryMismatch() bool {
+	if x != nil && x.CardCountryMismatch != nil {
+		return *x.CardCountryMismatch
+	}
+	return false
+}
+
+func (x *Enrichment) GetCardCurrencyMismatch() bool {
+	if x != nil && x.CardCurrencyMismatch != nil {
+		return *x.CardCurrencyMismatch
+	}
+	return false
 }
 
 // UnknownField is a field that nobody could read yet.
@@ -722,6 +759,9 @@ type Event struct {
 	//
 	//	bet.rolled_back               takes back the bet.placed of that transaction
 	//	payment.withdrawal_cancelled  takes back the payment.withdrawal_requested of that transaction
+	//
+	// Every other event only names what it is about, and both count: a refund or a chargeback is of a deposit that did happen.
+	// What else turns out wrong (a contribution, a score, a transfer) is corrected by supersedes_event_id.
 	ReferenceTransactionId string `protobuf:"bytes,17,opt,name=reference_transaction_id,json=referenceTransactionId,proto3" json:"reference_transaction_id,omitempty"`
 	// At most 64; names are [a-z0-9_]{1,64}.
 	Attributes map[string]*Value `protobuf:"bytes,18,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -762,6 +802,53 @@ type Event struct {
 	//	*Event_PaymentChargeback
 	//	*Event_LabelAssigned
 	//	*Event_GuardBatch
+	//	*Event_AccountKycUpdated
+	//	*Event_AccountDetailChanged
+	//	*Event_AuthPasswordReset
+	//	*Event_AuthMfa
+	//	*Event_PlayerStatus
+	//	*Event_RgLimitSet
+	//	*Event_RgSelfExcluded
+	//	*Event_RgRealityCheck
+	//	*Event_BetAccepted
+	//	*Event_FeatureOffered
+	//	*Event_FeatureEntered
+	//	*Event_FeatureBought
+	//	*Event_FeatureResumed
+	//	*Event_FeatureFinished
+	//	*Event_FreeroundGranted
+	//	*Event_FreeroundUsed
+	//	*Event_JackpotContribution
+	//	*Event_JackpotWon
+	//	*Event_JackpotReset
+	//	*Event_JackpotMeter
+	//	*Event_JackpotParamChanged
+	//	*Event_TournamentRegistered
+	//	*Event_TournamentEntry
+	//	*Event_TournamentScore
+	//	*Event_TournamentRank
+	//	*Event_TournamentPaid
+	//	*Event_TournamentEnded
+	//	*Event_TableJoined
+	//	*Event_TableLeft
+	//	*Event_HandAction
+	//	*Event_HandResult
+	//	*Event_LiveBetWindow
+	//	*Event_PaymentWithdrawalApproved
+	//	*Event_PaymentRefund
+	//	*Event_PaymentFraudReport
+	//	*Event_TransferP2P
+	//	*Event_SanctionsChecked
+	//	*Event_AffiliateClick
+	//	*Event_AffiliateQualified
+	//	*Event_AffiliateCommission
+	//	*Event_GuardIntegrity
+	//	*Event_GuardChallenge
+	//	*Event_DecisionMade
+	//	*Event_DecisionOverridden
+	//	*Event_CaseOpened
+	//	*Event_CaseClosed
+	//	*Event_AppealResolved
 	Payload       isEvent_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1205,6 +1292,429 @@ func (x *Event) GetGuardBatch() *GuardBatch {
 	return nil
 }
 
+func (x *Event) GetAccountKycUpdated() *AccountKycUpdated {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AccountKycUpdated); ok {
+			return x.AccountKycUpdated
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAccountDetailChanged() *AccountDetailChanged {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AccountDetailChanged); ok {
+			return x.AccountDetailChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAuthPasswordReset() *AuthPasswordReset {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AuthPasswordReset); ok {
+			return x.AuthPasswordReset
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAuthMfa() *AuthMfa {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AuthMfa); ok {
+			return x.AuthMfa
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPlayerStatus() *PlayerStatus {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_PlayerStatus); ok {
+			return x.PlayerStatus
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRgLimitSet() *RgLimitSet {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_RgLimitSet); ok {
+			return x.RgLimitSet
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRgSelfExcluded() *RgSelfExcluded {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_RgSelfExcluded); ok {
+			return x.RgSelfExcluded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRgRealityCheck() *RgRealityCheck {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_RgRealityCheck); ok {
+			return x.RgRealityCheck
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetBetAccepted() *BetAccepted {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_BetAccepted); ok {
+			return x.BetAccepted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFeatureOffered() *FeatureOffered {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FeatureOffered); ok {
+			return x.FeatureOffered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFeatureEntered() *FeatureEntered {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FeatureEntered); ok {
+			return x.FeatureEntered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFeatureBought() *FeatureBought {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FeatureBought); ok {
+			return x.FeatureBought
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFeatureResumed() *FeatureResumed {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FeatureResumed); ok {
+			return x.FeatureResumed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFeatureFinished() *FeatureFinished {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FeatureFinished); ok {
+			return x.FeatureFinished
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFreeroundGranted() *FreeroundGranted {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FreeroundGranted); ok {
+			return x.FreeroundGranted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetFreeroundUsed() *FreeroundUsed {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_FreeroundUsed); ok {
+			return x.FreeroundUsed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJackpotContribution() *JackpotContribution {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_JackpotContribution); ok {
+			return x.JackpotContribution
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJackpotWon() *JackpotWon {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_JackpotWon); ok {
+			return x.JackpotWon
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJackpotReset() *JackpotReset {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_JackpotReset); ok {
+			return x.JackpotReset
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJackpotMeter() *JackpotMeter {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_JackpotMeter); ok {
+			return x.JackpotMeter
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJackpotParamChanged() *JackpotParamChanged {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_JackpotParamChanged); ok {
+			return x.JackpotParamChanged
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentRegistered() *TournamentRegistered {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentRegistered); ok {
+			return x.TournamentRegistered
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentEntry() *TournamentEntry {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentEntry); ok {
+			return x.TournamentEntry
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentScore() *TournamentScore {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentScore); ok {
+			return x.TournamentScore
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentRank() *TournamentRank {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentRank); ok {
+			return x.TournamentRank
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentPaid() *TournamentPaid {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentPaid); ok {
+			return x.TournamentPaid
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTournamentEnded() *TournamentEnded {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TournamentEnded); ok {
+			return x.TournamentEnded
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTableJoined() *TableJoined {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TableJoined); ok {
+			return x.TableJoined
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTableLeft() *TableLeft {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TableLeft); ok {
+			return x.TableLeft
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetHandAction() *HandAction {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_HandAction); ok {
+			return x.HandAction
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetHandResult() *HandResult {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_HandResult); ok {
+			return x.HandResult
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetLiveBetWindow() *LiveBetWindow {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_LiveBetWindow); ok {
+			return x.LiveBetWindow
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPaymentWithdrawalApproved() *PaymentWithdrawalApproved {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_PaymentWithdrawalApproved); ok {
+			return x.PaymentWithdrawalApproved
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPaymentRefund() *PaymentRefund {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_PaymentRefund); ok {
+			return x.PaymentRefund
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPaymentFraudReport() *PaymentFraudReport {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_PaymentFraudReport); ok {
+			return x.PaymentFraudReport
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTransferP2P() *TransferP2P {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_TransferP2P); ok {
+			return x.TransferP2P
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSanctionsChecked() *SanctionsChecked {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_SanctionsChecked); ok {
+			return x.SanctionsChecked
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAffiliateClick() *AffiliateClick {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AffiliateClick); ok {
+			return x.AffiliateClick
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAffiliateQualified() *AffiliateQualified {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AffiliateQualified); ok {
+			return x.AffiliateQualified
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAffiliateCommission() *AffiliateCommission {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AffiliateCommission); ok {
+			return x.AffiliateCommission
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGuardIntegrity() *GuardIntegrity {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_GuardIntegrity); ok {
+			return x.GuardIntegrity
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGuardChallenge() *GuardChallenge {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_GuardChallenge); ok {
+			return x.GuardChallenge
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDecisionMade() *DecisionMade {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_DecisionMade); ok {
+			return x.DecisionMade
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetDecisionOverridden() *DecisionOverridden {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_DecisionOverridden); ok {
+			return x.DecisionOverridden
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCaseOpened() *CaseOpened {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_CaseOpened); ok {
+			return x.CaseOpened
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCaseClosed() *CaseClosed {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_CaseClosed); ok {
+			return x.CaseClosed
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetAppealResolved() *AppealResolved {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_AppealResolved); ok {
+			return x.AppealResolved
+		}
+	}
+	return nil
+}
+
 type isEvent_Payload interface {
 	isEvent_Payload()
 }
@@ -1325,6 +1835,194 @@ type Event_GuardBatch struct {
 	GuardBatch *GuardBatch `protobuf:"bytes,60,opt,name=guard_batch,json=guardBatch,proto3,oneof"`
 }
 
+type Event_AccountKycUpdated struct {
+	AccountKycUpdated *AccountKycUpdated `protobuf:"bytes,61,opt,name=account_kyc_updated,json=accountKycUpdated,proto3,oneof"`
+}
+
+type Event_AccountDetailChanged struct {
+	AccountDetailChanged *AccountDetailChanged `protobuf:"bytes,62,opt,name=account_detail_changed,json=accountDetailChanged,proto3,oneof"`
+}
+
+type Event_AuthPasswordReset struct {
+	AuthPasswordReset *AuthPasswordReset `protobuf:"bytes,63,opt,name=auth_password_reset,json=authPasswordReset,proto3,oneof"`
+}
+
+type Event_AuthMfa struct {
+	AuthMfa *AuthMfa `protobuf:"bytes,64,opt,name=auth_mfa,json=authMfa,proto3,oneof"`
+}
+
+type Event_PlayerStatus struct {
+	PlayerStatus *PlayerStatus `protobuf:"bytes,65,opt,name=player_status,json=playerStatus,proto3,oneof"`
+}
+
+type Event_RgLimitSet struct {
+	RgLimitSet *RgLimitSet `protobuf:"bytes,66,opt,name=rg_limit_set,json=rgLimitSet,proto3,oneof"`
+}
+
+type Event_RgSelfExcluded struct {
+	RgSelfExcluded *RgSelfExcluded `protobuf:"bytes,67,opt,name=rg_self_excluded,json=rgSelfExcluded,proto3,oneof"`
+}
+
+type Event_RgRealityCheck struct {
+	RgRealityCheck *RgRealityCheck `protobuf:"bytes,68,opt,name=rg_reality_check,json=rgRealityCheck,proto3,oneof"`
+}
+
+type Event_BetAccepted struct {
+	BetAccepted *BetAccepted `protobuf:"bytes,69,opt,name=bet_accepted,json=betAccepted,proto3,oneof"`
+}
+
+type Event_FeatureOffered struct {
+	FeatureOffered *FeatureOffered `protobuf:"bytes,70,opt,name=feature_offered,json=featureOffered,proto3,oneof"`
+}
+
+type Event_FeatureEntered struct {
+	FeatureEntered *FeatureEntered `protobuf:"bytes,71,opt,name=feature_entered,json=featureEntered,proto3,oneof"`
+}
+
+type Event_FeatureBought struct {
+	FeatureBought *FeatureBought `protobuf:"bytes,72,opt,name=feature_bought,json=featureBought,proto3,oneof"`
+}
+
+type Event_FeatureResumed struct {
+	FeatureResumed *FeatureResumed `protobuf:"bytes,73,opt,name=feature_resumed,json=featureResumed,proto3,oneof"`
+}
+
+type Event_FeatureFinished struct {
+	FeatureFinished *FeatureFinished `protobuf:"bytes,74,opt,name=feature_finished,json=featureFinished,proto3,oneof"`
+}
+
+type Event_FreeroundGranted struct {
+	FreeroundGranted *FreeroundGranted `protobuf:"bytes,75,opt,name=freeround_granted,json=freeroundGranted,proto3,oneof"`
+}
+
+type Event_FreeroundUsed struct {
+	FreeroundUsed *FreeroundUsed `protobuf:"bytes,76,opt,name=freeround_used,json=freeroundUsed,proto3,oneof"`
+}
+
+type Event_JackpotContribution struct {
+	JackpotContribution *JackpotContribution `protobuf:"bytes,77,opt,name=jackpot_contribution,json=jackpotContribution,proto3,oneof"`
+}
+
+type Event_JackpotWon struct {
+	JackpotWon *JackpotWon `protobuf:"bytes,78,opt,name=jackpot_won,json=jackpotWon,proto3,oneof"`
+}
+
+type Event_JackpotReset struct {
+	JackpotReset *JackpotReset `protobuf:"bytes,79,opt,name=jackpot_reset,json=jackpotReset,proto3,oneof"`
+}
+
+type Event_JackpotMeter struct {
+	JackpotMeter *JackpotMeter `protobuf:"bytes,80,opt,name=jackpot_meter,json=jackpotMeter,proto3,oneof"`
+}
+
+type Event_JackpotParamChanged struct {
+	JackpotParamChanged *JackpotParamChanged `protobuf:"bytes,81,opt,name=jackpot_param_changed,json=jackpotParamChanged,proto3,oneof"`
+}
+
+type Event_TournamentRegistered struct {
+	TournamentRegistered *TournamentRegistered `protobuf:"bytes,82,opt,name=tournament_registered,json=tournamentRegistered,proto3,oneof"`
+}
+
+type Event_TournamentEntry struct {
+	TournamentEntry *TournamentEntry `protobuf:"bytes,83,opt,name=tournament_entry,json=tournamentEntry,proto3,oneof"`
+}
+
+type Event_TournamentScore struct {
+	TournamentScore *TournamentScore `protobuf:"bytes,84,opt,name=tournament_score,json=tournamentScore,proto3,oneof"`
+}
+
+type Event_TournamentRank struct {
+	TournamentRank *TournamentRank `protobuf:"bytes,85,opt,name=tournament_rank,json=tournamentRank,proto3,oneof"`
+}
+
+type Event_TournamentPaid struct {
+	TournamentPaid *TournamentPaid `protobuf:"bytes,86,opt,name=tournament_paid,json=tournamentPaid,proto3,oneof"`
+}
+
+type Event_TournamentEnded struct {
+	TournamentEnded *TournamentEnded `protobuf:"bytes,87,opt,name=tournament_ended,json=tournamentEnded,proto3,oneof"`
+}
+
+type Event_TableJoined struct {
+	TableJoined *TableJoined `protobuf:"bytes,88,opt,name=table_joined,json=tableJoined,proto3,oneof"`
+}
+
+type Event_TableLeft struct {
+	TableLeft *TableLeft `protobuf:"bytes,89,opt,name=table_left,json=tableLeft,proto3,oneof"`
+}
+
+type Event_HandAction struct {
+	HandAction *HandAction `protobuf:"bytes,90,opt,name=hand_action,json=handAction,proto3,oneof"`
+}
+
+type Event_HandResult struct {
+	HandResult *HandResult `protobuf:"bytes,91,opt,name=hand_result,json=handResult,proto3,oneof"`
+}
+
+type Event_LiveBetWindow struct {
+	LiveBetWindow *LiveBetWindow `protobuf:"bytes,92,opt,name=live_bet_window,json=liveBetWindow,proto3,oneof"`
+}
+
+type Event_PaymentWithdrawalApproved struct {
+	PaymentWithdrawalApproved *PaymentWithdrawalApproved `protobuf:"bytes,93,opt,name=payment_withdrawal_approved,json=paymentWithdrawalApproved,proto3,oneof"`
+}
+
+type Event_PaymentRefund struct {
+	PaymentRefund *PaymentRefund `protobuf:"bytes,94,opt,name=payment_refund,json=paymentRefund,proto3,oneof"`
+}
+
+type Event_PaymentFraudReport struct {
+	PaymentFraudReport *PaymentFraudReport `protobuf:"bytes,95,opt,name=payment_fraud_report,json=paymentFraudReport,proto3,oneof"`
+}
+
+type Event_TransferP2P struct {
+	TransferP2P *TransferP2P `protobuf:"bytes,96,opt,name=transfer_p2p,json=transferP2p,proto3,oneof"`
+}
+
+type Event_SanctionsChecked struct {
+	SanctionsChecked *SanctionsChecked `protobuf:"bytes,97,opt,name=sanctions_checked,json=sanctionsChecked,proto3,oneof"`
+}
+
+type Event_AffiliateClick struct {
+	AffiliateClick *AffiliateClick `protobuf:"bytes,98,opt,name=affiliate_click,json=affiliateClick,proto3,oneof"`
+}
+
+type Event_AffiliateQualified struct {
+	AffiliateQualified *AffiliateQualified `protobuf:"bytes,99,opt,name=affiliate_qualified,json=affiliateQualified,proto3,oneof"`
+}
+
+type Event_AffiliateCommission struct {
+	AffiliateCommission *AffiliateCommission `protobuf:"bytes,100,opt,name=affiliate_commission,json=affiliateCommission,proto3,oneof"`
+}
+
+type Event_GuardIntegrity struct {
+	GuardIntegrity *GuardIntegrity `protobuf:"bytes,101,opt,name=guard_integrity,json=guardIntegrity,proto3,oneof"`
+}
+
+type Event_GuardChallenge struct {
+	GuardChallenge *GuardChallenge `protobuf:"bytes,102,opt,name=guard_challenge,json=guardChallenge,proto3,oneof"`
+}
+
+type Event_DecisionMade struct {
+	DecisionMade *DecisionMade `protobuf:"bytes,103,opt,name=decision_made,json=decisionMade,proto3,oneof"`
+}
+
+type Event_DecisionOverridden struct {
+	DecisionOverridden *DecisionOverridden `protobuf:"bytes,104,opt,name=decision_overridden,json=decisionOverridden,proto3,oneof"`
+}
+
+type Event_CaseOpened struct {
+	CaseOpened *CaseOpened `protobuf:"bytes,105,opt,name=case_opened,json=caseOpened,proto3,oneof"`
+}
+
+type Event_CaseClosed struct {
+	CaseClosed *CaseClosed `protobuf:"bytes,106,opt,name=case_closed,json=caseClosed,proto3,oneof"`
+}
+
+type Event_AppealResolved struct {
+	AppealResolved *AppealResolved `protobuf:"bytes,107,opt,name=appeal_resolved,json=appealResolved,proto3,oneof"`
+}
+
 func (*Event_AccountRegistered) isEvent_Payload() {}
 
 func (*Event_AuthLogin) isEvent_Payload() {}
@@ -1383,14 +2081,114 @@ func (*Event_LabelAssigned) isEvent_Payload() {}
 
 func (*Event_GuardBatch) isEvent_Payload() {}
 
-// account.registered: an account is opened. Needs player.
+func (*Event_AccountKycUpdated) isEvent_Payload() {}
+
+func (*Event_AccountDetailChanged) isEvent_Payload() {}
+
+func (*Event_AuthPasswordReset) isEvent_Payload() {}
+
+func (*Event_AuthMfa) isEvent_Payload() {}
+
+func (*Event_PlayerStatus) isEvent_Payload() {}
+
+func (*Event_RgLimitSet) isEvent_Payload() {}
+
+func (*Event_RgSelfExcluded) isEvent_Payload() {}
+
+func (*Event_RgRealityCheck) isEvent_Payload() {}
+
+func (*Event_BetAccepted) isEvent_Payload() {}
+
+func (*Event_FeatureOffered) isEvent_Payload() {}
+
+func (*Event_FeatureEntered) isEvent_Payload() {}
+
+func (*Event_FeatureBought) isEvent_Payload() {}
+
+func (*Event_FeatureResumed) isEvent_Payload() {}
+
+func (*Event_FeatureFinished) isEvent_Payload() {}
+
+func (*Event_FreeroundGranted) isEvent_Payload() {}
+
+func (*Event_FreeroundUsed) isEvent_Payload() {}
+
+func (*Event_JackpotContribution) isEvent_Payload() {}
+
+func (*Event_JackpotWon) isEvent_Payload() {}
+
+func (*Event_JackpotReset) isEvent_Payload() {}
+
+func (*Event_JackpotMeter) isEvent_Payload() {}
+
+func (*Event_JackpotParamChanged) isEvent_Payload() {}
+
+func (*Event_TournamentRegistered) isEvent_Payload() {}
+
+func (*Event_TournamentEntry) isEvent_Payload() {}
+
+func (*Event_TournamentScore) isEvent_Payload() {}
+
+func (*Event_TournamentRank) isEvent_Payload() {}
+
+func (*Event_TournamentPaid) isEvent_Payload() {}
+
+func (*Event_TournamentEnded) isEvent_Payload() {}
+
+func (*Event_TableJoined) isEvent_Payload() {}
+
+func (*Event_TableLeft) isEvent_Payload() {}
+
+func (*Event_HandAction) isEvent_Payload() {}
+
+func (*Event_HandResult) isEvent_Payload() {}
+
+func (*Event_LiveBetWindow) isEvent_Payload() {}
+
+func (*Event_PaymentWithdrawalApproved) isEvent_Payload() {}
+
+func (*Event_PaymentRefund) isEvent_Payload() {}
+
+func (*Event_PaymentFraudReport) isEvent_Payload() {}
+
+func (*Event_TransferP2P) isEvent_Payload() {}
+
+func (*Event_SanctionsChecked) isEvent_Payload() {}
+
+func (*Event_AffiliateClick) isEvent_Payload() {}
+
+func (*Event_AffiliateQualified) isEvent_Payload() {}
+
+func (*Event_AffiliateCommission) isEvent_Payload() {}
+
+func (*Event_GuardIntegrity) isEvent_Payload() {}
+
+func (*Event_GuardChallenge) isEvent_Payload() {}
+
+func (*Event_DecisionMade) isEvent_Payload() {}
+
+func (*Event_DecisionOverridden) isEvent_Payload() {}
+
+func (*Event_CaseOpened) isEvent_Payload() {}
+
+func (*Event_CaseClosed) isEvent_Payload() {}
+
+func (*Event_AppealResolved) isEvent_Payload() {}
+
+// account.registered: an account is opened. Needs player. May name affiliate, campaign and click (who brought the player),
+// email, phone, person, postal and document (who the player says to be), device and ip.
 type AccountRegistered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Raw nickname: replaced at the edge by Enrichment.nickname_skeleton.
-	Nickname      string `protobuf:"bytes,1,opt,name=nickname,proto3" json:"nickname,omitempty"`
-	EmailDomain   string `protobuf:"bytes,2,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
-	Locale        string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
-	TzOffsetMin   int32  `protobuf:"varint,4,opt,name=tz_offset_min,json=tzOffsetMin,proto3" json:"tz_offset_min,omitempty"`
+	Nickname string `protobuf:"bytes,1,opt,name=nickname,proto3" json:"nickname,omitempty"`
+	// What is after the @ of the e-mail address: gmail.com.
+	EmailDomain string `protobuf:"bytes,2,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
+	// Language and region that the player chose: en-GB.
+	Locale string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
+	// Minutes that the player's clock is ahead of UTC.
+	TzOffsetMin int32 `protobuf:"varint,4,opt,name=tz_offset_min,json=tzOffsetMin,proto3" json:"tz_offset_min,omitempty"`
+	// The affiliate's own subdivision: a page, a channel.
+	SubId         string `protobuf:"bytes,5,opt,name=sub_id,json=subId,proto3" json:"sub_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1453,19 +2251,159 @@ func (x *AccountRegistered) GetTzOffsetMin() int32 {
 	return 0
 }
 
-// auth.login: a login went well. Needs player.
+func (x *AccountRegistered) GetSubId() string {
+	if x != nil {
+		return x.SubId
+	}
+	return ""
+}
+
+// account.kyc_updated: the identity was checked, or the level that came of it changed. Needs player. May name document and
+// person.
+type AccountKycUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Level that the account has now, as the operator counts: 0, 1, basic, full.
+	KycLevel string `protobuf:"bytes,1,opt,name=kyc_level,json=kycLevel,proto3" json:"kyc_level,omitempty"`
+	// Such as passed, failed, pending, expired.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// Country that issued the document, ISO 3166-1 alpha-2.
+	DocCc         string `protobuf:"bytes,3,opt,name=doc_cc,json=docCc,proto3" json:"doc_cc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountKycUpdated) Reset() {
+	*x = AccountKycUpdated{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountKycUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountKycUpdated) ProtoMessage() {}
+
+func (x *AccountKycUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountKycUpdated.ProtoReflect.Descriptor instead.
+func (*AccountKycUpdated) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AccountKycUpdated) GetKycLevel() string {
+	if x != nil {
+		return x.KycLevel
+	}
+	return ""
+}
+
+func (x *AccountKycUpdated) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *AccountKycUpdated) GetDocCc() string {
+	if x != nil {
+		return x.DocCc
+	}
+	return ""
+}
+
+// account.detail_changed: who or how to reach changed. Needs player. May name what it is now as email, phone, postal or
+// instrument.
+type AccountDetailChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What changed, such as email, phone, payout, postal, name. Needed.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Digest of what it was: hexadecimal or base64, 22 to 128 characters.
+	OldHash string `protobuf:"bytes,2,opt,name=old_hash,json=oldHash,proto3" json:"old_hash,omitempty"`
+	// Digest of what it is now, made in the same way.
+	NewHash       string `protobuf:"bytes,3,opt,name=new_hash,json=newHash,proto3" json:"new_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountDetailChanged) Reset() {
+	*x = AccountDetailChanged{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountDetailChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountDetailChanged) ProtoMessage() {}
+
+func (x *AccountDetailChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountDetailChanged.ProtoReflect.Descriptor instead.
+func (*AccountDetailChanged) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AccountDetailChanged) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *AccountDetailChanged) GetOldHash() string {
+	if x != nil {
+		return x.OldHash
+	}
+	return ""
+}
+
+func (x *AccountDetailChanged) GetNewHash() string {
+	if x != nil {
+		return x.NewHash
+	}
+	return ""
+}
+
+// auth.login: a login went well. Needs player. May name device, ip and session.
 type AuthLogin struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	NewDevice     bool                   `protobuf:"varint,2,opt,name=new_device,json=newDevice,proto3" json:"new_device,omitempty"`
-	RttMs         int64                  `protobuf:"varint,3,opt,name=rtt_ms,json=rttMs,proto3" json:"rtt_ms,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as password, passkey, social.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The operator has not seen this device with the account before.
+	NewDevice bool `protobuf:"varint,2,opt,name=new_device,json=newDevice,proto3" json:"new_device,omitempty"`
+	// Time from the server to the client and back, in milliseconds.
+	RttMs         int64 `protobuf:"varint,3,opt,name=rtt_ms,json=rttMs,proto3" json:"rtt_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthLogin) Reset() {
 	*x = AuthLogin{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	mi := &file_pitboss_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +2415,7 @@ func (x *AuthLogin) String() string {
 func (*AuthLogin) ProtoMessage() {}
 
 func (x *AuthLogin) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[9]
+	mi := &file_pitboss_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +2428,7 @@ func (x *AuthLogin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthLogin.ProtoReflect.Descriptor instead.
 func (*AuthLogin) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthLogin) GetMethod() string {
@@ -1514,19 +2452,22 @@ func (x *AuthLogin) GetRttMs() int64 {
 	return 0
 }
 
-// auth.failed: a login failed. Needs player.
+// auth.failed: a login failed. Needs player. May name device and ip.
 type AuthFailed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	FailCount     int64                  `protobuf:"varint,3,opt,name=fail_count,json=failCount,proto3" json:"fail_count,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in auth.login.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// Such as password, unknown, locked, mfa.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Failures in a row, this one included.
+	FailCount     int64 `protobuf:"varint,3,opt,name=fail_count,json=failCount,proto3" json:"fail_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuthFailed) Reset() {
 	*x = AuthFailed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	mi := &file_pitboss_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +2479,7 @@ func (x *AuthFailed) String() string {
 func (*AuthFailed) ProtoMessage() {}
 
 func (x *AuthFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[10]
+	mi := &file_pitboss_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +2492,7 @@ func (x *AuthFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthFailed.ProtoReflect.Descriptor instead.
 func (*AuthFailed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuthFailed) GetMethod() string {
@@ -1575,19 +2516,161 @@ func (x *AuthFailed) GetFailCount() int64 {
 	return 0
 }
 
-// session.started. Needs player and session.
+// auth.password_reset: a password is set anew without the old one. Needs player. May name device and ip.
+type AuthPasswordReset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as email, sms, support.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// Such as requested, done, failed.
+	Result        string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthPasswordReset) Reset() {
+	*x = AuthPasswordReset{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthPasswordReset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthPasswordReset) ProtoMessage() {}
+
+func (x *AuthPasswordReset) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthPasswordReset.ProtoReflect.Descriptor instead.
+func (*AuthPasswordReset) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AuthPasswordReset) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *AuthPasswordReset) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+// auth.mfa: a second factor was asked for. Needs player. May name device and ip.
+type AuthMfa struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as totp, sms, push, passkey.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// Such as passed, failed, expired.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// Why it failed.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Failures in a row, this one included.
+	FailCount *int64 `protobuf:"varint,4,opt,name=fail_count,json=failCount,proto3,oneof" json:"fail_count,omitempty"`
+	// From asking to the answer, in milliseconds.
+	SolveMs       *int64 `protobuf:"varint,5,opt,name=solve_ms,json=solveMs,proto3,oneof" json:"solve_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthMfa) Reset() {
+	*x = AuthMfa{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthMfa) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthMfa) ProtoMessage() {}
+
+func (x *AuthMfa) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthMfa.ProtoReflect.Descriptor instead.
+func (*AuthMfa) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AuthMfa) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *AuthMfa) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *AuthMfa) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AuthMfa) GetFailCount() int64 {
+	if x != nil && x.FailCount != nil {
+		return *x.FailCount
+	}
+	return 0
+}
+
+func (x *AuthMfa) GetSolveMs() int64 {
+	if x != nil && x.SolveMs != nil {
+		return *x.SolveMs
+	}
+	return 0
+}
+
+// session.started: a player begins to play on one device. Needs player and session. May name device and ip.
 type SessionStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// web, ios, android.
-	Channel       string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
-	ClientBuild   string `protobuf:"bytes,2,opt,name=client_build,json=clientBuild,proto3" json:"client_build,omitempty"`
+	// Such as web, ios, android.
+	Channel string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// Version of the client.
+	ClientBuild string `protobuf:"bytes,2,opt,name=client_build,json=clientBuild,proto3" json:"client_build,omitempty"`
+	// Digest of the client's program as it was loaded: hexadecimal or base64.
+	BundleHash string `protobuf:"bytes,3,opt,name=bundle_hash,json=bundleHash,proto3" json:"bundle_hash,omitempty"`
+	// Names the token that the guard's batches of this session are signed by.
+	TokenId       string `protobuf:"bytes,4,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionStarted) Reset() {
 	*x = SessionStarted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[11]
+	mi := &file_pitboss_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +2682,7 @@ func (x *SessionStarted) String() string {
 func (*SessionStarted) ProtoMessage() {}
 
 func (x *SessionStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[11]
+	mi := &file_pitboss_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +2695,7 @@ func (x *SessionStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStarted.ProtoReflect.Descriptor instead.
 func (*SessionStarted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionStarted) GetChannel() string {
@@ -1629,18 +2712,34 @@ func (x *SessionStarted) GetClientBuild() string {
 	return ""
 }
 
-// session.heartbeat. Needs player and session.
+func (x *SessionStarted) GetBundleHash() string {
+	if x != nil {
+		return x.BundleHash
+	}
+	return ""
+}
+
+func (x *SessionStarted) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+// session.heartbeat: the client is still there. Needs player and session.
 type SessionHeartbeat struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Focus         bool                   `protobuf:"varint,2,opt,name=focus,proto3" json:"focus,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the heartbeats of the session from 1 on.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// The game's window is the one that the player uses.
+	Focus         bool `protobuf:"varint,2,opt,name=focus,proto3" json:"focus,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionHeartbeat) Reset() {
 	*x = SessionHeartbeat{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[12]
+	mi := &file_pitboss_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +2751,7 @@ func (x *SessionHeartbeat) String() string {
 func (*SessionHeartbeat) ProtoMessage() {}
 
 func (x *SessionHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[12]
+	mi := &file_pitboss_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +2764,7 @@ func (x *SessionHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionHeartbeat.ProtoReflect.Descriptor instead.
 func (*SessionHeartbeat) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionHeartbeat) GetSeq() uint64 {
@@ -1682,18 +2781,20 @@ func (x *SessionHeartbeat) GetFocus() bool {
 	return false
 }
 
-// session.ended. Needs player and session.
+// session.ended: the player left, or was left. Needs player and session.
 type SessionEnded struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	DurationMs    int64                  `protobuf:"varint,2,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as logout, timeout, kicked, limit.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// From the session's start, in milliseconds.
+	DurationMs    int64 `protobuf:"varint,2,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionEnded) Reset() {
 	*x = SessionEnded{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	mi := &file_pitboss_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +2806,7 @@ func (x *SessionEnded) String() string {
 func (*SessionEnded) ProtoMessage() {}
 
 func (x *SessionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[13]
+	mi := &file_pitboss_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +2819,7 @@ func (x *SessionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
 func (*SessionEnded) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionEnded) GetReason() string {
@@ -1735,19 +2836,25 @@ func (x *SessionEnded) GetDurationMs() int64 {
 	return 0
 }
 
-// session.env_changed: address, network or device changed within a session. Needs player and session.
+// session.env_changed: address, network or device changed within a session. Needs player and session. Names what it is now
+// as ip, asn or device.
 type SessionEnvChanged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ip, asn or device.
-	Field         string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	RoundOpen     bool   `protobuf:"varint,2,opt,name=round_open,json=roundOpen,proto3" json:"round_open,omitempty"`
+	// ip, asn or device. Needed.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// A round was open when it changed.
+	RoundOpen bool `protobuf:"varint,2,opt,name=round_open,json=roundOpen,proto3" json:"round_open,omitempty"`
+	// AS number before the change.
+	OldAsn *uint32 `protobuf:"varint,3,opt,name=old_asn,json=oldAsn,proto3,oneof" json:"old_asn,omitempty"`
+	// Country of the address before the change, ISO 3166-1 alpha-2.
+	OldCc         string `protobuf:"bytes,4,opt,name=old_cc,json=oldCc,proto3" json:"old_cc,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionEnvChanged) Reset() {
 	*x = SessionEnvChanged{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	mi := &file_pitboss_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +2866,7 @@ func (x *SessionEnvChanged) String() string {
 func (*SessionEnvChanged) ProtoMessage() {}
 
 func (x *SessionEnvChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[14]
+	mi := &file_pitboss_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +2879,7 @@ func (x *SessionEnvChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnvChanged.ProtoReflect.Descriptor instead.
 func (*SessionEnvChanged) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionEnvChanged) GetField() string {
@@ -1789,22 +2896,316 @@ func (x *SessionEnvChanged) GetRoundOpen() bool {
 	return false
 }
 
-// game.launched. Needs player and game.
+func (x *SessionEnvChanged) GetOldAsn() uint32 {
+	if x != nil && x.OldAsn != nil {
+		return *x.OldAsn
+	}
+	return 0
+}
+
+func (x *SessionEnvChanged) GetOldCc() string {
+	if x != nil {
+		return x.OldCc
+	}
+	return ""
+}
+
+// player.status: what the player may do changed. Needs player. May name staff (who changed it).
+type PlayerStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as active, suspended, closed, dormant, excluded. Needed.
+	Status string `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// As the operator puts it.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlayerStatus) Reset() {
+	*x = PlayerStatus{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlayerStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlayerStatus) ProtoMessage() {}
+
+func (x *PlayerStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlayerStatus.ProtoReflect.Descriptor instead.
+func (*PlayerStatus) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PlayerStatus) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *PlayerStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// rg.limit_set: a limit that the player, or the operator for the player, has set. Needs player.
+type RgLimitSet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as deposit, loss, stake, session. Needed.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The limit, of kinds that limit money; absent where the limit was lifted.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The limit before.
+	Previous *Money `protobuf:"bytes,3,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Time that the limit is for, in seconds: 86400 is a day.
+	PeriodS *int64 `protobuf:"varint,4,opt,name=period_s,json=periodS,proto3,oneof" json:"period_s,omitempty"`
+	// The limit, of kinds that limit time, in seconds.
+	LimitS *int64 `protobuf:"varint,5,opt,name=limit_s,json=limitS,proto3,oneof" json:"limit_s,omitempty"`
+	// From when on it holds: raised limits wait.
+	EffectiveAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RgLimitSet) Reset() {
+	*x = RgLimitSet{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RgLimitSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RgLimitSet) ProtoMessage() {}
+
+func (x *RgLimitSet) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RgLimitSet.ProtoReflect.Descriptor instead.
+func (*RgLimitSet) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RgLimitSet) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RgLimitSet) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RgLimitSet) GetPrevious() *Money {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
+func (x *RgLimitSet) GetPeriodS() int64 {
+	if x != nil && x.PeriodS != nil {
+		return *x.PeriodS
+	}
+	return 0
+}
+
+func (x *RgLimitSet) GetLimitS() int64 {
+	if x != nil && x.LimitS != nil {
+		return *x.LimitS
+	}
+	return 0
+}
+
+func (x *RgLimitSet) GetEffectiveAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EffectiveAt
+	}
+	return nil
+}
+
+// rg.self_excluded: the player shut himself out. Needs player.
+type RgSelfExcluded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as brand, operator, national.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Until when; absent for good.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// As the player puts it, of the reasons to choose from.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RgSelfExcluded) Reset() {
+	*x = RgSelfExcluded{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RgSelfExcluded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RgSelfExcluded) ProtoMessage() {}
+
+func (x *RgSelfExcluded) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RgSelfExcluded.ProtoReflect.Descriptor instead.
+func (*RgSelfExcluded) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RgSelfExcluded) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RgSelfExcluded) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *RgSelfExcluded) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// rg.reality_check: the player was told how long and for how much he has played. Needs player and session.
+type RgRealityCheck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was shown.
+	ShownAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=shown_at,json=shownAt,proto3" json:"shown_at,omitempty"`
+	// Such as continue, stop, none.
+	Answer string `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Length of the session by then, in milliseconds.
+	DurationMs    *int64 `protobuf:"varint,3,opt,name=duration_ms,json=durationMs,proto3,oneof" json:"duration_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RgRealityCheck) Reset() {
+	*x = RgRealityCheck{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RgRealityCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RgRealityCheck) ProtoMessage() {}
+
+func (x *RgRealityCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RgRealityCheck.ProtoReflect.Descriptor instead.
+func (*RgRealityCheck) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RgRealityCheck) GetShownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ShownAt
+	}
+	return nil
+}
+
+func (x *RgRealityCheck) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *RgRealityCheck) GetDurationMs() int64 {
+	if x != nil && x.DurationMs != nil {
+		return *x.DurationMs
+	}
+	return 0
+}
+
+// game.launched: a game is opened. Needs player and game. May name session, provider, table and studio.
 type GameLaunched struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	GameVersion string                 `protobuf:"bytes,1,opt,name=game_version,json=gameVersion,proto3" json:"game_version,omitempty"`
-	RtpPpm      int64                  `protobuf:"varint,2,opt,name=rtp_ppm,json=rtpPpm,proto3" json:"rtp_ppm,omitempty"`
-	Volatility  string                 `protobuf:"bytes,3,opt,name=volatility,proto3" json:"volatility,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of the game.
+	GameVersion string `protobuf:"bytes,1,opt,name=game_version,json=gameVersion,proto3" json:"game_version,omitempty"`
+	// What the game pays back in the long run, in millionths of the stakes: 960000 is 96 %.
+	RtpPpm int64 `protobuf:"varint,2,opt,name=rtp_ppm,json=rtpPpm,proto3" json:"rtp_ppm,omitempty"`
+	// Such as low, medium, high.
+	Volatility string `protobuf:"bytes,3,opt,name=volatility,proto3" json:"volatility,omitempty"`
 	// Shortest game cycle allowed here, in milliseconds: a manual bet sooner is impossible.
-	MinCycleMs      int64 `protobuf:"varint,4,opt,name=min_cycle_ms,json=minCycleMs,proto3" json:"min_cycle_ms,omitempty"`
-	AutoplayAllowed bool  `protobuf:"varint,5,opt,name=autoplay_allowed,json=autoplayAllowed,proto3" json:"autoplay_allowed,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	MinCycleMs int64 `protobuf:"varint,4,opt,name=min_cycle_ms,json=minCycleMs,proto3" json:"min_cycle_ms,omitempty"`
+	// The game may play on by itself here.
+	AutoplayAllowed bool `protobuf:"varint,5,opt,name=autoplay_allowed,json=autoplayAllowed,proto3" json:"autoplay_allowed,omitempty"`
+	// Longest time that a round of this game stays open, in milliseconds: one that is open longer is a hole.
+	MaxRoundMs    *int64 `protobuf:"varint,6,opt,name=max_round_ms,json=maxRoundMs,proto3,oneof" json:"max_round_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GameLaunched) Reset() {
 	*x = GameLaunched{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[15]
+	mi := &file_pitboss_v1_event_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +3217,7 @@ func (x *GameLaunched) String() string {
 func (*GameLaunched) ProtoMessage() {}
 
 func (x *GameLaunched) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[15]
+	mi := &file_pitboss_v1_event_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +3230,7 @@ func (x *GameLaunched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GameLaunched.ProtoReflect.Descriptor instead.
 func (*GameLaunched) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GameLaunched) GetGameVersion() string {
@@ -1867,17 +3268,25 @@ func (x *GameLaunched) GetAutoplayAllowed() bool {
 	return false
 }
 
-// game.closed. Needs player and game.
+func (x *GameLaunched) GetMaxRoundMs() int64 {
+	if x != nil && x.MaxRoundMs != nil {
+		return *x.MaxRoundMs
+	}
+	return 0
+}
+
+// game.closed: a game is left. Needs player and game.
 type GameClosed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DurationMs    int64                  `protobuf:"varint,1,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the game's launch, in milliseconds.
+	DurationMs    int64 `protobuf:"varint,1,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GameClosed) Reset() {
 	*x = GameClosed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[16]
+	mi := &file_pitboss_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +3298,7 @@ func (x *GameClosed) String() string {
 func (*GameClosed) ProtoMessage() {}
 
 func (x *GameClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[16]
+	mi := &file_pitboss_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +3311,7 @@ func (x *GameClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GameClosed.ProtoReflect.Descriptor instead.
 func (*GameClosed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GameClosed) GetDurationMs() int64 {
@@ -1912,21 +3321,26 @@ func (x *GameClosed) GetDurationMs() int64 {
 	return 0
 }
 
-// round.started. Needs player, game and round.
+// round.started: a round begins. Needs player, game and round. May name session, table, tournament and jackpot.
 type RoundStarted struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	SeedCommitHash string                 `protobuf:"bytes,1,opt,name=seed_commit_hash,json=seedCommitHash,proto3" json:"seed_commit_hash,omitempty"`
-	Nonce          uint64                 `protobuf:"varint,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	// manual, autoplay, turbo, bought, free.
-	InputMode     string `protobuf:"bytes,3,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`
-	ClientSeq     uint64 `protobuf:"varint,4,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digest of the server's seed, given away before the round: what round.result shows must match it.
+	SeedCommitHash string `protobuf:"bytes,1,opt,name=seed_commit_hash,json=seedCommitHash,proto3" json:"seed_commit_hash,omitempty"`
+	// Number of the round under that seed. The same twice is a replay.
+	Nonce uint64 `protobuf:"varint,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	// How the round came about: manual, autoplay, turbo, bought, free.
+	InputMode string `protobuf:"bytes,3,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`
+	// Counts the client's rounds of the session.
+	ClientSeq uint64 `protobuf:"varint,4,opt,name=client_seq,json=clientSeq,proto3" json:"client_seq,omitempty"`
+	// Longest time that this round may stay open, in milliseconds; without it the game's of game.launched.
+	MaxRoundMs    *int64 `protobuf:"varint,5,opt,name=max_round_ms,json=maxRoundMs,proto3,oneof" json:"max_round_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoundStarted) Reset() {
 	*x = RoundStarted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[17]
+	mi := &file_pitboss_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +3352,7 @@ func (x *RoundStarted) String() string {
 func (*RoundStarted) ProtoMessage() {}
 
 func (x *RoundStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[17]
+	mi := &file_pitboss_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +3365,7 @@ func (x *RoundStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundStarted.ProtoReflect.Descriptor instead.
 func (*RoundStarted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RoundStarted) GetSeedCommitHash() string {
@@ -1982,26 +3396,45 @@ func (x *RoundStarted) GetClientSeq() uint64 {
 	return 0
 }
 
-// bet.placed: a debit. Needs player; amount not negative.
+func (x *RoundStarted) GetMaxRoundMs() int64 {
+	if x != nil && x.MaxRoundMs != nil {
+		return *x.MaxRoundMs
+	}
+	return 0
+}
+
+// bet.placed: a debit. Needs player; amount not negative. May name round, game, table, session, device and bonus.
 type BetPlaced struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
-	Real          *Money                 `protobuf:"bytes,2,opt,name=real,proto3" json:"real,omitempty"`
-	Bonus         *Money                 `protobuf:"bytes,3,opt,name=bonus,proto3" json:"bonus,omitempty"`
-	Selection     string                 `protobuf:"bytes,4,opt,name=selection,proto3" json:"selection,omitempty"`
-	OddsPpm       int64                  `protobuf:"varint,5,opt,name=odds_ppm,json=oddsPpm,proto3" json:"odds_ppm,omitempty"`
-	ClientTsMs    int64                  `protobuf:"varint,6,opt,name=client_ts_ms,json=clientTsMs,proto3" json:"client_ts_ms,omitempty"`
-	GestureId     string                 `protobuf:"bytes,7,opt,name=gesture_id,json=gestureId,proto3" json:"gesture_id,omitempty"`
-	BalanceBefore *Money                 `protobuf:"bytes,8,opt,name=balance_before,json=balanceBefore,proto3" json:"balance_before,omitempty"`
-	BalanceAfter  *Money                 `protobuf:"bytes,9,opt,name=balance_after,json=balanceAfter,proto3" json:"balance_after,omitempty"`
-	InputMode     string                 `protobuf:"bytes,10,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole stake. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The part of it that is real money.
+	Real *Money `protobuf:"bytes,2,opt,name=real,proto3" json:"real,omitempty"`
+	// The part of it that is bonus money.
+	Bonus *Money `protobuf:"bytes,3,opt,name=bonus,proto3" json:"bonus,omitempty"`
+	// What is bet on, as the game writes it: red, banker, 1-1.
+	Selection string `protobuf:"bytes,4,opt,name=selection,proto3" json:"selection,omitempty"`
+	// What a win pays, in millionths of the stake.
+	OddsPpm int64 `protobuf:"varint,5,opt,name=odds_ppm,json=oddsPpm,proto3" json:"odds_ppm,omitempty"`
+	// The client's clock when the player pressed, in milliseconds since 1970.
+	ClientTsMs int64 `protobuf:"varint,6,opt,name=client_ts_ms,json=clientTsMs,proto3" json:"client_ts_ms,omitempty"`
+	// Gesture of guard.batch that placed the bet.
+	GestureId string `protobuf:"bytes,7,opt,name=gesture_id,json=gestureId,proto3" json:"gesture_id,omitempty"`
+	// The player's balance before the bet. May be negative.
+	BalanceBefore *Money `protobuf:"bytes,8,opt,name=balance_before,json=balanceBefore,proto3" json:"balance_before,omitempty"`
+	// The player's balance after it. May be negative.
+	BalanceAfter *Money `protobuf:"bytes,9,opt,name=balance_after,json=balanceAfter,proto3" json:"balance_after,omitempty"`
+	// As in round.started.
+	InputMode string `protobuf:"bytes,10,opt,name=input_mode,json=inputMode,proto3" json:"input_mode,omitempty"`
+	// Free rounds (freeround.granted) that paid for it.
+	GrantId       string `protobuf:"bytes,11,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BetPlaced) Reset() {
 	*x = BetPlaced{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[18]
+	mi := &file_pitboss_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +3446,7 @@ func (x *BetPlaced) String() string {
 func (*BetPlaced) ProtoMessage() {}
 
 func (x *BetPlaced) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[18]
+	mi := &file_pitboss_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +3459,7 @@ func (x *BetPlaced) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetPlaced.ProtoReflect.Descriptor instead.
 func (*BetPlaced) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BetPlaced) GetAmount() *Money {
@@ -2099,10 +3532,73 @@ func (x *BetPlaced) GetInputMode() string {
 	return ""
 }
 
+func (x *BetPlaced) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+// bet.accepted: the wallet has taken the bet of transaction_id. Needs player and transaction_id.
+type BetAccepted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stake.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The player's balance after it. May be negative.
+	BalanceAfter  *Money `protobuf:"bytes,2,opt,name=balance_after,json=balanceAfter,proto3" json:"balance_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BetAccepted) Reset() {
+	*x = BetAccepted{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BetAccepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BetAccepted) ProtoMessage() {}
+
+func (x *BetAccepted) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BetAccepted.ProtoReflect.Descriptor instead.
+func (*BetAccepted) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *BetAccepted) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *BetAccepted) GetBalanceAfter() *Money {
+	if x != nil {
+		return x.BalanceAfter
+	}
+	return nil
+}
+
 // bet.rejected: the wallet said no. Needs player.
 type BetRejected struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Amount *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stake that was asked for.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
 	// limit, funds, throttle, risk.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2111,7 +3607,7 @@ type BetRejected struct {
 
 func (x *BetRejected) Reset() {
 	*x = BetRejected{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	mi := &file_pitboss_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +3619,7 @@ func (x *BetRejected) String() string {
 func (*BetRejected) ProtoMessage() {}
 
 func (x *BetRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[19]
+	mi := &file_pitboss_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +3632,7 @@ func (x *BetRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetRejected.ProtoReflect.Descriptor instead.
 func (*BetRejected) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BetRejected) GetAmount() *Money {
@@ -2155,16 +3651,18 @@ func (x *BetRejected) GetReason() string {
 
 // bet.rolled_back: takes reference_transaction_id back. Needs player.
 type BetRolledBack struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stake that is given back.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Such as timeout, error, cancelled.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BetRolledBack) Reset() {
 	*x = BetRolledBack{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	mi := &file_pitboss_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +3674,7 @@ func (x *BetRolledBack) String() string {
 func (*BetRolledBack) ProtoMessage() {}
 
 func (x *BetRolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[20]
+	mi := &file_pitboss_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +3687,7 @@ func (x *BetRolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BetRolledBack.ProtoReflect.Descriptor instead.
 func (*BetRolledBack) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{20}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BetRolledBack) GetAmount() *Money {
@@ -2206,18 +3704,28 @@ func (x *BetRolledBack) GetReason() string {
 	return ""
 }
 
-// round.result: the result was shown. Needs player and round.
+// round.result: the result was shown. Needs player and round. May name game and table.
 type RoundResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ShownAt       *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=shown_at,json=shownAt,proto3" json:"shown_at,omitempty"`
-	OutcomeHash   string                 `protobuf:"bytes,2,opt,name=outcome_hash,json=outcomeHash,proto3" json:"outcome_hash,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was shown to the player.
+	ShownAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=shown_at,json=shownAt,proto3" json:"shown_at,omitempty"`
+	// Digest of the outcome.
+	OutcomeHash string `protobuf:"bytes,2,opt,name=outcome_hash,json=outcomeHash,proto3" json:"outcome_hash,omitempty"`
+	// The server's seed, given away after the round: its digest is seed_commit_hash of round.started.
+	ServerSeed string `protobuf:"bytes,3,opt,name=server_seed,json=serverSeed,proto3" json:"server_seed,omitempty"`
+	// The player's part of the seed.
+	ClientSeed string `protobuf:"bytes,4,opt,name=client_seed,json=clientSeed,proto3" json:"client_seed,omitempty"`
+	// The outcome as the game writes it: 17, banker, 3-3-7.
+	Outcome string `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// What the outcome pays, in millionths of the stake; 0 is a loss.
+	PayoutPpm     *int64 `protobuf:"varint,6,opt,name=payout_ppm,json=payoutPpm,proto3,oneof" json:"payout_ppm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoundResult) Reset() {
 	*x = RoundResult{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	mi := &file_pitboss_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +3737,7 @@ func (x *RoundResult) String() string {
 func (*RoundResult) ProtoMessage() {}
 
 func (x *RoundResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[21]
+	mi := &file_pitboss_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +3750,7 @@ func (x *RoundResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundResult.ProtoReflect.Descriptor instead.
 func (*RoundResult) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{21}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RoundResult) GetShownAt() *timestamppb.Timestamp {
@@ -2259,18 +3767,56 @@ func (x *RoundResult) GetOutcomeHash() string {
 	return ""
 }
 
-// win.credited: a credit. Needs player; amount not negative.
+func (x *RoundResult) GetServerSeed() string {
+	if x != nil {
+		return x.ServerSeed
+	}
+	return ""
+}
+
+func (x *RoundResult) GetClientSeed() string {
+	if x != nil {
+		return x.ClientSeed
+	}
+	return ""
+}
+
+func (x *RoundResult) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *RoundResult) GetPayoutPpm() int64 {
+	if x != nil && x.PayoutPpm != nil {
+		return *x.PayoutPpm
+	}
+	return 0
+}
+
+// win.credited: a credit. Needs player; amount not negative. May name round, game, bonus and jackpot.
 type WinCredited struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
-	Jackpot       *Money                 `protobuf:"bytes,2,opt,name=jackpot,proto3" json:"jackpot,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole win. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The part of it that a jackpot paid.
+	Jackpot *Money `protobuf:"bytes,2,opt,name=jackpot,proto3" json:"jackpot,omitempty"`
+	// The part of it that is real money.
+	Real *Money `protobuf:"bytes,3,opt,name=real,proto3" json:"real,omitempty"`
+	// The part of it that is bonus money.
+	Bonus *Money `protobuf:"bytes,4,opt,name=bonus,proto3" json:"bonus,omitempty"`
+	// The player's balance before the win. May be negative.
+	BalanceBefore *Money `protobuf:"bytes,5,opt,name=balance_before,json=balanceBefore,proto3" json:"balance_before,omitempty"`
+	// The player's balance after it. May be negative.
+	BalanceAfter  *Money `protobuf:"bytes,6,opt,name=balance_after,json=balanceAfter,proto3" json:"balance_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WinCredited) Reset() {
 	*x = WinCredited{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	mi := &file_pitboss_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +3828,7 @@ func (x *WinCredited) String() string {
 func (*WinCredited) ProtoMessage() {}
 
 func (x *WinCredited) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[22]
+	mi := &file_pitboss_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +3841,7 @@ func (x *WinCredited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WinCredited.ProtoReflect.Descriptor instead.
 func (*WinCredited) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{22}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WinCredited) GetAmount() *Money {
@@ -2312,19 +3858,50 @@ func (x *WinCredited) GetJackpot() *Money {
 	return nil
 }
 
-// round.closed. Needs player and round.
+func (x *WinCredited) GetReal() *Money {
+	if x != nil {
+		return x.Real
+	}
+	return nil
+}
+
+func (x *WinCredited) GetBonus() *Money {
+	if x != nil {
+		return x.Bonus
+	}
+	return nil
+}
+
+func (x *WinCredited) GetBalanceBefore() *Money {
+	if x != nil {
+		return x.BalanceBefore
+	}
+	return nil
+}
+
+func (x *WinCredited) GetBalanceAfter() *Money {
+	if x != nil {
+		return x.BalanceAfter
+	}
+	return nil
+}
+
+// round.closed: nothing more comes of the round. Needs player and round.
 type RoundClosed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TotalBet      *Money                 `protobuf:"bytes,1,opt,name=total_bet,json=totalBet,proto3" json:"total_bet,omitempty"`
-	TotalWin      *Money                 `protobuf:"bytes,2,opt,name=total_win,json=totalWin,proto3" json:"total_win,omitempty"`
-	Interrupted   bool                   `protobuf:"varint,3,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All stakes of the round.
+	TotalBet *Money `protobuf:"bytes,1,opt,name=total_bet,json=totalBet,proto3" json:"total_bet,omitempty"`
+	// All wins of the round.
+	TotalWin *Money `protobuf:"bytes,2,opt,name=total_win,json=totalWin,proto3" json:"total_win,omitempty"`
+	// The round did not end by the game's rules.
+	Interrupted   bool `protobuf:"varint,3,opt,name=interrupted,proto3" json:"interrupted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoundClosed) Reset() {
 	*x = RoundClosed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[23]
+	mi := &file_pitboss_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +3913,7 @@ func (x *RoundClosed) String() string {
 func (*RoundClosed) ProtoMessage() {}
 
 func (x *RoundClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[23]
+	mi := &file_pitboss_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +3926,7 @@ func (x *RoundClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoundClosed.ProtoReflect.Descriptor instead.
 func (*RoundClosed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RoundClosed) GetTotalBet() *Money {
@@ -2373,21 +3950,339 @@ func (x *RoundClosed) GetInterrupted() bool {
 	return false
 }
 
-// bonus.granted. Needs player and bonus.
+// feature.offered: the game offers to sell a feature (free spins, a bonus game). Needs player and game. May name round.
+type FeatureOffered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The feature, as the game names it. Needed.
+	FeatureId string `protobuf:"bytes,1,opt,name=feature_id,json=featureId,proto3" json:"feature_id,omitempty"`
+	// What it would cost.
+	Price *Money `protobuf:"bytes,2,opt,name=price,proto3" json:"price,omitempty"`
+	// Rounds that it would have.
+	RoundsTotal   *int64 `protobuf:"varint,3,opt,name=rounds_total,json=roundsTotal,proto3,oneof" json:"rounds_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureOffered) Reset() {
+	*x = FeatureOffered{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureOffered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureOffered) ProtoMessage() {}
+
+func (x *FeatureOffered) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureOffered.ProtoReflect.Descriptor instead.
+func (*FeatureOffered) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FeatureOffered) GetFeatureId() string {
+	if x != nil {
+		return x.FeatureId
+	}
+	return ""
+}
+
+func (x *FeatureOffered) GetPrice() *Money {
+	if x != nil {
+		return x.Price
+	}
+	return nil
+}
+
+func (x *FeatureOffered) GetRoundsTotal() int64 {
+	if x != nil && x.RoundsTotal != nil {
+		return *x.RoundsTotal
+	}
+	return 0
+}
+
+// feature.entered: a feature begins, bought or won. Needs player and game. May name round.
+type FeatureEntered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The feature, as the game names it. Needed.
+	FeatureId string `protobuf:"bytes,1,opt,name=feature_id,json=featureId,proto3" json:"feature_id,omitempty"`
+	// Rounds that it has.
+	RoundsTotal   *int64 `protobuf:"varint,2,opt,name=rounds_total,json=roundsTotal,proto3,oneof" json:"rounds_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureEntered) Reset() {
+	*x = FeatureEntered{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureEntered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureEntered) ProtoMessage() {}
+
+func (x *FeatureEntered) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureEntered.ProtoReflect.Descriptor instead.
+func (*FeatureEntered) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *FeatureEntered) GetFeatureId() string {
+	if x != nil {
+		return x.FeatureId
+	}
+	return ""
+}
+
+func (x *FeatureEntered) GetRoundsTotal() int64 {
+	if x != nil && x.RoundsTotal != nil {
+		return *x.RoundsTotal
+	}
+	return 0
+}
+
+// feature.bought: the player paid for a feature. Needs player and game. May name round and bonus.
+type FeatureBought struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The feature, as the game names it. Needed.
+	FeatureId string `protobuf:"bytes,1,opt,name=feature_id,json=featureId,proto3" json:"feature_id,omitempty"`
+	// What it cost. Needed.
+	Price *Money `protobuf:"bytes,2,opt,name=price,proto3" json:"price,omitempty"`
+	// Rounds that it has.
+	RoundsTotal   *int64 `protobuf:"varint,3,opt,name=rounds_total,json=roundsTotal,proto3,oneof" json:"rounds_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureBought) Reset() {
+	*x = FeatureBought{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureBought) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureBought) ProtoMessage() {}
+
+func (x *FeatureBought) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureBought.ProtoReflect.Descriptor instead.
+func (*FeatureBought) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *FeatureBought) GetFeatureId() string {
+	if x != nil {
+		return x.FeatureId
+	}
+	return ""
+}
+
+func (x *FeatureBought) GetPrice() *Money {
+	if x != nil {
+		return x.Price
+	}
+	return nil
+}
+
+func (x *FeatureBought) GetRoundsTotal() int64 {
+	if x != nil && x.RoundsTotal != nil {
+		return *x.RoundsTotal
+	}
+	return 0
+}
+
+// feature.resumed: a feature that was left open goes on. Needs player and game.
+type FeatureResumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The feature, as the game names it. Needed.
+	FeatureId string `protobuf:"bytes,1,opt,name=feature_id,json=featureId,proto3" json:"feature_id,omitempty"`
+	// Rounds that are left of it.
+	RoundsLeft *int64 `protobuf:"varint,2,opt,name=rounds_left,json=roundsLeft,proto3,oneof" json:"rounds_left,omitempty"`
+	// How long it was left open, in seconds: a bonus parked until its wagering is over.
+	SuspendedS    *int64 `protobuf:"varint,3,opt,name=suspended_s,json=suspendedS,proto3,oneof" json:"suspended_s,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureResumed) Reset() {
+	*x = FeatureResumed{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureResumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureResumed) ProtoMessage() {}
+
+func (x *FeatureResumed) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureResumed.ProtoReflect.Descriptor instead.
+func (*FeatureResumed) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *FeatureResumed) GetFeatureId() string {
+	if x != nil {
+		return x.FeatureId
+	}
+	return ""
+}
+
+func (x *FeatureResumed) GetRoundsLeft() int64 {
+	if x != nil && x.RoundsLeft != nil {
+		return *x.RoundsLeft
+	}
+	return 0
+}
+
+func (x *FeatureResumed) GetSuspendedS() int64 {
+	if x != nil && x.SuspendedS != nil {
+		return *x.SuspendedS
+	}
+	return 0
+}
+
+// feature.finished: a feature is over. Needs player and game.
+type FeatureFinished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The feature, as the game names it. Needed.
+	FeatureId string `protobuf:"bytes,1,opt,name=feature_id,json=featureId,proto3" json:"feature_id,omitempty"`
+	// Rounds that it had.
+	RoundsTotal *int64 `protobuf:"varint,2,opt,name=rounds_total,json=roundsTotal,proto3,oneof" json:"rounds_total,omitempty"`
+	// All that it paid.
+	Win           *Money `protobuf:"bytes,3,opt,name=win,proto3" json:"win,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureFinished) Reset() {
+	*x = FeatureFinished{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureFinished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureFinished) ProtoMessage() {}
+
+func (x *FeatureFinished) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureFinished.ProtoReflect.Descriptor instead.
+func (*FeatureFinished) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *FeatureFinished) GetFeatureId() string {
+	if x != nil {
+		return x.FeatureId
+	}
+	return ""
+}
+
+func (x *FeatureFinished) GetRoundsTotal() int64 {
+	if x != nil && x.RoundsTotal != nil {
+		return *x.RoundsTotal
+	}
+	return 0
+}
+
+func (x *FeatureFinished) GetWin() *Money {
+	if x != nil {
+		return x.Win
+	}
+	return nil
+}
+
+// bonus.granted: a bonus is given. Needs player and bonus. May name campaign and affiliate.
 type BonusGranted struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Kind   string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Amount *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as deposit, cashback, no_deposit, freebet.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The bonus.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Wagering requirement in hundredths: 3500 is 35 times.
-	WageringX100  int64  `protobuf:"varint,3,opt,name=wagering_x100,json=wageringX100,proto3" json:"wagering_x100,omitempty"`
-	MaxBet        *Money `protobuf:"bytes,4,opt,name=max_bet,json=maxBet,proto3" json:"max_bet,omitempty"`
+	WageringX100 int64 `protobuf:"varint,3,opt,name=wagering_x100,json=wageringX100,proto3" json:"wagering_x100,omitempty"`
+	// Highest stake while the bonus is wagered.
+	MaxBet *Money `protobuf:"bytes,4,opt,name=max_bet,json=maxBet,proto3" json:"max_bet,omitempty"`
+	// How much of a stake in the game counts towards the requirement, in millionths, where the bonus is of one game.
+	GameWeightPpm *int64 `protobuf:"varint,5,opt,name=game_weight_ppm,json=gameWeightPpm,proto3,oneof" json:"game_weight_ppm,omitempty"`
+	// When what is left of it goes.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BonusGranted) Reset() {
 	*x = BonusGranted{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[24]
+	mi := &file_pitboss_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +4294,7 @@ func (x *BonusGranted) String() string {
 func (*BonusGranted) ProtoMessage() {}
 
 func (x *BonusGranted) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[24]
+	mi := &file_pitboss_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +4307,7 @@ func (x *BonusGranted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusGranted.ProtoReflect.Descriptor instead.
 func (*BonusGranted) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BonusGranted) GetKind() string {
@@ -2443,18 +4338,34 @@ func (x *BonusGranted) GetMaxBet() *Money {
 	return nil
 }
 
-// bonus.progress. Needs player and bonus.
+func (x *BonusGranted) GetGameWeightPpm() int64 {
+	if x != nil && x.GameWeightPpm != nil {
+		return *x.GameWeightPpm
+	}
+	return 0
+}
+
+func (x *BonusGranted) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// bonus.progress: some of the requirement is met. Needs player and bonus.
 type BonusProgress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Wagered       *Money                 `protobuf:"bytes,1,opt,name=wagered,proto3" json:"wagered,omitempty"`
-	Remaining     *Money                 `protobuf:"bytes,2,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Wagered so far.
+	Wagered *Money `protobuf:"bytes,1,opt,name=wagered,proto3" json:"wagered,omitempty"`
+	// Still to be wagered.
+	Remaining     *Money `protobuf:"bytes,2,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BonusProgress) Reset() {
 	*x = BonusProgress{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[25]
+	mi := &file_pitboss_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +4377,7 @@ func (x *BonusProgress) String() string {
 func (*BonusProgress) ProtoMessage() {}
 
 func (x *BonusProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[25]
+	mi := &file_pitboss_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +4390,7 @@ func (x *BonusProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusProgress.ProtoReflect.Descriptor instead.
 func (*BonusProgress) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BonusProgress) GetWagered() *Money {
@@ -2498,15 +4409,16 @@ func (x *BonusProgress) GetRemaining() *Money {
 
 // bonus.released: turned into real money. Needs player and bonus.
 type BonusReleased struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became real money.
+	Amount        *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BonusReleased) Reset() {
 	*x = BonusReleased{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[26]
+	mi := &file_pitboss_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +4430,7 @@ func (x *BonusReleased) String() string {
 func (*BonusReleased) ProtoMessage() {}
 
 func (x *BonusReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[26]
+	mi := &file_pitboss_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +4443,7 @@ func (x *BonusReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusReleased.ProtoReflect.Descriptor instead.
 func (*BonusReleased) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BonusReleased) GetAmount() *Money {
@@ -2541,17 +4453,20 @@ func (x *BonusReleased) GetAmount() *Money {
 	return nil
 }
 
-// bonus.forfeited. Needs player and bonus.
+// bonus.forfeited: lost, given up or taken away. Needs player and bonus.
 type BonusForfeited struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was lost of it.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Such as expired, withdrawal, abuse, player.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BonusForfeited) Reset() {
 	*x = BonusForfeited{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	mi := &file_pitboss_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2563,7 +4478,7 @@ func (x *BonusForfeited) String() string {
 func (*BonusForfeited) ProtoMessage() {}
 
 func (x *BonusForfeited) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[27]
+	mi := &file_pitboss_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2576,7 +4491,7 @@ func (x *BonusForfeited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BonusForfeited.ProtoReflect.Descriptor instead.
 func (*BonusForfeited) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BonusForfeited) GetAmount() *Money {
@@ -2586,22 +4501,1373 @@ func (x *BonusForfeited) GetAmount() *Money {
 	return nil
 }
 
-// payment.deposit_requested: money wants to come in, by card or wallet. Needs player; amount not negative.
+func (x *BonusForfeited) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// freeround.granted: rounds that the operator pays for. Needs player. May name campaign, bonus and game.
+type FreeroundGranted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names these rounds. Needed.
+	GrantId string `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// How many.
+	RoundsTotal *int64 `protobuf:"varint,2,opt,name=rounds_total,json=roundsTotal,proto3,oneof" json:"rounds_total,omitempty"`
+	// Stake of each, which is no real money.
+	Stake *Money `protobuf:"bytes,3,opt,name=stake,proto3" json:"stake,omitempty"`
+	// When what is left of them goes.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreeroundGranted) Reset() {
+	*x = FreeroundGranted{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreeroundGranted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreeroundGranted) ProtoMessage() {}
+
+func (x *FreeroundGranted) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreeroundGranted.ProtoReflect.Descriptor instead.
+func (*FreeroundGranted) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *FreeroundGranted) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *FreeroundGranted) GetRoundsTotal() int64 {
+	if x != nil && x.RoundsTotal != nil {
+		return *x.RoundsTotal
+	}
+	return 0
+}
+
+func (x *FreeroundGranted) GetStake() *Money {
+	if x != nil {
+		return x.Stake
+	}
+	return nil
+}
+
+func (x *FreeroundGranted) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// freeround.used: one of them was played. Needs player. May name round and game.
+type FreeroundUsed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rounds that this is one of. Needed.
+	GrantId string `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	// How many are left.
+	RoundsLeft *int64 `protobuf:"varint,2,opt,name=rounds_left,json=roundsLeft,proto3,oneof" json:"rounds_left,omitempty"`
+	// What it paid.
+	Win           *Money `protobuf:"bytes,3,opt,name=win,proto3" json:"win,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreeroundUsed) Reset() {
+	*x = FreeroundUsed{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreeroundUsed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreeroundUsed) ProtoMessage() {}
+
+func (x *FreeroundUsed) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreeroundUsed.ProtoReflect.Descriptor instead.
+func (*FreeroundUsed) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *FreeroundUsed) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *FreeroundUsed) GetRoundsLeft() int64 {
+	if x != nil && x.RoundsLeft != nil {
+		return *x.RoundsLeft
+	}
+	return 0
+}
+
+func (x *FreeroundUsed) GetWin() *Money {
+	if x != nil {
+		return x.Win
+	}
+	return nil
+}
+
+// jackpot.contribution: a part of a bet goes into a jackpot. Needs jackpot; amount not negative. May name round, player and
+// game: one whose round has no bet is a hole.
+type JackpotContribution struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What goes into the pool that is shown. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// What goes into the hidden pool that the next jackpot starts from.
+	Reserve *Money `protobuf:"bytes,2,opt,name=reserve,proto3" json:"reserve,omitempty"`
+	// The pool that is shown, after it.
+	PoolAfter *Money `protobuf:"bytes,3,opt,name=pool_after,json=poolAfter,proto3" json:"pool_after,omitempty"`
+	// Bets that the jackpot has counted: one more each time.
+	InMeter *uint64 `protobuf:"varint,4,opt,name=in_meter,json=inMeter,proto3,oneof" json:"in_meter,omitempty"`
+	// The bet that it is a part of.
+	Bet *Money `protobuf:"bytes,5,opt,name=bet,proto3" json:"bet,omitempty"`
+	// The part of a bet that goes into the pool that is shown, in millionths: amount is that of bet, to one minor unit.
+	RatePpm *int64 `protobuf:"varint,6,opt,name=rate_ppm,json=ratePpm,proto3,oneof" json:"rate_ppm,omitempty"`
+	// Level of a jackpot that has several: mini, major, grand.
+	Level         string `protobuf:"bytes,7,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JackpotContribution) Reset() {
+	*x = JackpotContribution{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JackpotContribution) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JackpotContribution) ProtoMessage() {}
+
+func (x *JackpotContribution) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JackpotContribution.ProtoReflect.Descriptor instead.
+func (*JackpotContribution) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *JackpotContribution) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *JackpotContribution) GetReserve() *Money {
+	if x != nil {
+		return x.Reserve
+	}
+	return nil
+}
+
+func (x *JackpotContribution) GetPoolAfter() *Money {
+	if x != nil {
+		return x.PoolAfter
+	}
+	return nil
+}
+
+func (x *JackpotContribution) GetInMeter() uint64 {
+	if x != nil && x.InMeter != nil {
+		return *x.InMeter
+	}
+	return 0
+}
+
+func (x *JackpotContribution) GetBet() *Money {
+	if x != nil {
+		return x.Bet
+	}
+	return nil
+}
+
+func (x *JackpotContribution) GetRatePpm() int64 {
+	if x != nil && x.RatePpm != nil {
+		return *x.RatePpm
+	}
+	return 0
+}
+
+func (x *JackpotContribution) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// jackpot.won: a jackpot is hit. Needs jackpot and player. May name round and game.
+type JackpotWon struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it pays. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The amount by which it had to be hit, of jackpots that have one.
+	MustHitBy *Money `protobuf:"bytes,2,opt,name=must_hit_by,json=mustHitBy,proto3" json:"must_hit_by,omitempty"`
+	// The pool that is shown, after it.
+	PoolAfter *Money `protobuf:"bytes,3,opt,name=pool_after,json=poolAfter,proto3" json:"pool_after,omitempty"`
+	// Times that the jackpot was hit, this one included.
+	Hits *uint64 `protobuf:"varint,4,opt,name=hits,proto3,oneof" json:"hits,omitempty"`
+	// As in jackpot.contribution.
+	Level         string `protobuf:"bytes,5,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JackpotWon) Reset() {
+	*x = JackpotWon{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JackpotWon) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JackpotWon) ProtoMessage() {}
+
+func (x *JackpotWon) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JackpotWon.ProtoReflect.Descriptor instead.
+func (*JackpotWon) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *JackpotWon) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *JackpotWon) GetMustHitBy() *Money {
+	if x != nil {
+		return x.MustHitBy
+	}
+	return nil
+}
+
+func (x *JackpotWon) GetPoolAfter() *Money {
+	if x != nil {
+		return x.PoolAfter
+	}
+	return nil
+}
+
+func (x *JackpotWon) GetHits() uint64 {
+	if x != nil && x.Hits != nil {
+		return *x.Hits
+	}
+	return 0
+}
+
+func (x *JackpotWon) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// jackpot.reset: a jackpot starts again. Needs jackpot.
+type JackpotReset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it starts from.
+	BaseLevel *Money `protobuf:"bytes,1,opt,name=base_level,json=baseLevel,proto3" json:"base_level,omitempty"`
+	// The part of it that came out of the hidden pool.
+	Reserve *Money `protobuf:"bytes,2,opt,name=reserve,proto3" json:"reserve,omitempty"`
+	// The pool that is shown, after it.
+	PoolAfter *Money `protobuf:"bytes,3,opt,name=pool_after,json=poolAfter,proto3" json:"pool_after,omitempty"`
+	// As in jackpot.contribution.
+	Level         string `protobuf:"bytes,4,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JackpotReset) Reset() {
+	*x = JackpotReset{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JackpotReset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JackpotReset) ProtoMessage() {}
+
+func (x *JackpotReset) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JackpotReset.ProtoReflect.Descriptor instead.
+func (*JackpotReset) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *JackpotReset) GetBaseLevel() *Money {
+	if x != nil {
+		return x.BaseLevel
+	}
+	return nil
+}
+
+func (x *JackpotReset) GetReserve() *Money {
+	if x != nil {
+		return x.Reserve
+	}
+	return nil
+}
+
+func (x *JackpotReset) GetPoolAfter() *Money {
+	if x != nil {
+		return x.PoolAfter
+	}
+	return nil
+}
+
+func (x *JackpotReset) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// jackpot.meter: the jackpot's counters as they stand, which must agree with what came before. Needs jackpot.
+type JackpotMeter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it starts from after a hit.
+	BaseLevel *Money `protobuf:"bytes,1,opt,name=base_level,json=baseLevel,proto3" json:"base_level,omitempty"`
+	// The pool that is shown.
+	Display *Money `protobuf:"bytes,2,opt,name=display,proto3" json:"display,omitempty"`
+	// The hidden pool.
+	Reserve *Money `protobuf:"bytes,3,opt,name=reserve,proto3" json:"reserve,omitempty"`
+	// What came in above the jackpot's limit.
+	Overflow *Money `protobuf:"bytes,4,opt,name=overflow,proto3" json:"overflow,omitempty"`
+	// Times that it was hit.
+	Hits *uint64 `protobuf:"varint,5,opt,name=hits,proto3,oneof" json:"hits,omitempty"`
+	// All that it has paid.
+	Wins *Money `protobuf:"bytes,6,opt,name=wins,proto3" json:"wins,omitempty"`
+	// Bets that it has counted.
+	InMeter *uint64 `protobuf:"varint,7,opt,name=in_meter,json=inMeter,proto3,oneof" json:"in_meter,omitempty"`
+	// As in jackpot.contribution.
+	Level         string `protobuf:"bytes,8,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JackpotMeter) Reset() {
+	*x = JackpotMeter{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JackpotMeter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JackpotMeter) ProtoMessage() {}
+
+func (x *JackpotMeter) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JackpotMeter.ProtoReflect.Descriptor instead.
+func (*JackpotMeter) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *JackpotMeter) GetBaseLevel() *Money {
+	if x != nil {
+		return x.BaseLevel
+	}
+	return nil
+}
+
+func (x *JackpotMeter) GetDisplay() *Money {
+	if x != nil {
+		return x.Display
+	}
+	return nil
+}
+
+func (x *JackpotMeter) GetReserve() *Money {
+	if x != nil {
+		return x.Reserve
+	}
+	return nil
+}
+
+func (x *JackpotMeter) GetOverflow() *Money {
+	if x != nil {
+		return x.Overflow
+	}
+	return nil
+}
+
+func (x *JackpotMeter) GetHits() uint64 {
+	if x != nil && x.Hits != nil {
+		return *x.Hits
+	}
+	return 0
+}
+
+func (x *JackpotMeter) GetWins() *Money {
+	if x != nil {
+		return x.Wins
+	}
+	return nil
+}
+
+func (x *JackpotMeter) GetInMeter() uint64 {
+	if x != nil && x.InMeter != nil {
+		return *x.InMeter
+	}
+	return 0
+}
+
+func (x *JackpotMeter) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// jackpot.param_changed: somebody changed how a jackpot works. Needs jackpot. May name staff: who did it.
+type JackpotParamChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What changed, such as base_level, rate, limit, reserve_rate. Needed.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// What it was, as the operator writes it.
+	OldValue string `protobuf:"bytes,2,opt,name=old_value,json=oldValue,proto3" json:"old_value,omitempty"`
+	// What it is now.
+	NewValue string `protobuf:"bytes,3,opt,name=new_value,json=newValue,proto3" json:"new_value,omitempty"`
+	// People who agreed, besides the one who did it: 0 is a change by one person alone.
+	Approvals *int64 `protobuf:"varint,4,opt,name=approvals,proto3,oneof" json:"approvals,omitempty"`
+	// As in jackpot.contribution.
+	Level         string `protobuf:"bytes,5,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JackpotParamChanged) Reset() {
+	*x = JackpotParamChanged{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JackpotParamChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JackpotParamChanged) ProtoMessage() {}
+
+func (x *JackpotParamChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JackpotParamChanged.ProtoReflect.Descriptor instead.
+func (*JackpotParamChanged) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *JackpotParamChanged) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *JackpotParamChanged) GetOldValue() string {
+	if x != nil {
+		return x.OldValue
+	}
+	return ""
+}
+
+func (x *JackpotParamChanged) GetNewValue() string {
+	if x != nil {
+		return x.NewValue
+	}
+	return ""
+}
+
+func (x *JackpotParamChanged) GetApprovals() int64 {
+	if x != nil && x.Approvals != nil {
+		return *x.Approvals
+	}
+	return 0
+}
+
+func (x *JackpotParamChanged) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// tournament.registered: a player signs up. Needs player and tournament.
+type TournamentRegistered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The part of the price that goes to the prizes.
+	Buyin *Money `protobuf:"bytes,1,opt,name=buyin,proto3" json:"buyin,omitempty"`
+	// The part that the house keeps.
+	Fee           *Money `protobuf:"bytes,2,opt,name=fee,proto3" json:"fee,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentRegistered) Reset() {
+	*x = TournamentRegistered{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentRegistered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentRegistered) ProtoMessage() {}
+
+func (x *TournamentRegistered) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentRegistered.ProtoReflect.Descriptor instead.
+func (*TournamentRegistered) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *TournamentRegistered) GetBuyin() *Money {
+	if x != nil {
+		return x.Buyin
+	}
+	return nil
+}
+
+func (x *TournamentRegistered) GetFee() *Money {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+// tournament.entry: a player takes part, for the first time or again. Needs player and tournament. May name session.
+type TournamentEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The part of the price that goes to the prizes.
+	Buyin *Money `protobuf:"bytes,1,opt,name=buyin,proto3" json:"buyin,omitempty"`
+	// The part that the house keeps.
+	Fee *Money `protobuf:"bytes,2,opt,name=fee,proto3" json:"fee,omitempty"`
+	// Counts the player's entries from 1 on.
+	EntryNo       *int64 `protobuf:"varint,3,opt,name=entry_no,json=entryNo,proto3,oneof" json:"entry_no,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentEntry) Reset() {
+	*x = TournamentEntry{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentEntry) ProtoMessage() {}
+
+func (x *TournamentEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentEntry.ProtoReflect.Descriptor instead.
+func (*TournamentEntry) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *TournamentEntry) GetBuyin() *Money {
+	if x != nil {
+		return x.Buyin
+	}
+	return nil
+}
+
+func (x *TournamentEntry) GetFee() *Money {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+func (x *TournamentEntry) GetEntryNo() int64 {
+	if x != nil && x.EntryNo != nil {
+		return *x.EntryNo
+	}
+	return 0
+}
+
+// tournament.score: a round brought points, or cost some. Needs player and tournament. May name round, session, device and
+// game: one without a round is a hole.
+type TournamentScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Points of this round. May be negative. Needed.
+	PointsDelta *int64 `protobuf:"varint,1,opt,name=points_delta,json=pointsDelta,proto3,oneof" json:"points_delta,omitempty"`
+	// Points of the entry by now. May be negative.
+	PointsTotal *int64 `protobuf:"varint,2,opt,name=points_total,json=pointsTotal,proto3,oneof" json:"points_total,omitempty"`
+	// As in tournament.entry.
+	EntryNo       *int64 `protobuf:"varint,3,opt,name=entry_no,json=entryNo,proto3,oneof" json:"entry_no,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentScore) Reset() {
+	*x = TournamentScore{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentScore) ProtoMessage() {}
+
+func (x *TournamentScore) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentScore.ProtoReflect.Descriptor instead.
+func (*TournamentScore) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *TournamentScore) GetPointsDelta() int64 {
+	if x != nil && x.PointsDelta != nil {
+		return *x.PointsDelta
+	}
+	return 0
+}
+
+func (x *TournamentScore) GetPointsTotal() int64 {
+	if x != nil && x.PointsTotal != nil {
+		return *x.PointsTotal
+	}
+	return 0
+}
+
+func (x *TournamentScore) GetEntryNo() int64 {
+	if x != nil && x.EntryNo != nil {
+		return *x.EntryNo
+	}
+	return 0
+}
+
+// tournament.rank: a place on the board. Needs player and tournament.
+type TournamentRank struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The place, 1 is the first. Needed.
+	Rank *int64 `protobuf:"varint,1,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
+	// Points of the entry by now. May be negative.
+	PointsTotal *int64 `protobuf:"varint,2,opt,name=points_total,json=pointsTotal,proto3,oneof" json:"points_total,omitempty"`
+	// As in tournament.entry.
+	EntryNo       *int64 `protobuf:"varint,3,opt,name=entry_no,json=entryNo,proto3,oneof" json:"entry_no,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentRank) Reset() {
+	*x = TournamentRank{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentRank) ProtoMessage() {}
+
+func (x *TournamentRank) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentRank.ProtoReflect.Descriptor instead.
+func (*TournamentRank) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *TournamentRank) GetRank() int64 {
+	if x != nil && x.Rank != nil {
+		return *x.Rank
+	}
+	return 0
+}
+
+func (x *TournamentRank) GetPointsTotal() int64 {
+	if x != nil && x.PointsTotal != nil {
+		return *x.PointsTotal
+	}
+	return 0
+}
+
+func (x *TournamentRank) GetEntryNo() int64 {
+	if x != nil && x.EntryNo != nil {
+		return *x.EntryNo
+	}
+	return 0
+}
+
+// tournament.paid: a prize is paid. Needs player and tournament; amount not negative.
+type TournamentPaid struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The prize. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The place that it is for.
+	Rank *int64 `protobuf:"varint,2,opt,name=rank,proto3,oneof" json:"rank,omitempty"`
+	// As in tournament.entry.
+	EntryNo       *int64 `protobuf:"varint,3,opt,name=entry_no,json=entryNo,proto3,oneof" json:"entry_no,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentPaid) Reset() {
+	*x = TournamentPaid{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentPaid) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentPaid) ProtoMessage() {}
+
+func (x *TournamentPaid) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentPaid.ProtoReflect.Descriptor instead.
+func (*TournamentPaid) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *TournamentPaid) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *TournamentPaid) GetRank() int64 {
+	if x != nil && x.Rank != nil {
+		return *x.Rank
+	}
+	return 0
+}
+
+func (x *TournamentPaid) GetEntryNo() int64 {
+	if x != nil && x.EntryNo != nil {
+		return *x.EntryNo
+	}
+	return 0
+}
+
+// tournament.ended: no more points. Needs tournament.
+type TournamentEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries that there were.
+	Entries *int64 `protobuf:"varint,1,opt,name=entries,proto3,oneof" json:"entries,omitempty"`
+	// All points on the board, which must be those of all scores. May be negative.
+	PointsTotal *int64 `protobuf:"varint,2,opt,name=points_total,json=pointsTotal,proto3,oneof" json:"points_total,omitempty"`
+	// All prizes.
+	PrizePool     *Money `protobuf:"bytes,3,opt,name=prize_pool,json=prizePool,proto3" json:"prize_pool,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TournamentEnded) Reset() {
+	*x = TournamentEnded{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TournamentEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TournamentEnded) ProtoMessage() {}
+
+func (x *TournamentEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TournamentEnded.ProtoReflect.Descriptor instead.
+func (*TournamentEnded) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *TournamentEnded) GetEntries() int64 {
+	if x != nil && x.Entries != nil {
+		return *x.Entries
+	}
+	return 0
+}
+
+func (x *TournamentEnded) GetPointsTotal() int64 {
+	if x != nil && x.PointsTotal != nil {
+		return *x.PointsTotal
+	}
+	return 0
+}
+
+func (x *TournamentEnded) GetPrizePool() *Money {
+	if x != nil {
+		return x.PrizePool
+	}
+	return nil
+}
+
+// table.joined: a player sits down. Needs player and table. May name session, game, device and ip.
+type TableJoined struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the seat.
+	Seat *int64 `protobuf:"varint,1,opt,name=seat,proto3,oneof" json:"seat,omitempty"`
+	// What the player brings.
+	Stack *Money `protobuf:"bytes,2,opt,name=stack,proto3" json:"stack,omitempty"`
+	// How long the player waited for the seat, in milliseconds.
+	WaitMs        *int64 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3,oneof" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableJoined) Reset() {
+	*x = TableJoined{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableJoined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableJoined) ProtoMessage() {}
+
+func (x *TableJoined) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableJoined.ProtoReflect.Descriptor instead.
+func (*TableJoined) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *TableJoined) GetSeat() int64 {
+	if x != nil && x.Seat != nil {
+		return *x.Seat
+	}
+	return 0
+}
+
+func (x *TableJoined) GetStack() *Money {
+	if x != nil {
+		return x.Stack
+	}
+	return nil
+}
+
+func (x *TableJoined) GetWaitMs() int64 {
+	if x != nil && x.WaitMs != nil {
+		return *x.WaitMs
+	}
+	return 0
+}
+
+// table.left: a player gets up. Needs player and table.
+type TableLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the seat.
+	Seat *int64 `protobuf:"varint,1,opt,name=seat,proto3,oneof" json:"seat,omitempty"`
+	// What the player takes away.
+	Stack *Money `protobuf:"bytes,2,opt,name=stack,proto3" json:"stack,omitempty"`
+	// From table.joined, in milliseconds.
+	DurationMs    *int64 `protobuf:"varint,3,opt,name=duration_ms,json=durationMs,proto3,oneof" json:"duration_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableLeft) Reset() {
+	*x = TableLeft{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableLeft) ProtoMessage() {}
+
+func (x *TableLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableLeft.ProtoReflect.Descriptor instead.
+func (*TableLeft) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *TableLeft) GetSeat() int64 {
+	if x != nil && x.Seat != nil {
+		return *x.Seat
+	}
+	return 0
+}
+
+func (x *TableLeft) GetStack() *Money {
+	if x != nil {
+		return x.Stack
+	}
+	return nil
+}
+
+func (x *TableLeft) GetDurationMs() int64 {
+	if x != nil && x.DurationMs != nil {
+		return *x.DurationMs
+	}
+	return 0
+}
+
+// hand.action: a player's turn in a hand of cards; the hand is the round. Needs player, table and round. May name tournament.
+type HandAction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as preflop, flop, turn, river.
+	Street string `protobuf:"bytes,1,opt,name=street,proto3" json:"street,omitempty"`
+	// Such as fold, check, call, bet, raise, all_in. Needed.
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// What the player puts in.
+	Amount *Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// From the turn's beginning to the action, in milliseconds.
+	ThinkMs *int64 `protobuf:"varint,4,opt,name=think_ms,json=thinkMs,proto3,oneof" json:"think_ms,omitempty"`
+	// Number of the seat.
+	Seat *int64 `protobuf:"varint,5,opt,name=seat,proto3,oneof" json:"seat,omitempty"`
+	// What was in the pot before.
+	Pot           *Money `protobuf:"bytes,6,opt,name=pot,proto3" json:"pot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandAction) Reset() {
+	*x = HandAction{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandAction) ProtoMessage() {}
+
+func (x *HandAction) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandAction.ProtoReflect.Descriptor instead.
+func (*HandAction) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *HandAction) GetStreet() string {
+	if x != nil {
+		return x.Street
+	}
+	return ""
+}
+
+func (x *HandAction) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *HandAction) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *HandAction) GetThinkMs() int64 {
+	if x != nil && x.ThinkMs != nil {
+		return *x.ThinkMs
+	}
+	return 0
+}
+
+func (x *HandAction) GetSeat() int64 {
+	if x != nil && x.Seat != nil {
+		return *x.Seat
+	}
+	return 0
+}
+
+func (x *HandAction) GetPot() *Money {
+	if x != nil {
+		return x.Pot
+	}
+	return nil
+}
+
+// hand.result: what a hand brought to one player: one event for each seat that was dealt in. Needs player, table and round. May
+// name tournament.
+type HandResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole pot.
+	Pot *Money `protobuf:"bytes,1,opt,name=pot,proto3" json:"pot,omitempty"`
+	// What the house took of it.
+	Rake *Money `protobuf:"bytes,2,opt,name=rake,proto3" json:"rake,omitempty"`
+	// What the player won, less what he put in. May be negative. Needed.
+	Net *Money `protobuf:"bytes,3,opt,name=net,proto3" json:"net,omitempty"`
+	// Number of the seat.
+	Seat *int64 `protobuf:"varint,4,opt,name=seat,proto3,oneof" json:"seat,omitempty"`
+	// The player's cards were shown.
+	Shown         *bool `protobuf:"varint,5,opt,name=shown,proto3,oneof" json:"shown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandResult) Reset() {
+	*x = HandResult{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandResult) ProtoMessage() {}
+
+func (x *HandResult) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandResult.ProtoReflect.Descriptor instead.
+func (*HandResult) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *HandResult) GetPot() *Money {
+	if x != nil {
+		return x.Pot
+	}
+	return nil
+}
+
+func (x *HandResult) GetRake() *Money {
+	if x != nil {
+		return x.Rake
+	}
+	return nil
+}
+
+func (x *HandResult) GetNet() *Money {
+	if x != nil {
+		return x.Net
+	}
+	return nil
+}
+
+func (x *HandResult) GetSeat() int64 {
+	if x != nil && x.Seat != nil {
+		return *x.Seat
+	}
+	return 0
+}
+
+func (x *HandResult) GetShown() bool {
+	if x != nil && x.Shown != nil {
+		return *x.Shown
+	}
+	return false
+}
+
+// live.bet_window: when bets were taken at a live table. Needs table and round. May name game, studio and staff (the dealer).
+type LiveBetWindow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it opened, by the studio's clock. Needed.
+	OpenedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
+	// When it closed.
+	ClosedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	// Names the clock.
+	ClockId string `protobuf:"bytes,3,opt,name=clock_id,json=clockId,proto3" json:"clock_id,omitempty"`
+	// The studio's clock less the reference, in microseconds. May be negative.
+	OffsetUs      *int64 `protobuf:"varint,4,opt,name=offset_us,json=offsetUs,proto3,oneof" json:"offset_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiveBetWindow) Reset() {
+	*x = LiveBetWindow{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiveBetWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiveBetWindow) ProtoMessage() {}
+
+func (x *LiveBetWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiveBetWindow.ProtoReflect.Descriptor instead.
+func (*LiveBetWindow) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *LiveBetWindow) GetOpenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpenedAt
+	}
+	return nil
+}
+
+func (x *LiveBetWindow) GetClosedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosedAt
+	}
+	return nil
+}
+
+func (x *LiveBetWindow) GetClockId() string {
+	if x != nil {
+		return x.ClockId
+	}
+	return ""
+}
+
+func (x *LiveBetWindow) GetOffsetUs() int64 {
+	if x != nil && x.OffsetUs != nil {
+		return *x.OffsetUs
+	}
+	return 0
+}
+
+// payment.deposit_requested: money wants to come in, by card or wallet. Needs player; amount not negative. May name instrument,
+// device and ip.
 type PaymentDepositRequested struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Amount *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as card, wallet, bank.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What wants to come in. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Country of the card's bank, ISO 3166-1 alpha-2.
-	BinCc         string `protobuf:"bytes,3,opt,name=bin_cc,json=binCc,proto3" json:"bin_cc,omitempty"`
-	ThreeDs       bool   `protobuf:"varint,4,opt,name=three_ds,json=threeDs,proto3" json:"three_ds,omitempty"`
-	HolderMatch   bool   `protobuf:"varint,5,opt,name=holder_match,json=holderMatch,proto3" json:"holder_match,omitempty"`
+	BinCc string `protobuf:"bytes,3,opt,name=bin_cc,json=binCc,proto3" json:"bin_cc,omitempty"`
+	// The bank asked the cardholder (3-D Secure).
+	ThreeDs bool `protobuf:"varint,4,opt,name=three_ds,json=threeDs,proto3" json:"three_ds,omitempty"`
+	// The cardholder's name is the player's.
+	HolderMatch bool `protobuf:"varint,5,opt,name=holder_match,json=holderMatch,proto3" json:"holder_match,omitempty"`
+	// Names the payment through all its events.
+	PaymentId string `protobuf:"bytes,6,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// The payment provider, as the operator names it.
+	PspCode       string `protobuf:"bytes,7,opt,name=psp_code,json=pspCode,proto3" json:"psp_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentDepositRequested) Reset() {
 	*x = PaymentDepositRequested{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[28]
+	mi := &file_pitboss_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +5879,7 @@ func (x *PaymentDepositRequested) String() string {
 func (*PaymentDepositRequested) ProtoMessage() {}
 
 func (x *PaymentDepositRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[28]
+	mi := &file_pitboss_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +5892,7 @@ func (x *PaymentDepositRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositRequested.ProtoReflect.Descriptor instead.
 func (*PaymentDepositRequested) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PaymentDepositRequested) GetMethod() string {
@@ -2664,18 +5930,40 @@ func (x *PaymentDepositRequested) GetHolderMatch() bool {
 	return false
 }
 
-// payment.deposit_settled. Needs player.
+func (x *PaymentDepositRequested) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentDepositRequested) GetPspCode() string {
+	if x != nil {
+		return x.PspCode
+	}
+	return ""
+}
+
+// payment.deposit_settled: it came in. Needs player. May name instrument.
 type PaymentDepositSettled struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in payment.deposit_requested.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What came in. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in payment.deposit_requested.
+	BinCc string `protobuf:"bytes,3,opt,name=bin_cc,json=binCc,proto3" json:"bin_cc,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId string `protobuf:"bytes,4,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// As in payment.deposit_requested.
+	PspCode       string `protobuf:"bytes,5,opt,name=psp_code,json=pspCode,proto3" json:"psp_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentDepositSettled) Reset() {
 	*x = PaymentDepositSettled{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[29]
+	mi := &file_pitboss_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +5975,7 @@ func (x *PaymentDepositSettled) String() string {
 func (*PaymentDepositSettled) ProtoMessage() {}
 
 func (x *PaymentDepositSettled) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[29]
+	mi := &file_pitboss_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +5988,7 @@ func (x *PaymentDepositSettled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositSettled.ProtoReflect.Descriptor instead.
 func (*PaymentDepositSettled) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PaymentDepositSettled) GetMethod() string {
@@ -2717,20 +6005,49 @@ func (x *PaymentDepositSettled) GetAmount() *Money {
 	return nil
 }
 
-// payment.deposit_failed. Needs player.
+func (x *PaymentDepositSettled) GetBinCc() string {
+	if x != nil {
+		return x.BinCc
+	}
+	return ""
+}
+
+func (x *PaymentDepositSettled) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentDepositSettled) GetPspCode() string {
+	if x != nil {
+		return x.PspCode
+	}
+	return ""
+}
+
+// payment.deposit_failed: it did not. Needs player. May name instrument.
 type PaymentDepositFailed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
-	PspCode       string                 `protobuf:"bytes,3,opt,name=psp_code,json=pspCode,proto3" json:"psp_code,omitempty"`
-	DeclineCode   string                 `protobuf:"bytes,4,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in payment.deposit_requested.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What wanted to come in.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in payment.deposit_requested.
+	PspCode string `protobuf:"bytes,3,opt,name=psp_code,json=pspCode,proto3" json:"psp_code,omitempty"`
+	// Why, as the bank says it: 05, 51, lost_card.
+	DeclineCode string `protobuf:"bytes,4,opt,name=decline_code,json=declineCode,proto3" json:"decline_code,omitempty"`
+	// As in payment.deposit_requested.
+	BinCc string `protobuf:"bytes,5,opt,name=bin_cc,json=binCc,proto3" json:"bin_cc,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId     string `protobuf:"bytes,6,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentDepositFailed) Reset() {
 	*x = PaymentDepositFailed{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[30]
+	mi := &file_pitboss_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +6059,7 @@ func (x *PaymentDepositFailed) String() string {
 func (*PaymentDepositFailed) ProtoMessage() {}
 
 func (x *PaymentDepositFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[30]
+	mi := &file_pitboss_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +6072,7 @@ func (x *PaymentDepositFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentDepositFailed.ProtoReflect.Descriptor instead.
 func (*PaymentDepositFailed) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *PaymentDepositFailed) GetMethod() string {
@@ -2786,19 +6103,42 @@ func (x *PaymentDepositFailed) GetDeclineCode() string {
 	return ""
 }
 
-// payment.withdrawal_requested. Needs player; amount not negative.
+func (x *PaymentDepositFailed) GetBinCc() string {
+	if x != nil {
+		return x.BinCc
+	}
+	return ""
+}
+
+func (x *PaymentDepositFailed) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// payment.withdrawal_requested: money wants to go out. Needs player; amount not negative. May name instrument, device and ip.
 type PaymentWithdrawalRequested struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
-	KycLevel      string                 `protobuf:"bytes,3,opt,name=kyc_level,json=kycLevel,proto3" json:"kyc_level,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in payment.deposit_requested.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What wants to go out. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in account.kyc_updated.
+	KycLevel string `protobuf:"bytes,3,opt,name=kyc_level,json=kycLevel,proto3" json:"kyc_level,omitempty"`
+	// Where the money came from has to be asked.
+	SourceOfFundsFlag *bool `protobuf:"varint,4,opt,name=source_of_funds_flag,json=sourceOfFundsFlag,proto3,oneof" json:"source_of_funds_flag,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId string `protobuf:"bytes,5,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// As in payment.deposit_requested.
+	BinCc         string `protobuf:"bytes,6,opt,name=bin_cc,json=binCc,proto3" json:"bin_cc,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentWithdrawalRequested) Reset() {
 	*x = PaymentWithdrawalRequested{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[31]
+	mi := &file_pitboss_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +6150,7 @@ func (x *PaymentWithdrawalRequested) String() string {
 func (*PaymentWithdrawalRequested) ProtoMessage() {}
 
 func (x *PaymentWithdrawalRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[31]
+	mi := &file_pitboss_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +6163,7 @@ func (x *PaymentWithdrawalRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalRequested.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalRequested) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PaymentWithdrawalRequested) GetMethod() string {
@@ -2847,18 +6187,116 @@ func (x *PaymentWithdrawalRequested) GetKycLevel() string {
 	return ""
 }
 
-// payment.withdrawal_paid. Needs player.
+func (x *PaymentWithdrawalRequested) GetSourceOfFundsFlag() bool {
+	if x != nil && x.SourceOfFundsFlag != nil {
+		return *x.SourceOfFundsFlag
+	}
+	return false
+}
+
+func (x *PaymentWithdrawalRequested) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentWithdrawalRequested) GetBinCc() string {
+	if x != nil {
+		return x.BinCc
+	}
+	return ""
+}
+
+// payment.withdrawal_approved: it may go out. Needs player. May name instrument and staff.
+type PaymentWithdrawalApproved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in payment.deposit_requested.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What may go out. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Nobody looked at it.
+	Automatic     *bool `protobuf:"varint,4,opt,name=automatic,proto3,oneof" json:"automatic,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentWithdrawalApproved) Reset() {
+	*x = PaymentWithdrawalApproved{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentWithdrawalApproved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentWithdrawalApproved) ProtoMessage() {}
+
+func (x *PaymentWithdrawalApproved) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentWithdrawalApproved.ProtoReflect.Descriptor instead.
+func (*PaymentWithdrawalApproved) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *PaymentWithdrawalApproved) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *PaymentWithdrawalApproved) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentWithdrawalApproved) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentWithdrawalApproved) GetAutomatic() bool {
+	if x != nil && x.Automatic != nil {
+		return *x.Automatic
+	}
+	return false
+}
+
+// payment.withdrawal_paid: it went out. Needs player. May name instrument.
 type PaymentWithdrawalPaid struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Amount        *Money                 `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in payment.deposit_requested.
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// What went out.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId     string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentWithdrawalPaid) Reset() {
 	*x = PaymentWithdrawalPaid{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[32]
+	mi := &file_pitboss_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2870,7 +6308,7 @@ func (x *PaymentWithdrawalPaid) String() string {
 func (*PaymentWithdrawalPaid) ProtoMessage() {}
 
 func (x *PaymentWithdrawalPaid) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[32]
+	mi := &file_pitboss_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2883,7 +6321,7 @@ func (x *PaymentWithdrawalPaid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalPaid.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalPaid) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *PaymentWithdrawalPaid) GetMethod() string {
@@ -2900,18 +6338,29 @@ func (x *PaymentWithdrawalPaid) GetAmount() *Money {
 	return nil
 }
 
-// payment.withdrawal_cancelled. Needs player.
+func (x *PaymentWithdrawalPaid) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// payment.withdrawal_cancelled: takes reference_transaction_id back. Needs player.
 type PaymentWithdrawalCancelled struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What stays.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Such as player, risk, bank.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in payment.deposit_requested.
+	PaymentId     string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentWithdrawalCancelled) Reset() {
 	*x = PaymentWithdrawalCancelled{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	mi := &file_pitboss_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2923,7 +6372,7 @@ func (x *PaymentWithdrawalCancelled) String() string {
 func (*PaymentWithdrawalCancelled) ProtoMessage() {}
 
 func (x *PaymentWithdrawalCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[33]
+	mi := &file_pitboss_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2936,7 +6385,7 @@ func (x *PaymentWithdrawalCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentWithdrawalCancelled.ProtoReflect.Descriptor instead.
 func (*PaymentWithdrawalCancelled) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *PaymentWithdrawalCancelled) GetAmount() *Money {
@@ -2953,19 +6402,33 @@ func (x *PaymentWithdrawalCancelled) GetReason() string {
 	return ""
 }
 
-// payment.chargeback: the bank took a deposit back. Needs player.
+func (x *PaymentWithdrawalCancelled) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// payment.chargeback: the bank took a deposit back. Needs player. May name instrument.
 type PaymentChargeback struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Amount        *Money                 `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
-	ReasonCode    string                 `protobuf:"bytes,2,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
-	FiledAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=filed_at,json=filedAt,proto3" json:"filed_at,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the bank took.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The card scheme's code: 10.4, 4837.
+	ReasonCode string `protobuf:"bytes,2,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
+	// When the cardholder complained.
+	FiledAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=filed_at,json=filedAt,proto3" json:"filed_at,omitempty"`
+	// As in payment.deposit_requested: the deposit's.
+	PaymentId string `protobuf:"bytes,4,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	// Such as first, pre_arbitration, won, lost.
+	Stage         string `protobuf:"bytes,5,opt,name=stage,proto3" json:"stage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentChargeback) Reset() {
 	*x = PaymentChargeback{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	mi := &file_pitboss_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2977,7 +6440,7 @@ func (x *PaymentChargeback) String() string {
 func (*PaymentChargeback) ProtoMessage() {}
 
 func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[34]
+	mi := &file_pitboss_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2990,7 +6453,7 @@ func (x *PaymentChargeback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentChargeback.ProtoReflect.Descriptor instead.
 func (*PaymentChargeback) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *PaymentChargeback) GetAmount() *Money {
@@ -3014,6 +6477,463 @@ func (x *PaymentChargeback) GetFiledAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *PaymentChargeback) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *PaymentChargeback) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+// payment.refund: the operator gave a deposit back, whole or in part. Needs player; amount not negative. May name instrument and
+// staff.
+type PaymentRefund struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was given back. Needed.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As the operator codes it.
+	ReasonCode string `protobuf:"bytes,2,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
+	// As in payment.deposit_requested: the deposit's.
+	PaymentId     string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentRefund) Reset() {
+	*x = PaymentRefund{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentRefund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentRefund) ProtoMessage() {}
+
+func (x *PaymentRefund) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentRefund.ProtoReflect.Descriptor instead.
+func (*PaymentRefund) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *PaymentRefund) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentRefund) GetReasonCode() string {
+	if x != nil {
+		return x.ReasonCode
+	}
+	return ""
+}
+
+func (x *PaymentRefund) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// payment.fraud_report: the card scheme heard of fraud (TC40, SAFE), which is no chargeback yet. Needs player. May name
+// instrument.
+type PaymentFraudReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the report is about.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The card scheme's code.
+	ReasonCode string `protobuf:"bytes,2,opt,name=reason_code,json=reasonCode,proto3" json:"reason_code,omitempty"`
+	// When it was reported.
+	FiledAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=filed_at,json=filedAt,proto3" json:"filed_at,omitempty"`
+	// As in payment.deposit_requested: the deposit's.
+	PaymentId     string `protobuf:"bytes,4,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentFraudReport) Reset() {
+	*x = PaymentFraudReport{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentFraudReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentFraudReport) ProtoMessage() {}
+
+func (x *PaymentFraudReport) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentFraudReport.ProtoReflect.Descriptor instead.
+func (*PaymentFraudReport) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *PaymentFraudReport) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *PaymentFraudReport) GetReasonCode() string {
+	if x != nil {
+		return x.ReasonCode
+	}
+	return ""
+}
+
+func (x *PaymentFraudReport) GetFiledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FiledAt
+	}
+	return nil
+}
+
+func (x *PaymentFraudReport) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// transfer.p2p: money goes from one player to another. Needs player and counterparty; amount not negative. One event for each
+// side of which features are wanted, with the sides changed: each is of its player.
+type TransferP2P struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// out where the player gives, in where the player is given: no other word. Needed.
+	Direction string `protobuf:"bytes,1,opt,name=direction,proto3" json:"direction,omitempty"`
+	// What goes over. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Such as gift, tip, chip, wallet.
+	Context string `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
+	// Names the transfer on both sides.
+	TransferId    string `protobuf:"bytes,4,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferP2P) Reset() {
+	*x = TransferP2P{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferP2P) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferP2P) ProtoMessage() {}
+
+func (x *TransferP2P) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferP2P.ProtoReflect.Descriptor instead.
+func (*TransferP2P) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *TransferP2P) GetDirection() string {
+	if x != nil {
+		return x.Direction
+	}
+	return ""
+}
+
+func (x *TransferP2P) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *TransferP2P) GetContext() string {
+	if x != nil {
+		return x.Context
+	}
+	return ""
+}
+
+func (x *TransferP2P) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+// sanctions.checked: the player was looked up in lists of sanctions. Needs player. May name person.
+type SanctionsChecked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of the list.
+	ListVersion string `protobuf:"bytes,1,opt,name=list_version,json=listVersion,proto3" json:"list_version,omitempty"`
+	// How well the best entry matches, in millionths.
+	MatchScorePpm *int64 `protobuf:"varint,2,opt,name=match_score_ppm,json=matchScorePpm,proto3,oneof" json:"match_score_ppm,omitempty"`
+	// Such as clear, review, hit. Needed.
+	Decision      string `protobuf:"bytes,3,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SanctionsChecked) Reset() {
+	*x = SanctionsChecked{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SanctionsChecked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SanctionsChecked) ProtoMessage() {}
+
+func (x *SanctionsChecked) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SanctionsChecked.ProtoReflect.Descriptor instead.
+func (*SanctionsChecked) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *SanctionsChecked) GetListVersion() string {
+	if x != nil {
+		return x.ListVersion
+	}
+	return ""
+}
+
+func (x *SanctionsChecked) GetMatchScorePpm() int64 {
+	if x != nil && x.MatchScorePpm != nil {
+		return *x.MatchScorePpm
+	}
+	return 0
+}
+
+func (x *SanctionsChecked) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+// affiliate.click: somebody follows an affiliate's link, before there is a player. Needs affiliate. May name click, campaign, ip
+// and device.
+type AffiliateClick struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in account.registered.
+	SubId         string `protobuf:"bytes,1,opt,name=sub_id,json=subId,proto3" json:"sub_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AffiliateClick) Reset() {
+	*x = AffiliateClick{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AffiliateClick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AffiliateClick) ProtoMessage() {}
+
+func (x *AffiliateClick) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AffiliateClick.ProtoReflect.Descriptor instead.
+func (*AffiliateClick) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *AffiliateClick) GetSubId() string {
+	if x != nil {
+		return x.SubId
+	}
+	return ""
+}
+
+// affiliate.qualified: a player meets what the affiliate is paid for. Needs player and affiliate. May name campaign.
+type AffiliateQualified struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was met, as the contract puts it: first_deposit, wagered_100.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// As in account.registered.
+	SubId         string `protobuf:"bytes,2,opt,name=sub_id,json=subId,proto3" json:"sub_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AffiliateQualified) Reset() {
+	*x = AffiliateQualified{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AffiliateQualified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AffiliateQualified) ProtoMessage() {}
+
+func (x *AffiliateQualified) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AffiliateQualified.ProtoReflect.Descriptor instead.
+func (*AffiliateQualified) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *AffiliateQualified) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *AffiliateQualified) GetSubId() string {
+	if x != nil {
+		return x.SubId
+	}
+	return ""
+}
+
+// affiliate.commission: what an affiliate gets. Needs affiliate. May name player and campaign.
+type AffiliateCommission struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as cpa, revshare.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// What is paid; negative where it is carried over. Needed.
+	Amount *Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// As in account.registered.
+	SubId         string `protobuf:"bytes,3,opt,name=sub_id,json=subId,proto3" json:"sub_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AffiliateCommission) Reset() {
+	*x = AffiliateCommission{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AffiliateCommission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AffiliateCommission) ProtoMessage() {}
+
+func (x *AffiliateCommission) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AffiliateCommission.ProtoReflect.Descriptor instead.
+func (*AffiliateCommission) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *AffiliateCommission) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *AffiliateCommission) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *AffiliateCommission) GetSubId() string {
+	if x != nil {
+		return x.SubId
+	}
+	return ""
+}
+
 // label.assigned: truth about an earlier event, as it became known. occurred_at is when it became known.
 type LabelAssigned struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3026,7 +6946,8 @@ type LabelAssigned struct {
 	// chargeback, analyst, rule, import.
 	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
 	// Parts per million.
-	ConfidencePpm int64                  `protobuf:"varint,5,opt,name=confidence_ppm,json=confidencePpm,proto3" json:"confidence_ppm,omitempty"`
+	ConfidencePpm int64 `protobuf:"varint,5,opt,name=confidence_ppm,json=confidencePpm,proto3" json:"confidence_ppm,omitempty"`
+	// From when on it was true.
 	EffectiveAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=effective_at,json=effectiveAt,proto3" json:"effective_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3034,7 +6955,7 @@ type LabelAssigned struct {
 
 func (x *LabelAssigned) Reset() {
 	*x = LabelAssigned{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	mi := &file_pitboss_v1_event_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +6967,7 @@ func (x *LabelAssigned) String() string {
 func (*LabelAssigned) ProtoMessage() {}
 
 func (x *LabelAssigned) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[35]
+	mi := &file_pitboss_v1_event_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +6980,7 @@ func (x *LabelAssigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelAssigned.ProtoReflect.Descriptor instead.
 func (*LabelAssigned) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *LabelAssigned) GetTargetEventId() string {
@@ -3104,22 +7025,483 @@ func (x *LabelAssigned) GetEffectiveAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// guard.batch: what the client's guard saw, in brief. Always of TRUST_CLIENT. Needs player and session.
+// decision.made: what another system decided (pitboss keeps its own decisions in its records). Needs player.
+type DecisionMade struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the decision. Needed.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The event that it is about.
+	TargetEventId string `protobuf:"bytes,2,opt,name=target_event_id,json=targetEventId,proto3" json:"target_event_id,omitempty"`
+	// Such as allow, challenge, limit, hold, block. Needed.
+	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Its score, in millionths.
+	ScorePpm *int64 `protobuf:"varint,4,opt,name=score_ppm,json=scorePpm,proto3,oneof" json:"score_ppm,omitempty"`
+	// Its reasons' codes, with commas between.
+	ReasonCodes string `protobuf:"bytes,5,opt,name=reason_codes,json=reasonCodes,proto3" json:"reason_codes,omitempty"`
+	// What decided, with its version: casino@3.
+	Model string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// Digest of the values that it decided by: hexadecimal or base64.
+	FeaturesHash string `protobuf:"bytes,7,opt,name=features_hash,json=featuresHash,proto3" json:"features_hash,omitempty"`
+	// How long it took, in microseconds.
+	LatencyUs *int64 `protobuf:"varint,8,opt,name=latency_us,json=latencyUs,proto3,oneof" json:"latency_us,omitempty"`
+	// Something that it needed was not there.
+	Degraded      *bool `protobuf:"varint,9,opt,name=degraded,proto3,oneof" json:"degraded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionMade) Reset() {
+	*x = DecisionMade{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionMade) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionMade) ProtoMessage() {}
+
+func (x *DecisionMade) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionMade.ProtoReflect.Descriptor instead.
+func (*DecisionMade) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *DecisionMade) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetTargetEventId() string {
+	if x != nil {
+		return x.TargetEventId
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetScorePpm() int64 {
+	if x != nil && x.ScorePpm != nil {
+		return *x.ScorePpm
+	}
+	return 0
+}
+
+func (x *DecisionMade) GetReasonCodes() string {
+	if x != nil {
+		return x.ReasonCodes
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetFeaturesHash() string {
+	if x != nil {
+		return x.FeaturesHash
+	}
+	return ""
+}
+
+func (x *DecisionMade) GetLatencyUs() int64 {
+	if x != nil && x.LatencyUs != nil {
+		return *x.LatencyUs
+	}
+	return 0
+}
+
+func (x *DecisionMade) GetDegraded() bool {
+	if x != nil && x.Degraded != nil {
+		return *x.Degraded
+	}
+	return false
+}
+
+// decision.overridden: a person decided otherwise. Needs player. May name staff and case.
+type DecisionOverridden struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The decision, pitboss' or another system's. Needed.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// What holds in its place, as in decision.made. Needed.
+	Outcome string `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Why. Nothing personal belongs here.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionOverridden) Reset() {
+	*x = DecisionOverridden{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionOverridden) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionOverridden) ProtoMessage() {}
+
+func (x *DecisionOverridden) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionOverridden.ProtoReflect.Descriptor instead.
+func (*DecisionOverridden) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *DecisionOverridden) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *DecisionOverridden) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *DecisionOverridden) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// case.opened: somebody has to look into it. Needs case. May name player and staff.
+type CaseOpened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is suspected: bonus_abuse, collusion, account_takeover.
+	Typology string `protobuf:"bytes,1,opt,name=typology,proto3" json:"typology,omitempty"`
+	// The decision that it came from.
+	DecisionId string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// Such as low, medium, high.
+	Priority      string `protobuf:"bytes,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaseOpened) Reset() {
+	*x = CaseOpened{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaseOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaseOpened) ProtoMessage() {}
+
+func (x *CaseOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaseOpened.ProtoReflect.Descriptor instead.
+func (*CaseOpened) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *CaseOpened) GetTypology() string {
+	if x != nil {
+		return x.Typology
+	}
+	return ""
+}
+
+func (x *CaseOpened) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *CaseOpened) GetPriority() string {
+	if x != nil {
+		return x.Priority
+	}
+	return ""
+}
+
+// case.closed: somebody has. Needs case. May name player and staff.
+type CaseClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What came of it: confirmed, cleared, inconclusive. Needed.
+	Disposition string `protobuf:"bytes,1,opt,name=disposition,proto3" json:"disposition,omitempty"`
+	// What was found, as in case.opened.
+	Typology string `protobuf:"bytes,2,opt,name=typology,proto3" json:"typology,omitempty"`
+	// What was lost.
+	Loss *Money `protobuf:"bytes,3,opt,name=loss,proto3" json:"loss,omitempty"`
+	// What was kept from being lost.
+	Saved         *Money `protobuf:"bytes,4,opt,name=saved,proto3" json:"saved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaseClosed) Reset() {
+	*x = CaseClosed{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaseClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaseClosed) ProtoMessage() {}
+
+func (x *CaseClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaseClosed.ProtoReflect.Descriptor instead.
+func (*CaseClosed) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *CaseClosed) GetDisposition() string {
+	if x != nil {
+		return x.Disposition
+	}
+	return ""
+}
+
+func (x *CaseClosed) GetTypology() string {
+	if x != nil {
+		return x.Typology
+	}
+	return ""
+}
+
+func (x *CaseClosed) GetLoss() *Money {
+	if x != nil {
+		return x.Loss
+	}
+	return nil
+}
+
+func (x *CaseClosed) GetSaved() *Money {
+	if x != nil {
+		return x.Saved
+	}
+	return nil
+}
+
+// appeal.resolved: a player had objected. Needs player. May name case and staff.
+type AppealResolved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the appeal.
+	AppealId string `protobuf:"bytes,1,opt,name=appeal_id,json=appealId,proto3" json:"appeal_id,omitempty"`
+	// The decision that it was against.
+	DecisionId string `protobuf:"bytes,2,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// Such as upheld, overturned. Needed.
+	Result        string `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppealResolved) Reset() {
+	*x = AppealResolved{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppealResolved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppealResolved) ProtoMessage() {}
+
+func (x *AppealResolved) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppealResolved.ProtoReflect.Descriptor instead.
+func (*AppealResolved) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *AppealResolved) GetAppealId() string {
+	if x != nil {
+		return x.AppealId
+	}
+	return ""
+}
+
+func (x *AppealResolved) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *AppealResolved) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+// guard.batch: what the client's guard saw since the batch before, in brief. Always of TRUST_CLIENT. Needs player and session. May
+// name device. A figure that the guard could not take is left out, never 0.
 type GuardBatch struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Seq             uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Gestures        int64                  `protobuf:"varint,2,opt,name=gestures,proto3" json:"gestures,omitempty"`
-	TrustedGestures int64                  `protobuf:"varint,3,opt,name=trusted_gestures,json=trustedGestures,proto3" json:"trusted_gestures,omitempty"`
-	Dropped         int64                  `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"`
-	RendererClass   string                 `protobuf:"bytes,5,opt,name=renderer_class,json=rendererClass,proto3" json:"renderer_class,omitempty"`
-	HashOk          bool                   `protobuf:"varint,6,opt,name=hash_ok,json=hashOk,proto3" json:"hash_ok,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the batches of the session from 1 on.
+	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Presses, clicks and taps.
+	Gestures int64 `protobuf:"varint,2,opt,name=gestures,proto3" json:"gestures,omitempty"`
+	// Those that the browser itself vouches for (isTrusted).
+	TrustedGestures int64 `protobuf:"varint,3,opt,name=trusted_gestures,json=trustedGestures,proto3" json:"trusted_gestures,omitempty"`
+	// Events that the guard had no room for.
+	Dropped int64 `protobuf:"varint,4,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	// Such as hardware, software, virtual.
+	RendererClass string `protobuf:"bytes,5,opt,name=renderer_class,json=rendererClass,proto3" json:"renderer_class,omitempty"`
+	// What was loaded is what the manifest says.
+	HashOk bool `protobuf:"varint,6,opt,name=hash_ok,json=hashOk,proto3" json:"hash_ok,omitempty"`
+	// Time that the batch is about, in milliseconds.
+	SpanMs *int64 `protobuf:"varint,7,opt,name=span_ms,json=spanMs,proto3,oneof" json:"span_ms,omitempty"`
+	// Gaps between gestures that the figures below are of.
+	Gaps *int64 `protobuf:"varint,8,opt,name=gaps,proto3,oneof" json:"gaps,omitempty"`
+	// Median of the gaps, in milliseconds.
+	GapMedianMs *int64 `protobuf:"varint,9,opt,name=gap_median_ms,json=gapMedianMs,proto3,oneof" json:"gap_median_ms,omitempty"`
+	// Shortest of the gaps, in milliseconds. Double clicks make it small in honest hands.
+	GapMinMs *int64 `protobuf:"varint,10,opt,name=gap_min_ms,json=gapMinMs,proto3,oneof" json:"gap_min_ms,omitempty"`
+	// Standard deviation of the gaps over their mean, in millionths.
+	GapCvPpm *int64 `protobuf:"varint,11,opt,name=gap_cv_ppm,json=gapCvPpm,proto3,oneof" json:"gap_cv_ppm,omitempty"`
+	// Median distance of the gaps from their median, over it, in millionths.
+	GapMadPpm *int64 `protobuf:"varint,12,opt,name=gap_mad_ppm,json=gapMadPpm,proto3,oneof" json:"gap_mad_ppm,omitempty"`
+	// Entropy of the gaps' logarithms in bins of width 0.2, in thousandths of a bit.
+	GapEntropyMbit *int64 `protobuf:"varint,13,opt,name=gap_entropy_mbit,json=gapEntropyMbit,proto3,oneof" json:"gap_entropy_mbit,omitempty"`
+	// The step that the client's clock goes in, in microseconds: above 50,000 the gaps say nothing of rhythm.
+	ClockQuantumUs *int64 `protobuf:"varint,14,opt,name=clock_quantum_us,json=clockQuantumUs,proto3,oneof" json:"clock_quantum_us,omitempty"`
+	// Points of the pointer's path.
+	PointerPoints *int64 `protobuf:"varint,15,opt,name=pointer_points,json=pointerPoints,proto3,oneof" json:"pointer_points,omitempty"`
+	// Length of its path over the straight line, in millionths: 1,000,000 is straight.
+	PointerPathPpm *int64 `protobuf:"varint,16,opt,name=pointer_path_ppm,json=pointerPathPpm,proto3,oneof" json:"pointer_path_ppm,omitempty"`
+	// Standard deviation of its speed over the mean, in millionths.
+	PointerSpeedCvPpm *int64 `protobuf:"varint,17,opt,name=pointer_speed_cv_ppm,json=pointerSpeedCvPpm,proto3,oneof" json:"pointer_speed_cv_ppm,omitempty"`
+	// Times that it stood still on its way.
+	PointerPauses *int64 `protobuf:"varint,18,opt,name=pointer_pauses,json=pointerPauses,proto3,oneof" json:"pointer_pauses,omitempty"`
+	// Taps of no width or no pressure at all, which fingers do not make.
+	FlatTouches *int64 `protobuf:"varint,19,opt,name=flat_touches,json=flatTouches,proto3,oneof" json:"flat_touches,omitempty"`
+	// Events of the motion sensors.
+	MotionEvents *int64 `protobuf:"varint,20,opt,name=motion_events,json=motionEvents,proto3,oneof" json:"motion_events,omitempty"`
+	// Median time from frame to frame, in microseconds.
+	FrameP50Us *int64 `protobuf:"varint,21,opt,name=frame_p50_us,json=frameP50Us,proto3,oneof" json:"frame_p50_us,omitempty"`
+	// Its 95th percentile, in microseconds.
+	FrameP95Us *int64 `protobuf:"varint,22,opt,name=frame_p95_us,json=frameP95Us,proto3,oneof" json:"frame_p95_us,omitempty"`
+	// Its standard deviation, in microseconds.
+	FrameSdUs *int64 `protobuf:"varint,23,opt,name=frame_sd_us,json=frameSdUs,proto3,oneof" json:"frame_sd_us,omitempty"`
+	// Correlation of the time from frame to frame with what the game has to draw, in millionths. May be negative.
+	FrameLoadPpm *int64 `protobuf:"varint,24,opt,name=frame_load_ppm,json=frameLoadPpm,proto3,oneof" json:"frame_load_ppm,omitempty"`
+	// Time that the page was hidden, in milliseconds.
+	HiddenMs *int64 `protobuf:"varint,25,opt,name=hidden_ms,json=hiddenMs,proto3,oneof" json:"hidden_ms,omitempty"`
+	// Times that it lost the focus.
+	Blurs *int64 `protobuf:"varint,26,opt,name=blurs,proto3,oneof" json:"blurs,omitempty"`
+	// What points to automation, one bit each: 1 webdriver, 2 headless user agent, 4 globals of a driver, 8 no plug-ins or languages,
+	// 16 window without size, 32 permission that contradicts itself, 64 emulator's name, 128 debugger's protocol.
+	AutomationFlags *uint64 `protobuf:"varint,27,opt,name=automation_flags,json=automationFlags,proto3,oneof" json:"automation_flags,omitempty"`
+	// Built-in functions that were replaced (addEventListener, Date.now, performance.now, fetch, requestAnimationFrame).
+	ReplacedFunctions *int64 `protobuf:"varint,28,opt,name=replaced_functions,json=replacedFunctions,proto3,oneof" json:"replaced_functions,omitempty"`
+	// The client's clock less the server's, in milliseconds. May be negative.
+	ClockOffsetMs *int64 `protobuf:"varint,29,opt,name=clock_offset_ms,json=clockOffsetMs,proto3,oneof" json:"clock_offset_ms,omitempty"`
+	// How fast it runs away from the server's, in millionths. May be negative.
+	ClockSlopePpm *int64 `protobuf:"varint,30,opt,name=clock_slope_ppm,json=clockSlopePpm,proto3,oneof" json:"clock_slope_ppm,omitempty"`
+	// Such as windows, macos, linux, ios, android.
+	Platform string `protobuf:"bytes,31,opt,name=platform,proto3" json:"platform,omitempty"`
+	// Such as chrome, safari, firefox.
+	Browser string `protobuf:"bytes,32,opt,name=browser,proto3" json:"browser,omitempty"`
+	// Such as phone, tablet, small, large.
+	ScreenClass string `protobuf:"bytes,33,opt,name=screen_class,json=screenClass,proto3" json:"screen_class,omitempty"`
+	// First of the languages that the browser asks for: de-AT.
+	Language string `protobuf:"bytes,34,opt,name=language,proto3" json:"language,omitempty"`
+	// Minutes that the client's clock is ahead of UTC. May be negative.
+	TzOffsetMin *int32 `protobuf:"varint,35,opt,name=tz_offset_min,json=tzOffsetMin,proto3,oneof" json:"tz_offset_min,omitempty"`
+	// Processor cores, as the browser tells them.
+	Cores *int64 `protobuf:"varint,36,opt,name=cores,proto3,oneof" json:"cores,omitempty"`
+	// Fingers that the screen can tell apart.
+	TouchPoints *int64 `protobuf:"varint,37,opt,name=touch_points,json=touchPoints,proto3,oneof" json:"touch_points,omitempty"`
+	// How rare the surroundings are together, in thousandths of a bit.
+	EnvSurprisalMbit *int64 `protobuf:"varint,38,opt,name=env_surprisal_mbit,json=envSurprisalMbit,proto3,oneof" json:"env_surprisal_mbit,omitempty"`
+	// Digest of the surroundings: hexadecimal or base64.
+	EnvHash string `protobuf:"bytes,39,opt,name=env_hash,json=envHash,proto3" json:"env_hash,omitempty"`
+	// As in session.started.
+	TokenId string `protobuf:"bytes,40,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// Digest of the batch before: hexadecimal or base64.
+	PrevHash      string `protobuf:"bytes,41,opt,name=prev_hash,json=prevHash,proto3" json:"prev_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GuardBatch) Reset() {
 	*x = GuardBatch{}
-	mi := &file_pitboss_v1_event_proto_msgTypes[36]
+	mi := &file_pitboss_v1_event_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +7513,7 @@ func (x *GuardBatch) String() string {
 func (*GuardBatch) ProtoMessage() {}
 
 func (x *GuardBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_event_proto_msgTypes[36]
+	mi := &file_pitboss_v1_event_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +7526,7 @@ func (x *GuardBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardBatch.ProtoReflect.Descriptor instead.
 func (*GuardBatch) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *GuardBatch) GetSeq() uint64 {
@@ -3189,6 +7571,397 @@ func (x *GuardBatch) GetHashOk() bool {
 	return false
 }
 
+func (x *GuardBatch) GetSpanMs() int64 {
+	if x != nil && x.SpanMs != nil {
+		return *x.SpanMs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGaps() int64 {
+	if x != nil && x.Gaps != nil {
+		return *x.Gaps
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGapMedianMs() int64 {
+	if x != nil && x.GapMedianMs != nil {
+		return *x.GapMedianMs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGapMinMs() int64 {
+	if x != nil && x.GapMinMs != nil {
+		return *x.GapMinMs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGapCvPpm() int64 {
+	if x != nil && x.GapCvPpm != nil {
+		return *x.GapCvPpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGapMadPpm() int64 {
+	if x != nil && x.GapMadPpm != nil {
+		return *x.GapMadPpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetGapEntropyMbit() int64 {
+	if x != nil && x.GapEntropyMbit != nil {
+		return *x.GapEntropyMbit
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetClockQuantumUs() int64 {
+	if x != nil && x.ClockQuantumUs != nil {
+		return *x.ClockQuantumUs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetPointerPoints() int64 {
+	if x != nil && x.PointerPoints != nil {
+		return *x.PointerPoints
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetPointerPathPpm() int64 {
+	if x != nil && x.PointerPathPpm != nil {
+		return *x.PointerPathPpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetPointerSpeedCvPpm() int64 {
+	if x != nil && x.PointerSpeedCvPpm != nil {
+		return *x.PointerSpeedCvPpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetPointerPauses() int64 {
+	if x != nil && x.PointerPauses != nil {
+		return *x.PointerPauses
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetFlatTouches() int64 {
+	if x != nil && x.FlatTouches != nil {
+		return *x.FlatTouches
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetMotionEvents() int64 {
+	if x != nil && x.MotionEvents != nil {
+		return *x.MotionEvents
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetFrameP50Us() int64 {
+	if x != nil && x.FrameP50Us != nil {
+		return *x.FrameP50Us
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetFrameP95Us() int64 {
+	if x != nil && x.FrameP95Us != nil {
+		return *x.FrameP95Us
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetFrameSdUs() int64 {
+	if x != nil && x.FrameSdUs != nil {
+		return *x.FrameSdUs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetFrameLoadPpm() int64 {
+	if x != nil && x.FrameLoadPpm != nil {
+		return *x.FrameLoadPpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetHiddenMs() int64 {
+	if x != nil && x.HiddenMs != nil {
+		return *x.HiddenMs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetBlurs() int64 {
+	if x != nil && x.Blurs != nil {
+		return *x.Blurs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetAutomationFlags() uint64 {
+	if x != nil && x.AutomationFlags != nil {
+		return *x.AutomationFlags
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetReplacedFunctions() int64 {
+	if x != nil && x.ReplacedFunctions != nil {
+		return *x.ReplacedFunctions
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetClockOffsetMs() int64 {
+	if x != nil && x.ClockOffsetMs != nil {
+		return *x.ClockOffsetMs
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetClockSlopePpm() int64 {
+	if x != nil && x.ClockSlopePpm != nil {
+		return *x.ClockSlopePpm
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetBrowser() string {
+	if x != nil {
+		return x.Browser
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetScreenClass() string {
+	if x != nil {
+		return x.ScreenClass
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetTzOffsetMin() int32 {
+	if x != nil && x.TzOffsetMin != nil {
+		return *x.TzOffsetMin
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetCores() int64 {
+	if x != nil && x.Cores != nil {
+		return *x.Cores
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetTouchPoints() int64 {
+	if x != nil && x.TouchPoints != nil {
+		return *x.TouchPoints
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetEnvSurprisalMbit() int64 {
+	if x != nil && x.EnvSurprisalMbit != nil {
+		return *x.EnvSurprisalMbit
+	}
+	return 0
+}
+
+func (x *GuardBatch) GetEnvHash() string {
+	if x != nil {
+		return x.EnvHash
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+func (x *GuardBatch) GetPrevHash() string {
+	if x != nil {
+		return x.PrevHash
+	}
+	return ""
+}
+
+// guard.integrity: what the client loaded is not what it should be. Always of TRUST_CLIENT. Needs player and session.
+type GuardIntegrity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as bundle, wasm, config, function. Needed.
+	Asset string `protobuf:"bytes,1,opt,name=asset,proto3" json:"asset,omitempty"`
+	// Digest that it should have: hexadecimal or base64.
+	ExpectedHash string `protobuf:"bytes,2,opt,name=expected_hash,json=expectedHash,proto3" json:"expected_hash,omitempty"`
+	// Digest that it has.
+	ActualHash    string `protobuf:"bytes,3,opt,name=actual_hash,json=actualHash,proto3" json:"actual_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuardIntegrity) Reset() {
+	*x = GuardIntegrity{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuardIntegrity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuardIntegrity) ProtoMessage() {}
+
+func (x *GuardIntegrity) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuardIntegrity.ProtoReflect.Descriptor instead.
+func (*GuardIntegrity) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *GuardIntegrity) GetAsset() string {
+	if x != nil {
+		return x.Asset
+	}
+	return ""
+}
+
+func (x *GuardIntegrity) GetExpectedHash() string {
+	if x != nil {
+		return x.ExpectedHash
+	}
+	return ""
+}
+
+func (x *GuardIntegrity) GetActualHash() string {
+	if x != nil {
+		return x.ActualHash
+	}
+	return ""
+}
+
+// guard.challenge: a challenge was shown to the player. Always of TRUST_CLIENT. Needs player and session.
+type GuardChallenge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as captcha, drag, tilt.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// When it was shown.
+	ShownAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=shown_at,json=shownAt,proto3" json:"shown_at,omitempty"`
+	// Such as passed, failed, expired, refused. Needed.
+	Answer string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// From showing to the answer, in milliseconds.
+	SolveMs *int64 `protobuf:"varint,4,opt,name=solve_ms,json=solveMs,proto3,oneof" json:"solve_ms,omitempty"`
+	// Names the challenge.
+	ChallengeId   string `protobuf:"bytes,5,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuardChallenge) Reset() {
+	*x = GuardChallenge{}
+	mi := &file_pitboss_v1_event_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuardChallenge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuardChallenge) ProtoMessage() {}
+
+func (x *GuardChallenge) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_event_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuardChallenge.ProtoReflect.Descriptor instead.
+func (*GuardChallenge) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_event_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *GuardChallenge) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GuardChallenge) GetShownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ShownAt
+	}
+	return nil
+}
+
+func (x *GuardChallenge) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *GuardChallenge) GetSolveMs() int64 {
+	if x != nil && x.SolveMs != nil {
+		return *x.SolveMs
+	}
+	return 0
+}
+
+func (x *GuardChallenge) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
 var File_pitboss_v1_event_proto protoreflect.FileDescriptor
 
 const file_pitboss_v1_event_proto_rawDesc = "" +
@@ -3221,7 +7994,7 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\aListHit\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\tR\x04kind\"\xcc\x02\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\xf1\x04\n" +
 	"\n" +
 	"Enrichment\x120\n" +
 	"\aderived\x18\x01 \x03(\v2\x16.pitboss.v1.IdentifierR\aderived\x12#\n" +
@@ -3232,11 +8005,19 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\tlist_hits\x18\x06 \x03(\v2\x13.pitboss.v1.ListHitR\blistHits\x12#\n" +
 	"\rrates_version\x18\a \x01(\tR\fratesVersion\x12 \n" +
 	"\falias_key_id\x18\b \x01(\tR\n" +
-	"aliasKeyId\"R\n" +
+	"aliasKeyId\x12\x1b\n" +
+	"\tasn_class\x18\t \x01(\tR\basnClass\x12?\n" +
+	"\x19country_currency_mismatch\x18\n" +
+	" \x01(\bH\x00R\x17countryCurrencyMismatch\x88\x01\x01\x127\n" +
+	"\x15card_country_mismatch\x18\v \x01(\bH\x01R\x13cardCountryMismatch\x88\x01\x01\x129\n" +
+	"\x16card_currency_mismatch\x18\f \x01(\bH\x02R\x14cardCurrencyMismatch\x88\x01\x01B\x1c\n" +
+	"\x1a_country_currency_mismatchB\x18\n" +
+	"\x16_card_country_mismatchB\x19\n" +
+	"\x17_card_currency_mismatch\"R\n" +
 	"\fUnknownField\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\tR\x04json\x12\x1a\n" +
-	"\bprotobuf\x18\x03 \x01(\tR\bprotobuf\"\x8a\x18\n" +
+	"\bprotobuf\x18\x03 \x01(\tR\bprotobuf\"\xb22\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12%\n" +
@@ -3299,16 +8080,79 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\x12payment_chargeback\x18: \x01(\v2\x1d.pitboss.v1.PaymentChargebackH\x00R\x11paymentChargeback\x12B\n" +
 	"\x0elabel_assigned\x18; \x01(\v2\x19.pitboss.v1.LabelAssignedH\x00R\rlabelAssigned\x129\n" +
 	"\vguard_batch\x18< \x01(\v2\x16.pitboss.v1.GuardBatchH\x00R\n" +
-	"guardBatch\x1aP\n" +
+	"guardBatch\x12O\n" +
+	"\x13account_kyc_updated\x18= \x01(\v2\x1d.pitboss.v1.AccountKycUpdatedH\x00R\x11accountKycUpdated\x12X\n" +
+	"\x16account_detail_changed\x18> \x01(\v2 .pitboss.v1.AccountDetailChangedH\x00R\x14accountDetailChanged\x12O\n" +
+	"\x13auth_password_reset\x18? \x01(\v2\x1d.pitboss.v1.AuthPasswordResetH\x00R\x11authPasswordReset\x120\n" +
+	"\bauth_mfa\x18@ \x01(\v2\x13.pitboss.v1.AuthMfaH\x00R\aauthMfa\x12?\n" +
+	"\rplayer_status\x18A \x01(\v2\x18.pitboss.v1.PlayerStatusH\x00R\fplayerStatus\x12:\n" +
+	"\frg_limit_set\x18B \x01(\v2\x16.pitboss.v1.RgLimitSetH\x00R\n" +
+	"rgLimitSet\x12F\n" +
+	"\x10rg_self_excluded\x18C \x01(\v2\x1a.pitboss.v1.RgSelfExcludedH\x00R\x0ergSelfExcluded\x12F\n" +
+	"\x10rg_reality_check\x18D \x01(\v2\x1a.pitboss.v1.RgRealityCheckH\x00R\x0ergRealityCheck\x12<\n" +
+	"\fbet_accepted\x18E \x01(\v2\x17.pitboss.v1.BetAcceptedH\x00R\vbetAccepted\x12E\n" +
+	"\x0ffeature_offered\x18F \x01(\v2\x1a.pitboss.v1.FeatureOfferedH\x00R\x0efeatureOffered\x12E\n" +
+	"\x0ffeature_entered\x18G \x01(\v2\x1a.pitboss.v1.FeatureEnteredH\x00R\x0efeatureEntered\x12B\n" +
+	"\x0efeature_bought\x18H \x01(\v2\x19.pitboss.v1.FeatureBoughtH\x00R\rfeatureBought\x12E\n" +
+	"\x0ffeature_resumed\x18I \x01(\v2\x1a.pitboss.v1.FeatureResumedH\x00R\x0efeatureResumed\x12H\n" +
+	"\x10feature_finished\x18J \x01(\v2\x1b.pitboss.v1.FeatureFinishedH\x00R\x0ffeatureFinished\x12K\n" +
+	"\x11freeround_granted\x18K \x01(\v2\x1c.pitboss.v1.FreeroundGrantedH\x00R\x10freeroundGranted\x12B\n" +
+	"\x0efreeround_used\x18L \x01(\v2\x19.pitboss.v1.FreeroundUsedH\x00R\rfreeroundUsed\x12T\n" +
+	"\x14jackpot_contribution\x18M \x01(\v2\x1f.pitboss.v1.JackpotContributionH\x00R\x13jackpotContribution\x129\n" +
+	"\vjackpot_won\x18N \x01(\v2\x16.pitboss.v1.JackpotWonH\x00R\n" +
+	"jackpotWon\x12?\n" +
+	"\rjackpot_reset\x18O \x01(\v2\x18.pitboss.v1.JackpotResetH\x00R\fjackpotReset\x12?\n" +
+	"\rjackpot_meter\x18P \x01(\v2\x18.pitboss.v1.JackpotMeterH\x00R\fjackpotMeter\x12U\n" +
+	"\x15jackpot_param_changed\x18Q \x01(\v2\x1f.pitboss.v1.JackpotParamChangedH\x00R\x13jackpotParamChanged\x12W\n" +
+	"\x15tournament_registered\x18R \x01(\v2 .pitboss.v1.TournamentRegisteredH\x00R\x14tournamentRegistered\x12H\n" +
+	"\x10tournament_entry\x18S \x01(\v2\x1b.pitboss.v1.TournamentEntryH\x00R\x0ftournamentEntry\x12H\n" +
+	"\x10tournament_score\x18T \x01(\v2\x1b.pitboss.v1.TournamentScoreH\x00R\x0ftournamentScore\x12E\n" +
+	"\x0ftournament_rank\x18U \x01(\v2\x1a.pitboss.v1.TournamentRankH\x00R\x0etournamentRank\x12E\n" +
+	"\x0ftournament_paid\x18V \x01(\v2\x1a.pitboss.v1.TournamentPaidH\x00R\x0etournamentPaid\x12H\n" +
+	"\x10tournament_ended\x18W \x01(\v2\x1b.pitboss.v1.TournamentEndedH\x00R\x0ftournamentEnded\x12<\n" +
+	"\ftable_joined\x18X \x01(\v2\x17.pitboss.v1.TableJoinedH\x00R\vtableJoined\x126\n" +
+	"\n" +
+	"table_left\x18Y \x01(\v2\x15.pitboss.v1.TableLeftH\x00R\ttableLeft\x129\n" +
+	"\vhand_action\x18Z \x01(\v2\x16.pitboss.v1.HandActionH\x00R\n" +
+	"handAction\x129\n" +
+	"\vhand_result\x18[ \x01(\v2\x16.pitboss.v1.HandResultH\x00R\n" +
+	"handResult\x12C\n" +
+	"\x0flive_bet_window\x18\\ \x01(\v2\x19.pitboss.v1.LiveBetWindowH\x00R\rliveBetWindow\x12g\n" +
+	"\x1bpayment_withdrawal_approved\x18] \x01(\v2%.pitboss.v1.PaymentWithdrawalApprovedH\x00R\x19paymentWithdrawalApproved\x12B\n" +
+	"\x0epayment_refund\x18^ \x01(\v2\x19.pitboss.v1.PaymentRefundH\x00R\rpaymentRefund\x12R\n" +
+	"\x14payment_fraud_report\x18_ \x01(\v2\x1e.pitboss.v1.PaymentFraudReportH\x00R\x12paymentFraudReport\x12<\n" +
+	"\ftransfer_p2p\x18` \x01(\v2\x17.pitboss.v1.TransferP2pH\x00R\vtransferP2p\x12K\n" +
+	"\x11sanctions_checked\x18a \x01(\v2\x1c.pitboss.v1.SanctionsCheckedH\x00R\x10sanctionsChecked\x12E\n" +
+	"\x0faffiliate_click\x18b \x01(\v2\x1a.pitboss.v1.AffiliateClickH\x00R\x0eaffiliateClick\x12Q\n" +
+	"\x13affiliate_qualified\x18c \x01(\v2\x1e.pitboss.v1.AffiliateQualifiedH\x00R\x12affiliateQualified\x12T\n" +
+	"\x14affiliate_commission\x18d \x01(\v2\x1f.pitboss.v1.AffiliateCommissionH\x00R\x13affiliateCommission\x12E\n" +
+	"\x0fguard_integrity\x18e \x01(\v2\x1a.pitboss.v1.GuardIntegrityH\x00R\x0eguardIntegrity\x12E\n" +
+	"\x0fguard_challenge\x18f \x01(\v2\x1a.pitboss.v1.GuardChallengeH\x00R\x0eguardChallenge\x12?\n" +
+	"\rdecision_made\x18g \x01(\v2\x18.pitboss.v1.DecisionMadeH\x00R\fdecisionMade\x12Q\n" +
+	"\x13decision_overridden\x18h \x01(\v2\x1e.pitboss.v1.DecisionOverriddenH\x00R\x12decisionOverridden\x129\n" +
+	"\vcase_opened\x18i \x01(\v2\x16.pitboss.v1.CaseOpenedH\x00R\n" +
+	"caseOpened\x129\n" +
+	"\vcase_closed\x18j \x01(\v2\x16.pitboss.v1.CaseClosedH\x00R\n" +
+	"caseClosed\x12E\n" +
+	"\x0fappeal_resolved\x18k \x01(\v2\x1a.pitboss.v1.AppealResolvedH\x00R\x0eappealResolved\x1aP\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12'\n" +
 	"\x05value\x18\x02 \x01(\v2\x11.pitboss.v1.ValueR\x05value:\x028\x01B\t\n" +
-	"\apayload\"\x8e\x01\n" +
+	"\apayload\"\xa5\x01\n" +
 	"\x11AccountRegistered\x12\x1a\n" +
 	"\bnickname\x18\x01 \x01(\tR\bnickname\x12!\n" +
 	"\femail_domain\x18\x02 \x01(\tR\vemailDomain\x12\x16\n" +
 	"\x06locale\x18\x03 \x01(\tR\x06locale\x12\"\n" +
-	"\rtz_offset_min\x18\x04 \x01(\x05R\vtzOffsetMin\"Y\n" +
+	"\rtz_offset_min\x18\x04 \x01(\x05R\vtzOffsetMin\x12\x15\n" +
+	"\x06sub_id\x18\x05 \x01(\tR\x05subId\"_\n" +
+	"\x11AccountKycUpdated\x12\x1b\n" +
+	"\tkyc_level\x18\x01 \x01(\tR\bkycLevel\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x15\n" +
+	"\x06doc_cc\x18\x03 \x01(\tR\x05docCc\"b\n" +
+	"\x14AccountDetailChanged\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x19\n" +
+	"\bold_hash\x18\x02 \x01(\tR\aoldHash\x12\x19\n" +
+	"\bnew_hash\x18\x03 \x01(\tR\anewHash\"Y\n" +
 	"\tAuthLogin\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x1d\n" +
 	"\n" +
@@ -3319,21 +8163,64 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
 	"\n" +
-	"fail_count\x18\x03 \x01(\x03R\tfailCount\"M\n" +
+	"fail_count\x18\x03 \x01(\x03R\tfailCount\"C\n" +
+	"\x11AuthPasswordReset\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\"\xb1\x01\n" +
+	"\aAuthMfa\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\"\n" +
+	"\n" +
+	"fail_count\x18\x04 \x01(\x03H\x00R\tfailCount\x88\x01\x01\x12\x1e\n" +
+	"\bsolve_ms\x18\x05 \x01(\x03H\x01R\asolveMs\x88\x01\x01B\r\n" +
+	"\v_fail_countB\v\n" +
+	"\t_solve_ms\"\x89\x01\n" +
 	"\x0eSessionStarted\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12!\n" +
-	"\fclient_build\x18\x02 \x01(\tR\vclientBuild\":\n" +
+	"\fclient_build\x18\x02 \x01(\tR\vclientBuild\x12\x1f\n" +
+	"\vbundle_hash\x18\x03 \x01(\tR\n" +
+	"bundleHash\x12\x19\n" +
+	"\btoken_id\x18\x04 \x01(\tR\atokenId\":\n" +
 	"\x10SessionHeartbeat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05focus\x18\x02 \x01(\bR\x05focus\"G\n" +
 	"\fSessionEnded\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vduration_ms\x18\x02 \x01(\x03R\n" +
-	"durationMs\"H\n" +
+	"durationMs\"\x89\x01\n" +
 	"\x11SessionEnvChanged\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1d\n" +
 	"\n" +
-	"round_open\x18\x02 \x01(\bR\troundOpen\"\xb7\x01\n" +
+	"round_open\x18\x02 \x01(\bR\troundOpen\x12\x1c\n" +
+	"\aold_asn\x18\x03 \x01(\rH\x00R\x06oldAsn\x88\x01\x01\x12\x15\n" +
+	"\x06old_cc\x18\x04 \x01(\tR\x05oldCcB\n" +
+	"\n" +
+	"\b_old_asn\">\n" +
+	"\fPlayerStatus\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x90\x02\n" +
+	"\n" +
+	"RgLimitSet\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12)\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12-\n" +
+	"\bprevious\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\bprevious\x12\x1e\n" +
+	"\bperiod_s\x18\x04 \x01(\x03H\x00R\aperiodS\x88\x01\x01\x12\x1c\n" +
+	"\alimit_s\x18\x05 \x01(\x03H\x01R\x06limitS\x88\x01\x01\x12=\n" +
+	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAtB\v\n" +
+	"\t_period_sB\n" +
+	"\n" +
+	"\b_limit_s\"n\n" +
+	"\x0eRgSelfExcluded\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x95\x01\n" +
+	"\x0eRgRealityCheck\x125\n" +
+	"\bshown_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ashownAt\x12\x16\n" +
+	"\x06answer\x18\x02 \x01(\tR\x06answer\x12$\n" +
+	"\vduration_ms\x18\x03 \x01(\x03H\x00R\n" +
+	"durationMs\x88\x01\x01B\x0e\n" +
+	"\f_duration_ms\"\xef\x01\n" +
 	"\fGameLaunched\x12!\n" +
 	"\fgame_version\x18\x01 \x01(\tR\vgameVersion\x12\x17\n" +
 	"\artp_ppm\x18\x02 \x01(\x03R\x06rtpPpm\x12\x1e\n" +
@@ -3342,18 +8229,24 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"volatility\x12 \n" +
 	"\fmin_cycle_ms\x18\x04 \x01(\x03R\n" +
 	"minCycleMs\x12)\n" +
-	"\x10autoplay_allowed\x18\x05 \x01(\bR\x0fautoplayAllowed\"-\n" +
+	"\x10autoplay_allowed\x18\x05 \x01(\bR\x0fautoplayAllowed\x12%\n" +
+	"\fmax_round_ms\x18\x06 \x01(\x03H\x00R\n" +
+	"maxRoundMs\x88\x01\x01B\x0f\n" +
+	"\r_max_round_ms\"-\n" +
 	"\n" +
 	"GameClosed\x12\x1f\n" +
 	"\vduration_ms\x18\x01 \x01(\x03R\n" +
-	"durationMs\"\x8c\x01\n" +
+	"durationMs\"\xc4\x01\n" +
 	"\fRoundStarted\x12(\n" +
 	"\x10seed_commit_hash\x18\x01 \x01(\tR\x0eseedCommitHash\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x04R\x05nonce\x12\x1d\n" +
 	"\n" +
 	"input_mode\x18\x03 \x01(\tR\tinputMode\x12\x1d\n" +
 	"\n" +
-	"client_seq\x18\x04 \x01(\x04R\tclientSeq\"\x91\x03\n" +
+	"client_seq\x18\x04 \x01(\x04R\tclientSeq\x12%\n" +
+	"\fmax_round_ms\x18\x05 \x01(\x03H\x00R\n" +
+	"maxRoundMs\x88\x01\x01B\x0f\n" +
+	"\r_max_round_ms\"\xac\x03\n" +
 	"\tBetPlaced\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12%\n" +
 	"\x04real\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x04real\x12'\n" +
@@ -3368,71 +8261,361 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\rbalance_after\x18\t \x01(\v2\x11.pitboss.v1.MoneyR\fbalanceAfter\x12\x1d\n" +
 	"\n" +
 	"input_mode\x18\n" +
-	" \x01(\tR\tinputMode\"P\n" +
+	" \x01(\tR\tinputMode\x12\x19\n" +
+	"\bgrant_id\x18\v \x01(\tR\agrantId\"p\n" +
+	"\vBetAccepted\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x126\n" +
+	"\rbalance_after\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\fbalanceAfter\"P\n" +
 	"\vBetRejected\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"R\n" +
 	"\rBetRolledBack\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"g\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xf6\x01\n" +
 	"\vRoundResult\x125\n" +
 	"\bshown_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ashownAt\x12!\n" +
-	"\foutcome_hash\x18\x02 \x01(\tR\voutcomeHash\"e\n" +
+	"\foutcome_hash\x18\x02 \x01(\tR\voutcomeHash\x12\x1f\n" +
+	"\vserver_seed\x18\x03 \x01(\tR\n" +
+	"serverSeed\x12\x1f\n" +
+	"\vclient_seed\x18\x04 \x01(\tR\n" +
+	"clientSeed\x12\x18\n" +
+	"\aoutcome\x18\x05 \x01(\tR\aoutcome\x12\"\n" +
+	"\n" +
+	"payout_ppm\x18\x06 \x01(\x03H\x00R\tpayoutPpm\x88\x01\x01B\r\n" +
+	"\v_payout_ppm\"\xa7\x02\n" +
 	"\vWinCredited\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12+\n" +
-	"\ajackpot\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\ajackpot\"\x8f\x01\n" +
+	"\ajackpot\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\ajackpot\x12%\n" +
+	"\x04real\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x04real\x12'\n" +
+	"\x05bonus\x18\x04 \x01(\v2\x11.pitboss.v1.MoneyR\x05bonus\x128\n" +
+	"\x0ebalance_before\x18\x05 \x01(\v2\x11.pitboss.v1.MoneyR\rbalanceBefore\x126\n" +
+	"\rbalance_after\x18\x06 \x01(\v2\x11.pitboss.v1.MoneyR\fbalanceAfter\"\x8f\x01\n" +
 	"\vRoundClosed\x12.\n" +
 	"\ttotal_bet\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\btotalBet\x12.\n" +
 	"\ttotal_win\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\btotalWin\x12 \n" +
-	"\vinterrupted\x18\x03 \x01(\bR\vinterrupted\"\x9e\x01\n" +
+	"\vinterrupted\x18\x03 \x01(\bR\vinterrupted\"\x91\x01\n" +
+	"\x0eFeatureOffered\x12\x1d\n" +
+	"\n" +
+	"feature_id\x18\x01 \x01(\tR\tfeatureId\x12'\n" +
+	"\x05price\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x05price\x12&\n" +
+	"\frounds_total\x18\x03 \x01(\x03H\x00R\vroundsTotal\x88\x01\x01B\x0f\n" +
+	"\r_rounds_total\"h\n" +
+	"\x0eFeatureEntered\x12\x1d\n" +
+	"\n" +
+	"feature_id\x18\x01 \x01(\tR\tfeatureId\x12&\n" +
+	"\frounds_total\x18\x02 \x01(\x03H\x00R\vroundsTotal\x88\x01\x01B\x0f\n" +
+	"\r_rounds_total\"\x90\x01\n" +
+	"\rFeatureBought\x12\x1d\n" +
+	"\n" +
+	"feature_id\x18\x01 \x01(\tR\tfeatureId\x12'\n" +
+	"\x05price\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x05price\x12&\n" +
+	"\frounds_total\x18\x03 \x01(\x03H\x00R\vroundsTotal\x88\x01\x01B\x0f\n" +
+	"\r_rounds_total\"\x9b\x01\n" +
+	"\x0eFeatureResumed\x12\x1d\n" +
+	"\n" +
+	"feature_id\x18\x01 \x01(\tR\tfeatureId\x12$\n" +
+	"\vrounds_left\x18\x02 \x01(\x03H\x00R\n" +
+	"roundsLeft\x88\x01\x01\x12$\n" +
+	"\vsuspended_s\x18\x03 \x01(\x03H\x01R\n" +
+	"suspendedS\x88\x01\x01B\x0e\n" +
+	"\f_rounds_leftB\x0e\n" +
+	"\f_suspended_s\"\x8e\x01\n" +
+	"\x0fFeatureFinished\x12\x1d\n" +
+	"\n" +
+	"feature_id\x18\x01 \x01(\tR\tfeatureId\x12&\n" +
+	"\frounds_total\x18\x02 \x01(\x03H\x00R\vroundsTotal\x88\x01\x01\x12#\n" +
+	"\x03win\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x03winB\x0f\n" +
+	"\r_rounds_total\"\x9a\x02\n" +
 	"\fBonusGranted\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12)\n" +
 	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12#\n" +
 	"\rwagering_x100\x18\x03 \x01(\x03R\fwageringX100\x12*\n" +
-	"\amax_bet\x18\x04 \x01(\v2\x11.pitboss.v1.MoneyR\x06maxBet\"m\n" +
+	"\amax_bet\x18\x04 \x01(\v2\x11.pitboss.v1.MoneyR\x06maxBet\x12+\n" +
+	"\x0fgame_weight_ppm\x18\x05 \x01(\x03H\x00R\rgameWeightPpm\x88\x01\x01\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x12\n" +
+	"\x10_game_weight_ppm\"m\n" +
 	"\rBonusProgress\x12+\n" +
 	"\awagered\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\awagered\x12/\n" +
 	"\tremaining\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\tremaining\":\n" +
 	"\rBonusReleased\x12)\n" +
-	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\";\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\"S\n" +
 	"\x0eBonusForfeited\x12)\n" +
-	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\"\xb1\x01\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xca\x01\n" +
+	"\x10FreeroundGranted\x12\x19\n" +
+	"\bgrant_id\x18\x01 \x01(\tR\agrantId\x12&\n" +
+	"\frounds_total\x18\x02 \x01(\x03H\x00R\vroundsTotal\x88\x01\x01\x12'\n" +
+	"\x05stake\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x05stake\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\x0f\n" +
+	"\r_rounds_total\"\x85\x01\n" +
+	"\rFreeroundUsed\x12\x19\n" +
+	"\bgrant_id\x18\x01 \x01(\tR\agrantId\x12$\n" +
+	"\vrounds_left\x18\x02 \x01(\x03H\x00R\n" +
+	"roundsLeft\x88\x01\x01\x12#\n" +
+	"\x03win\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x03winB\x0e\n" +
+	"\f_rounds_left\"\xb4\x02\n" +
+	"\x13JackpotContribution\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12+\n" +
+	"\areserve\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\areserve\x120\n" +
+	"\n" +
+	"pool_after\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\tpoolAfter\x12\x1e\n" +
+	"\bin_meter\x18\x04 \x01(\x04H\x00R\ainMeter\x88\x01\x01\x12#\n" +
+	"\x03bet\x18\x05 \x01(\v2\x11.pitboss.v1.MoneyR\x03bet\x12\x1e\n" +
+	"\brate_ppm\x18\x06 \x01(\x03H\x01R\aratePpm\x88\x01\x01\x12\x14\n" +
+	"\x05level\x18\a \x01(\tR\x05levelB\v\n" +
+	"\t_in_meterB\v\n" +
+	"\t_rate_ppm\"\xd4\x01\n" +
+	"\n" +
+	"JackpotWon\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x121\n" +
+	"\vmust_hit_by\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\tmustHitBy\x120\n" +
+	"\n" +
+	"pool_after\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\tpoolAfter\x12\x17\n" +
+	"\x04hits\x18\x04 \x01(\x04H\x00R\x04hits\x88\x01\x01\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\tR\x05levelB\a\n" +
+	"\x05_hits\"\xb5\x01\n" +
+	"\fJackpotReset\x120\n" +
+	"\n" +
+	"base_level\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\tbaseLevel\x12+\n" +
+	"\areserve\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\areserve\x120\n" +
+	"\n" +
+	"pool_after\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\tpoolAfter\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\tR\x05level\"\xd5\x02\n" +
+	"\fJackpotMeter\x120\n" +
+	"\n" +
+	"base_level\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\tbaseLevel\x12+\n" +
+	"\adisplay\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\adisplay\x12+\n" +
+	"\areserve\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\areserve\x12-\n" +
+	"\boverflow\x18\x04 \x01(\v2\x11.pitboss.v1.MoneyR\boverflow\x12\x17\n" +
+	"\x04hits\x18\x05 \x01(\x04H\x00R\x04hits\x88\x01\x01\x12%\n" +
+	"\x04wins\x18\x06 \x01(\v2\x11.pitboss.v1.MoneyR\x04wins\x12\x1e\n" +
+	"\bin_meter\x18\a \x01(\x04H\x01R\ainMeter\x88\x01\x01\x12\x14\n" +
+	"\x05level\x18\b \x01(\tR\x05levelB\a\n" +
+	"\x05_hitsB\v\n" +
+	"\t_in_meter\"\xac\x01\n" +
+	"\x13JackpotParamChanged\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x1b\n" +
+	"\told_value\x18\x02 \x01(\tR\boldValue\x12\x1b\n" +
+	"\tnew_value\x18\x03 \x01(\tR\bnewValue\x12!\n" +
+	"\tapprovals\x18\x04 \x01(\x03H\x00R\tapprovals\x88\x01\x01\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\tR\x05levelB\f\n" +
+	"\n" +
+	"_approvals\"d\n" +
+	"\x14TournamentRegistered\x12'\n" +
+	"\x05buyin\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x05buyin\x12#\n" +
+	"\x03fee\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x03fee\"\x8c\x01\n" +
+	"\x0fTournamentEntry\x12'\n" +
+	"\x05buyin\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x05buyin\x12#\n" +
+	"\x03fee\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x03fee\x12\x1e\n" +
+	"\bentry_no\x18\x03 \x01(\x03H\x00R\aentryNo\x88\x01\x01B\v\n" +
+	"\t_entry_no\"\xb0\x01\n" +
+	"\x0fTournamentScore\x12&\n" +
+	"\fpoints_delta\x18\x01 \x01(\x03H\x00R\vpointsDelta\x88\x01\x01\x12&\n" +
+	"\fpoints_total\x18\x02 \x01(\x03H\x01R\vpointsTotal\x88\x01\x01\x12\x1e\n" +
+	"\bentry_no\x18\x03 \x01(\x03H\x02R\aentryNo\x88\x01\x01B\x0f\n" +
+	"\r_points_deltaB\x0f\n" +
+	"\r_points_totalB\v\n" +
+	"\t_entry_no\"\x98\x01\n" +
+	"\x0eTournamentRank\x12\x17\n" +
+	"\x04rank\x18\x01 \x01(\x03H\x00R\x04rank\x88\x01\x01\x12&\n" +
+	"\fpoints_total\x18\x02 \x01(\x03H\x01R\vpointsTotal\x88\x01\x01\x12\x1e\n" +
+	"\bentry_no\x18\x03 \x01(\x03H\x02R\aentryNo\x88\x01\x01B\a\n" +
+	"\x05_rankB\x0f\n" +
+	"\r_points_totalB\v\n" +
+	"\t_entry_no\"\x8a\x01\n" +
+	"\x0eTournamentPaid\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x17\n" +
+	"\x04rank\x18\x02 \x01(\x03H\x00R\x04rank\x88\x01\x01\x12\x1e\n" +
+	"\bentry_no\x18\x03 \x01(\x03H\x01R\aentryNo\x88\x01\x01B\a\n" +
+	"\x05_rankB\v\n" +
+	"\t_entry_no\"\xa7\x01\n" +
+	"\x0fTournamentEnded\x12\x1d\n" +
+	"\aentries\x18\x01 \x01(\x03H\x00R\aentries\x88\x01\x01\x12&\n" +
+	"\fpoints_total\x18\x02 \x01(\x03H\x01R\vpointsTotal\x88\x01\x01\x120\n" +
+	"\n" +
+	"prize_pool\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\tprizePoolB\n" +
+	"\n" +
+	"\b_entriesB\x0f\n" +
+	"\r_points_total\"\x82\x01\n" +
+	"\vTableJoined\x12\x17\n" +
+	"\x04seat\x18\x01 \x01(\x03H\x00R\x04seat\x88\x01\x01\x12'\n" +
+	"\x05stack\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x05stack\x12\x1c\n" +
+	"\await_ms\x18\x03 \x01(\x03H\x01R\x06waitMs\x88\x01\x01B\a\n" +
+	"\x05_seatB\n" +
+	"\n" +
+	"\b_wait_ms\"\x8c\x01\n" +
+	"\tTableLeft\x12\x17\n" +
+	"\x04seat\x18\x01 \x01(\x03H\x00R\x04seat\x88\x01\x01\x12'\n" +
+	"\x05stack\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x05stack\x12$\n" +
+	"\vduration_ms\x18\x03 \x01(\x03H\x01R\n" +
+	"durationMs\x88\x01\x01B\a\n" +
+	"\x05_seatB\x0e\n" +
+	"\f_duration_ms\"\xdb\x01\n" +
+	"\n" +
+	"HandAction\x12\x16\n" +
+	"\x06street\x18\x01 \x01(\tR\x06street\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12)\n" +
+	"\x06amount\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1e\n" +
+	"\bthink_ms\x18\x04 \x01(\x03H\x00R\athinkMs\x88\x01\x01\x12\x17\n" +
+	"\x04seat\x18\x05 \x01(\x03H\x01R\x04seat\x88\x01\x01\x12#\n" +
+	"\x03pot\x18\x06 \x01(\v2\x11.pitboss.v1.MoneyR\x03potB\v\n" +
+	"\t_think_msB\a\n" +
+	"\x05_seat\"\xc4\x01\n" +
+	"\n" +
+	"HandResult\x12#\n" +
+	"\x03pot\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x03pot\x12%\n" +
+	"\x04rake\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x04rake\x12#\n" +
+	"\x03net\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x03net\x12\x17\n" +
+	"\x04seat\x18\x04 \x01(\x03H\x00R\x04seat\x88\x01\x01\x12\x19\n" +
+	"\x05shown\x18\x05 \x01(\bH\x01R\x05shown\x88\x01\x01B\a\n" +
+	"\x05_seatB\b\n" +
+	"\x06_shown\"\xcc\x01\n" +
+	"\rLiveBetWindow\x127\n" +
+	"\topened_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x127\n" +
+	"\tclosed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bclosedAt\x12\x19\n" +
+	"\bclock_id\x18\x03 \x01(\tR\aclockId\x12 \n" +
+	"\toffset_us\x18\x04 \x01(\x03H\x00R\boffsetUs\x88\x01\x01B\f\n" +
+	"\n" +
+	"_offset_us\"\xeb\x01\n" +
 	"\x17PaymentDepositRequested\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
 	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x15\n" +
 	"\x06bin_cc\x18\x03 \x01(\tR\x05binCc\x12\x19\n" +
 	"\bthree_ds\x18\x04 \x01(\bR\athreeDs\x12!\n" +
-	"\fholder_match\x18\x05 \x01(\bR\vholderMatch\"Z\n" +
+	"\fholder_match\x18\x05 \x01(\bR\vholderMatch\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x06 \x01(\tR\tpaymentId\x12\x19\n" +
+	"\bpsp_code\x18\a \x01(\tR\apspCode\"\xab\x01\n" +
 	"\x15PaymentDepositSettled\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
-	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\"\x97\x01\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x15\n" +
+	"\x06bin_cc\x18\x03 \x01(\tR\x05binCc\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x04 \x01(\tR\tpaymentId\x12\x19\n" +
+	"\bpsp_code\x18\x05 \x01(\tR\apspCode\"\xcd\x01\n" +
 	"\x14PaymentDepositFailed\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
 	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x19\n" +
 	"\bpsp_code\x18\x03 \x01(\tR\apspCode\x12!\n" +
-	"\fdecline_code\x18\x04 \x01(\tR\vdeclineCode\"|\n" +
+	"\fdecline_code\x18\x04 \x01(\tR\vdeclineCode\x12\x15\n" +
+	"\x06bin_cc\x18\x05 \x01(\tR\x05binCc\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x06 \x01(\tR\tpaymentId\"\x81\x02\n" +
 	"\x1aPaymentWithdrawalRequested\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
 	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1b\n" +
-	"\tkyc_level\x18\x03 \x01(\tR\bkycLevel\"Z\n" +
+	"\tkyc_level\x18\x03 \x01(\tR\bkycLevel\x124\n" +
+	"\x14source_of_funds_flag\x18\x04 \x01(\bH\x00R\x11sourceOfFundsFlag\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x05 \x01(\tR\tpaymentId\x12\x15\n" +
+	"\x06bin_cc\x18\x06 \x01(\tR\x05binCcB\x17\n" +
+	"\x15_source_of_funds_flag\"\xae\x01\n" +
+	"\x19PaymentWithdrawalApproved\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tR\tpaymentId\x12!\n" +
+	"\tautomatic\x18\x04 \x01(\bH\x00R\tautomatic\x88\x01\x01B\f\n" +
+	"\n" +
+	"_automatic\"y\n" +
 	"\x15PaymentWithdrawalPaid\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12)\n" +
-	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\"_\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tR\tpaymentId\"~\n" +
 	"\x1aPaymentWithdrawalCancelled\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x96\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tR\tpaymentId\"\xcb\x01\n" +
 	"\x11PaymentChargeback\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1f\n" +
 	"\vreason_code\x18\x02 \x01(\tR\n" +
 	"reasonCode\x125\n" +
-	"\bfiled_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\afiledAt\"\xe1\x01\n" +
+	"\bfiled_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\afiledAt\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x04 \x01(\tR\tpaymentId\x12\x14\n" +
+	"\x05stage\x18\x05 \x01(\tR\x05stage\"z\n" +
+	"\rPaymentRefund\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1f\n" +
+	"\vreason_code\x18\x02 \x01(\tR\n" +
+	"reasonCode\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tR\tpaymentId\"\xb6\x01\n" +
+	"\x12PaymentFraudReport\x12)\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x1f\n" +
+	"\vreason_code\x18\x02 \x01(\tR\n" +
+	"reasonCode\x125\n" +
+	"\bfiled_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\afiledAt\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x04 \x01(\tR\tpaymentId\"\x91\x01\n" +
+	"\vTransferP2p\x12\x1c\n" +
+	"\tdirection\x18\x01 \x01(\tR\tdirection\x12)\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x18\n" +
+	"\acontext\x18\x03 \x01(\tR\acontext\x12\x1f\n" +
+	"\vtransfer_id\x18\x04 \x01(\tR\n" +
+	"transferId\"\x92\x01\n" +
+	"\x10SanctionsChecked\x12!\n" +
+	"\flist_version\x18\x01 \x01(\tR\vlistVersion\x12+\n" +
+	"\x0fmatch_score_ppm\x18\x02 \x01(\x03H\x00R\rmatchScorePpm\x88\x01\x01\x12\x1a\n" +
+	"\bdecision\x18\x03 \x01(\tR\bdecisionB\x12\n" +
+	"\x10_match_score_ppm\"'\n" +
+	"\x0eAffiliateClick\x12\x15\n" +
+	"\x06sub_id\x18\x01 \x01(\tR\x05subId\"?\n" +
+	"\x12AffiliateQualified\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x15\n" +
+	"\x06sub_id\x18\x02 \x01(\tR\x05subId\"m\n" +
+	"\x13AffiliateCommission\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12)\n" +
+	"\x06amount\x18\x02 \x01(\v2\x11.pitboss.v1.MoneyR\x06amount\x12\x15\n" +
+	"\x06sub_id\x18\x03 \x01(\tR\x05subId\"\xe1\x01\n" +
 	"\rLabelAssigned\x12&\n" +
 	"\x0ftarget_event_id\x18\x01 \x01(\tR\rtargetEventId\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x14\n" +
 	"\x05fraud\x18\x03 \x01(\x03R\x05fraud\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12%\n" +
 	"\x0econfidence_ppm\x18\x05 \x01(\x03R\rconfidencePpm\x12=\n" +
-	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\"\xbf\x01\n" +
+	"\feffective_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\veffectiveAt\"\xe0\x02\n" +
+	"\fDecisionMade\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x12&\n" +
+	"\x0ftarget_event_id\x18\x02 \x01(\tR\rtargetEventId\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12 \n" +
+	"\tscore_ppm\x18\x04 \x01(\x03H\x00R\bscorePpm\x88\x01\x01\x12!\n" +
+	"\freason_codes\x18\x05 \x01(\tR\vreasonCodes\x12\x14\n" +
+	"\x05model\x18\x06 \x01(\tR\x05model\x12#\n" +
+	"\rfeatures_hash\x18\a \x01(\tR\ffeaturesHash\x12\"\n" +
+	"\n" +
+	"latency_us\x18\b \x01(\x03H\x01R\tlatencyUs\x88\x01\x01\x12\x1f\n" +
+	"\bdegraded\x18\t \x01(\bH\x02R\bdegraded\x88\x01\x01B\f\n" +
+	"\n" +
+	"_score_ppmB\r\n" +
+	"\v_latency_usB\v\n" +
+	"\t_degraded\"c\n" +
+	"\x12DecisionOverridden\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"e\n" +
+	"\n" +
+	"CaseOpened\x12\x1a\n" +
+	"\btypology\x18\x01 \x01(\tR\btypology\x12\x1f\n" +
+	"\vdecision_id\x18\x02 \x01(\tR\n" +
+	"decisionId\x12\x1a\n" +
+	"\bpriority\x18\x03 \x01(\tR\bpriority\"\x9a\x01\n" +
+	"\n" +
+	"CaseClosed\x12 \n" +
+	"\vdisposition\x18\x01 \x01(\tR\vdisposition\x12\x1a\n" +
+	"\btypology\x18\x02 \x01(\tR\btypology\x12%\n" +
+	"\x04loss\x18\x03 \x01(\v2\x11.pitboss.v1.MoneyR\x04loss\x12'\n" +
+	"\x05saved\x18\x04 \x01(\v2\x11.pitboss.v1.MoneyR\x05saved\"f\n" +
+	"\x0eAppealResolved\x12\x1b\n" +
+	"\tappeal_id\x18\x01 \x01(\tR\bappealId\x12\x1f\n" +
+	"\vdecision_id\x18\x02 \x01(\tR\n" +
+	"decisionId\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\"\xe2\x0f\n" +
 	"\n" +
 	"GuardBatch\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x1a\n" +
@@ -3440,7 +8623,90 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\x10trusted_gestures\x18\x03 \x01(\x03R\x0ftrustedGestures\x12\x18\n" +
 	"\adropped\x18\x04 \x01(\x03R\adropped\x12%\n" +
 	"\x0erenderer_class\x18\x05 \x01(\tR\rrendererClass\x12\x17\n" +
-	"\ahash_ok\x18\x06 \x01(\bR\x06hashOk*:\n" +
+	"\ahash_ok\x18\x06 \x01(\bR\x06hashOk\x12\x1c\n" +
+	"\aspan_ms\x18\a \x01(\x03H\x00R\x06spanMs\x88\x01\x01\x12\x17\n" +
+	"\x04gaps\x18\b \x01(\x03H\x01R\x04gaps\x88\x01\x01\x12'\n" +
+	"\rgap_median_ms\x18\t \x01(\x03H\x02R\vgapMedianMs\x88\x01\x01\x12!\n" +
+	"\n" +
+	"gap_min_ms\x18\n" +
+	" \x01(\x03H\x03R\bgapMinMs\x88\x01\x01\x12!\n" +
+	"\n" +
+	"gap_cv_ppm\x18\v \x01(\x03H\x04R\bgapCvPpm\x88\x01\x01\x12#\n" +
+	"\vgap_mad_ppm\x18\f \x01(\x03H\x05R\tgapMadPpm\x88\x01\x01\x12-\n" +
+	"\x10gap_entropy_mbit\x18\r \x01(\x03H\x06R\x0egapEntropyMbit\x88\x01\x01\x12-\n" +
+	"\x10clock_quantum_us\x18\x0e \x01(\x03H\aR\x0eclockQuantumUs\x88\x01\x01\x12*\n" +
+	"\x0epointer_points\x18\x0f \x01(\x03H\bR\rpointerPoints\x88\x01\x01\x12-\n" +
+	"\x10pointer_path_ppm\x18\x10 \x01(\x03H\tR\x0epointerPathPpm\x88\x01\x01\x124\n" +
+	"\x14pointer_speed_cv_ppm\x18\x11 \x01(\x03H\n" +
+	"R\x11pointerSpeedCvPpm\x88\x01\x01\x12*\n" +
+	"\x0epointer_pauses\x18\x12 \x01(\x03H\vR\rpointerPauses\x88\x01\x01\x12&\n" +
+	"\fflat_touches\x18\x13 \x01(\x03H\fR\vflatTouches\x88\x01\x01\x12(\n" +
+	"\rmotion_events\x18\x14 \x01(\x03H\rR\fmotionEvents\x88\x01\x01\x12%\n" +
+	"\fframe_p50_us\x18\x15 \x01(\x03H\x0eR\n" +
+	"frameP50Us\x88\x01\x01\x12%\n" +
+	"\fframe_p95_us\x18\x16 \x01(\x03H\x0fR\n" +
+	"frameP95Us\x88\x01\x01\x12#\n" +
+	"\vframe_sd_us\x18\x17 \x01(\x03H\x10R\tframeSdUs\x88\x01\x01\x12)\n" +
+	"\x0eframe_load_ppm\x18\x18 \x01(\x03H\x11R\fframeLoadPpm\x88\x01\x01\x12 \n" +
+	"\thidden_ms\x18\x19 \x01(\x03H\x12R\bhiddenMs\x88\x01\x01\x12\x19\n" +
+	"\x05blurs\x18\x1a \x01(\x03H\x13R\x05blurs\x88\x01\x01\x12.\n" +
+	"\x10automation_flags\x18\x1b \x01(\x04H\x14R\x0fautomationFlags\x88\x01\x01\x122\n" +
+	"\x12replaced_functions\x18\x1c \x01(\x03H\x15R\x11replacedFunctions\x88\x01\x01\x12+\n" +
+	"\x0fclock_offset_ms\x18\x1d \x01(\x03H\x16R\rclockOffsetMs\x88\x01\x01\x12+\n" +
+	"\x0fclock_slope_ppm\x18\x1e \x01(\x03H\x17R\rclockSlopePpm\x88\x01\x01\x12\x1a\n" +
+	"\bplatform\x18\x1f \x01(\tR\bplatform\x12\x18\n" +
+	"\abrowser\x18  \x01(\tR\abrowser\x12!\n" +
+	"\fscreen_class\x18! \x01(\tR\vscreenClass\x12\x1a\n" +
+	"\blanguage\x18\" \x01(\tR\blanguage\x12'\n" +
+	"\rtz_offset_min\x18# \x01(\x05H\x18R\vtzOffsetMin\x88\x01\x01\x12\x19\n" +
+	"\x05cores\x18$ \x01(\x03H\x19R\x05cores\x88\x01\x01\x12&\n" +
+	"\ftouch_points\x18% \x01(\x03H\x1aR\vtouchPoints\x88\x01\x01\x121\n" +
+	"\x12env_surprisal_mbit\x18& \x01(\x03H\x1bR\x10envSurprisalMbit\x88\x01\x01\x12\x19\n" +
+	"\benv_hash\x18' \x01(\tR\aenvHash\x12\x19\n" +
+	"\btoken_id\x18( \x01(\tR\atokenId\x12\x1b\n" +
+	"\tprev_hash\x18) \x01(\tR\bprevHashB\n" +
+	"\n" +
+	"\b_span_msB\a\n" +
+	"\x05_gapsB\x10\n" +
+	"\x0e_gap_median_msB\r\n" +
+	"\v_gap_min_msB\r\n" +
+	"\v_gap_cv_ppmB\x0e\n" +
+	"\f_gap_mad_ppmB\x13\n" +
+	"\x11_gap_entropy_mbitB\x13\n" +
+	"\x11_clock_quantum_usB\x11\n" +
+	"\x0f_pointer_pointsB\x13\n" +
+	"\x11_pointer_path_ppmB\x17\n" +
+	"\x15_pointer_speed_cv_ppmB\x11\n" +
+	"\x0f_pointer_pausesB\x0f\n" +
+	"\r_flat_touchesB\x10\n" +
+	"\x0e_motion_eventsB\x0f\n" +
+	"\r_frame_p50_usB\x0f\n" +
+	"\r_frame_p95_usB\x0e\n" +
+	"\f_frame_sd_usB\x11\n" +
+	"\x0f_frame_load_ppmB\f\n" +
+	"\n" +
+	"_hidden_msB\b\n" +
+	"\x06_blursB\x13\n" +
+	"\x11_automation_flagsB\x15\n" +
+	"\x13_replaced_functionsB\x12\n" +
+	"\x10_clock_offset_msB\x12\n" +
+	"\x10_clock_slope_ppmB\x10\n" +
+	"\x0e_tz_offset_minB\b\n" +
+	"\x06_coresB\x0f\n" +
+	"\r_touch_pointsB\x15\n" +
+	"\x13_env_surprisal_mbit\"l\n" +
+	"\x0eGuardIntegrity\x12\x14\n" +
+	"\x05asset\x18\x01 \x01(\tR\x05asset\x12#\n" +
+	"\rexpected_hash\x18\x02 \x01(\tR\fexpectedHash\x12\x1f\n" +
+	"\vactual_hash\x18\x03 \x01(\tR\n" +
+	"actualHash\"\xc3\x01\n" +
+	"\x0eGuardChallenge\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x125\n" +
+	"\bshown_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ashownAt\x12\x16\n" +
+	"\x06answer\x18\x03 \x01(\tR\x06answer\x12\x1e\n" +
+	"\bsolve_ms\x18\x04 \x01(\x03H\x00R\asolveMs\x88\x01\x01\x12!\n" +
+	"\fchallenge_id\x18\x05 \x01(\tR\vchallengeIdB\v\n" +
+	"\t_solve_ms*:\n" +
 	"\x04Form\x12\x14\n" +
 	"\x10FORM_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bFORM_RAW\x10\x01\x12\x0e\n" +
@@ -3464,7 +8730,7 @@ func file_pitboss_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pitboss_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_pitboss_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_pitboss_v1_event_proto_goTypes = []any{
 	(Form)(0),                          // 0: pitboss.v1.Form
 	(Trust)(0),                         // 1: pitboss.v1.Trust
@@ -3477,112 +8743,263 @@ var file_pitboss_v1_event_proto_goTypes = []any{
 	(*UnknownField)(nil),               // 8: pitboss.v1.UnknownField
 	(*Event)(nil),                      // 9: pitboss.v1.Event
 	(*AccountRegistered)(nil),          // 10: pitboss.v1.AccountRegistered
-	(*AuthLogin)(nil),                  // 11: pitboss.v1.AuthLogin
-	(*AuthFailed)(nil),                 // 12: pitboss.v1.AuthFailed
-	(*SessionStarted)(nil),             // 13: pitboss.v1.SessionStarted
-	(*SessionHeartbeat)(nil),           // 14: pitboss.v1.SessionHeartbeat
-	(*SessionEnded)(nil),               // 15: pitboss.v1.SessionEnded
-	(*SessionEnvChanged)(nil),          // 16: pitboss.v1.SessionEnvChanged
-	(*GameLaunched)(nil),               // 17: pitboss.v1.GameLaunched
-	(*GameClosed)(nil),                 // 18: pitboss.v1.GameClosed
-	(*RoundStarted)(nil),               // 19: pitboss.v1.RoundStarted
-	(*BetPlaced)(nil),                  // 20: pitboss.v1.BetPlaced
-	(*BetRejected)(nil),                // 21: pitboss.v1.BetRejected
-	(*BetRolledBack)(nil),              // 22: pitboss.v1.BetRolledBack
-	(*RoundResult)(nil),                // 23: pitboss.v1.RoundResult
-	(*WinCredited)(nil),                // 24: pitboss.v1.WinCredited
-	(*RoundClosed)(nil),                // 25: pitboss.v1.RoundClosed
-	(*BonusGranted)(nil),               // 26: pitboss.v1.BonusGranted
-	(*BonusProgress)(nil),              // 27: pitboss.v1.BonusProgress
-	(*BonusReleased)(nil),              // 28: pitboss.v1.BonusReleased
-	(*BonusForfeited)(nil),             // 29: pitboss.v1.BonusForfeited
-	(*PaymentDepositRequested)(nil),    // 30: pitboss.v1.PaymentDepositRequested
-	(*PaymentDepositSettled)(nil),      // 31: pitboss.v1.PaymentDepositSettled
-	(*PaymentDepositFailed)(nil),       // 32: pitboss.v1.PaymentDepositFailed
-	(*PaymentWithdrawalRequested)(nil), // 33: pitboss.v1.PaymentWithdrawalRequested
-	(*PaymentWithdrawalPaid)(nil),      // 34: pitboss.v1.PaymentWithdrawalPaid
-	(*PaymentWithdrawalCancelled)(nil), // 35: pitboss.v1.PaymentWithdrawalCancelled
-	(*PaymentChargeback)(nil),          // 36: pitboss.v1.PaymentChargeback
-	(*LabelAssigned)(nil),              // 37: pitboss.v1.LabelAssigned
-	(*GuardBatch)(nil),                 // 38: pitboss.v1.GuardBatch
-	nil,                                // 39: pitboss.v1.Event.AttributesEntry
-	(*timestamppb.Timestamp)(nil),      // 40: google.protobuf.Timestamp
+	(*AccountKycUpdated)(nil),          // 11: pitboss.v1.AccountKycUpdated
+	(*AccountDetailChanged)(nil),       // 12: pitboss.v1.AccountDetailChanged
+	(*AuthLogin)(nil),                  // 13: pitboss.v1.AuthLogin
+	(*AuthFailed)(nil),                 // 14: pitboss.v1.AuthFailed
+	(*AuthPasswordReset)(nil),          // 15: pitboss.v1.AuthPasswordReset
+	(*AuthMfa)(nil),                    // 16: pitboss.v1.AuthMfa
+	(*SessionStarted)(nil),             // 17: pitboss.v1.SessionStarted
+	(*SessionHeartbeat)(nil),           // 18: pitboss.v1.SessionHeartbeat
+	(*SessionEnded)(nil),               // 19: pitboss.v1.SessionEnded
+	(*SessionEnvChanged)(nil),          // 20: pitboss.v1.SessionEnvChanged
+	(*PlayerStatus)(nil),               // 21: pitboss.v1.PlayerStatus
+	(*RgLimitSet)(nil),                 // 22: pitboss.v1.RgLimitSet
+	(*RgSelfExcluded)(nil),             // 23: pitboss.v1.RgSelfExcluded
+	(*RgRealityCheck)(nil),             // 24: pitboss.v1.RgRealityCheck
+	(*GameLaunched)(nil),               // 25: pitboss.v1.GameLaunched
+	(*GameClosed)(nil),                 // 26: pitboss.v1.GameClosed
+	(*RoundStarted)(nil),               // 27: pitboss.v1.RoundStarted
+	(*BetPlaced)(nil),                  // 28: pitboss.v1.BetPlaced
+	(*BetAccepted)(nil),                // 29: pitboss.v1.BetAccepted
+	(*BetRejected)(nil),                // 30: pitboss.v1.BetRejected
+	(*BetRolledBack)(nil),              // 31: pitboss.v1.BetRolledBack
+	(*RoundResult)(nil),                // 32: pitboss.v1.RoundResult
+	(*WinCredited)(nil),                // 33: pitboss.v1.WinCredited
+	(*RoundClosed)(nil),                // 34: pitboss.v1.RoundClosed
+	(*FeatureOffered)(nil),             // 35: pitboss.v1.FeatureOffered
+	(*FeatureEntered)(nil),             // 36: pitboss.v1.FeatureEntered
+	(*FeatureBought)(nil),              // 37: pitboss.v1.FeatureBought
+	(*FeatureResumed)(nil),             // 38: pitboss.v1.FeatureResumed
+	(*FeatureFinished)(nil),            // 39: pitboss.v1.FeatureFinished
+	(*BonusGranted)(nil),               // 40: pitboss.v1.BonusGranted
+	(*BonusProgress)(nil),              // 41: pitboss.v1.BonusProgress
+	(*BonusReleased)(nil),              // 42: pitboss.v1.BonusReleased
+	(*BonusForfeited)(nil),             // 43: pitboss.v1.BonusForfeited
+	(*FreeroundGranted)(nil),           // 44: pitboss.v1.FreeroundGranted
+	(*FreeroundUsed)(nil),              // 45: pitboss.v1.FreeroundUsed
+	(*JackpotContribution)(nil),        // 46: pitboss.v1.JackpotContribution
+	(*JackpotWon)(nil),                 // 47: pitboss.v1.JackpotWon
+	(*JackpotReset)(nil),               // 48: pitboss.v1.JackpotReset
+	(*JackpotMeter)(nil),               // 49: pitboss.v1.JackpotMeter
+	(*JackpotParamChanged)(nil),        // 50: pitboss.v1.JackpotParamChanged
+	(*TournamentRegistered)(nil),       // 51: pitboss.v1.TournamentRegistered
+	(*TournamentEntry)(nil),            // 52: pitboss.v1.TournamentEntry
+	(*TournamentScore)(nil),            // 53: pitboss.v1.TournamentScore
+	(*TournamentRank)(nil),             // 54: pitboss.v1.TournamentRank
+	(*TournamentPaid)(nil),             // 55: pitboss.v1.TournamentPaid
+	(*TournamentEnded)(nil),            // 56: pitboss.v1.TournamentEnded
+	(*TableJoined)(nil),                // 57: pitboss.v1.TableJoined
+	(*TableLeft)(nil),                  // 58: pitboss.v1.TableLeft
+	(*HandAction)(nil),                 // 59: pitboss.v1.HandAction
+	(*HandResult)(nil),                 // 60: pitboss.v1.HandResult
+	(*LiveBetWindow)(nil),              // 61: pitboss.v1.LiveBetWindow
+	(*PaymentDepositRequested)(nil),    // 62: pitboss.v1.PaymentDepositRequested
+	(*PaymentDepositSettled)(nil),      // 63: pitboss.v1.PaymentDepositSettled
+	(*PaymentDepositFailed)(nil),       // 64: pitboss.v1.PaymentDepositFailed
+	(*PaymentWithdrawalRequested)(nil), // 65: pitboss.v1.PaymentWithdrawalRequested
+	(*PaymentWithdrawalApproved)(nil),  // 66: pitboss.v1.PaymentWithdrawalApproved
+	(*PaymentWithdrawalPaid)(nil),      // 67: pitboss.v1.PaymentWithdrawalPaid
+	(*PaymentWithdrawalCancelled)(nil), // 68: pitboss.v1.PaymentWithdrawalCancelled
+	(*PaymentChargeback)(nil),          // 69: pitboss.v1.PaymentChargeback
+	(*PaymentRefund)(nil),              // 70: pitboss.v1.PaymentRefund
+	(*PaymentFraudReport)(nil),         // 71: pitboss.v1.PaymentFraudReport
+	(*TransferP2P)(nil),                // 72: pitboss.v1.TransferP2p
+	(*SanctionsChecked)(nil),           // 73: pitboss.v1.SanctionsChecked
+	(*AffiliateClick)(nil),             // 74: pitboss.v1.AffiliateClick
+	(*AffiliateQualified)(nil),         // 75: pitboss.v1.AffiliateQualified
+	(*AffiliateCommission)(nil),        // 76: pitboss.v1.AffiliateCommission
+	(*LabelAssigned)(nil),              // 77: pitboss.v1.LabelAssigned
+	(*DecisionMade)(nil),               // 78: pitboss.v1.DecisionMade
+	(*DecisionOverridden)(nil),         // 79: pitboss.v1.DecisionOverridden
+	(*CaseOpened)(nil),                 // 80: pitboss.v1.CaseOpened
+	(*CaseClosed)(nil),                 // 81: pitboss.v1.CaseClosed
+	(*AppealResolved)(nil),             // 82: pitboss.v1.AppealResolved
+	(*GuardBatch)(nil),                 // 83: pitboss.v1.GuardBatch
+	(*GuardIntegrity)(nil),             // 84: pitboss.v1.GuardIntegrity
+	(*GuardChallenge)(nil),             // 85: pitboss.v1.GuardChallenge
+	nil,                                // 86: pitboss.v1.Event.AttributesEntry
+	(*timestamppb.Timestamp)(nil),      // 87: google.protobuf.Timestamp
 }
 var file_pitboss_v1_event_proto_depIdxs = []int32{
-	0,  // 0: pitboss.v1.Identifier.form:type_name -> pitboss.v1.Form
-	3,  // 1: pitboss.v1.Value.money:type_name -> pitboss.v1.Money
-	2,  // 2: pitboss.v1.Enrichment.derived:type_name -> pitboss.v1.Identifier
-	6,  // 3: pitboss.v1.Enrichment.list_hits:type_name -> pitboss.v1.ListHit
-	40, // 4: pitboss.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	40, // 5: pitboss.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	5,  // 6: pitboss.v1.Event.clock_quality:type_name -> pitboss.v1.ClockQuality
-	2,  // 7: pitboss.v1.Event.entities:type_name -> pitboss.v1.Identifier
-	1,  // 8: pitboss.v1.Event.trust:type_name -> pitboss.v1.Trust
-	39, // 9: pitboss.v1.Event.attributes:type_name -> pitboss.v1.Event.AttributesEntry
-	7,  // 10: pitboss.v1.Event.enrichment:type_name -> pitboss.v1.Enrichment
-	8,  // 11: pitboss.v1.Event.unknown:type_name -> pitboss.v1.UnknownField
-	10, // 12: pitboss.v1.Event.account_registered:type_name -> pitboss.v1.AccountRegistered
-	11, // 13: pitboss.v1.Event.auth_login:type_name -> pitboss.v1.AuthLogin
-	12, // 14: pitboss.v1.Event.auth_failed:type_name -> pitboss.v1.AuthFailed
-	13, // 15: pitboss.v1.Event.session_started:type_name -> pitboss.v1.SessionStarted
-	14, // 16: pitboss.v1.Event.session_heartbeat:type_name -> pitboss.v1.SessionHeartbeat
-	15, // 17: pitboss.v1.Event.session_ended:type_name -> pitboss.v1.SessionEnded
-	16, // 18: pitboss.v1.Event.session_env_changed:type_name -> pitboss.v1.SessionEnvChanged
-	17, // 19: pitboss.v1.Event.game_launched:type_name -> pitboss.v1.GameLaunched
-	18, // 20: pitboss.v1.Event.game_closed:type_name -> pitboss.v1.GameClosed
-	19, // 21: pitboss.v1.Event.round_started:type_name -> pitboss.v1.RoundStarted
-	20, // 22: pitboss.v1.Event.bet_placed:type_name -> pitboss.v1.BetPlaced
-	21, // 23: pitboss.v1.Event.bet_rejected:type_name -> pitboss.v1.BetRejected
-	22, // 24: pitboss.v1.Event.bet_rolled_back:type_name -> pitboss.v1.BetRolledBack
-	23, // 25: pitboss.v1.Event.round_result:type_name -> pitboss.v1.RoundResult
-	24, // 26: pitboss.v1.Event.win_credited:type_name -> pitboss.v1.WinCredited
-	25, // 27: pitboss.v1.Event.round_closed:type_name -> pitboss.v1.RoundClosed
-	26, // 28: pitboss.v1.Event.bonus_granted:type_name -> pitboss.v1.BonusGranted
-	27, // 29: pitboss.v1.Event.bonus_progress:type_name -> pitboss.v1.BonusProgress
-	28, // 30: pitboss.v1.Event.bonus_released:type_name -> pitboss.v1.BonusReleased
-	29, // 31: pitboss.v1.Event.bonus_forfeited:type_name -> pitboss.v1.BonusForfeited
-	30, // 32: pitboss.v1.Event.payment_deposit_requested:type_name -> pitboss.v1.PaymentDepositRequested
-	31, // 33: pitboss.v1.Event.payment_deposit_settled:type_name -> pitboss.v1.PaymentDepositSettled
-	32, // 34: pitboss.v1.Event.payment_deposit_failed:type_name -> pitboss.v1.PaymentDepositFailed
-	33, // 35: pitboss.v1.Event.payment_withdrawal_requested:type_name -> pitboss.v1.PaymentWithdrawalRequested
-	34, // 36: pitboss.v1.Event.payment_withdrawal_paid:type_name -> pitboss.v1.PaymentWithdrawalPaid
-	35, // 37: pitboss.v1.Event.payment_withdrawal_cancelled:type_name -> pitboss.v1.PaymentWithdrawalCancelled
-	36, // 38: pitboss.v1.Event.payment_chargeback:type_name -> pitboss.v1.PaymentChargeback
-	37, // 39: pitboss.v1.Event.label_assigned:type_name -> pitboss.v1.LabelAssigned
-	38, // 40: pitboss.v1.Event.guard_batch:type_name -> pitboss.v1.GuardBatch
-	3,  // 41: pitboss.v1.BetPlaced.amount:type_name -> pitboss.v1.Money
-	3,  // 42: pitboss.v1.BetPlaced.real:type_name -> pitboss.v1.Money
-	3,  // 43: pitboss.v1.BetPlaced.bonus:type_name -> pitboss.v1.Money
-	3,  // 44: pitboss.v1.BetPlaced.balance_before:type_name -> pitboss.v1.Money
-	3,  // 45: pitboss.v1.BetPlaced.balance_after:type_name -> pitboss.v1.Money
-	3,  // 46: pitboss.v1.BetRejected.amount:type_name -> pitboss.v1.Money
-	3,  // 47: pitboss.v1.BetRolledBack.amount:type_name -> pitboss.v1.Money
-	40, // 48: pitboss.v1.RoundResult.shown_at:type_name -> google.protobuf.Timestamp
-	3,  // 49: pitboss.v1.WinCredited.amount:type_name -> pitboss.v1.Money
-	3,  // 50: pitboss.v1.WinCredited.jackpot:type_name -> pitboss.v1.Money
-	3,  // 51: pitboss.v1.RoundClosed.total_bet:type_name -> pitboss.v1.Money
-	3,  // 52: pitboss.v1.RoundClosed.total_win:type_name -> pitboss.v1.Money
-	3,  // 53: pitboss.v1.BonusGranted.amount:type_name -> pitboss.v1.Money
-	3,  // 54: pitboss.v1.BonusGranted.max_bet:type_name -> pitboss.v1.Money
-	3,  // 55: pitboss.v1.BonusProgress.wagered:type_name -> pitboss.v1.Money
-	3,  // 56: pitboss.v1.BonusProgress.remaining:type_name -> pitboss.v1.Money
-	3,  // 57: pitboss.v1.BonusReleased.amount:type_name -> pitboss.v1.Money
-	3,  // 58: pitboss.v1.BonusForfeited.amount:type_name -> pitboss.v1.Money
-	3,  // 59: pitboss.v1.PaymentDepositRequested.amount:type_name -> pitboss.v1.Money
-	3,  // 60: pitboss.v1.PaymentDepositSettled.amount:type_name -> pitboss.v1.Money
-	3,  // 61: pitboss.v1.PaymentDepositFailed.amount:type_name -> pitboss.v1.Money
-	3,  // 62: pitboss.v1.PaymentWithdrawalRequested.amount:type_name -> pitboss.v1.Money
-	3,  // 63: pitboss.v1.PaymentWithdrawalPaid.amount:type_name -> pitboss.v1.Money
-	3,  // 64: pitboss.v1.PaymentWithdrawalCancelled.amount:type_name -> pitboss.v1.Money
-	3,  // 65: pitboss.v1.PaymentChargeback.amount:type_name -> pitboss.v1.Money
-	40, // 66: pitboss.v1.PaymentChargeback.filed_at:type_name -> google.protobuf.Timestamp
-	40, // 67: pitboss.v1.LabelAssigned.effective_at:type_name -> google.protobuf.Timestamp
-	4,  // 68: pitboss.v1.Event.AttributesEntry.value:type_name -> pitboss.v1.Value
-	69, // [69:69] is the sub-list for method output_type
-	69, // [69:69] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	0,   // 0: pitboss.v1.Identifier.form:type_name -> pitboss.v1.Form
+	3,   // 1: pitboss.v1.Value.money:type_name -> pitboss.v1.Money
+	2,   // 2: pitboss.v1.Enrichment.derived:type_name -> pitboss.v1.Identifier
+	6,   // 3: pitboss.v1.Enrichment.list_hits:type_name -> pitboss.v1.ListHit
+	87,  // 4: pitboss.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	87,  // 5: pitboss.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	5,   // 6: pitboss.v1.Event.clock_quality:type_name -> pitboss.v1.ClockQuality
+	2,   // 7: pitboss.v1.Event.entities:type_name -> pitboss.v1.Identifier
+	1,   // 8: pitboss.v1.Event.trust:type_name -> pitboss.v1.Trust
+	86,  // 9: pitboss.v1.Event.attributes:type_name -> pitboss.v1.Event.AttributesEntry
+	7,   // 10: pitboss.v1.Event.enrichment:type_name -> pitboss.v1.Enrichment
+	8,   // 11: pitboss.v1.Event.unknown:type_name -> pitboss.v1.UnknownField
+	10,  // 12: pitboss.v1.Event.account_registered:type_name -> pitboss.v1.AccountRegistered
+	13,  // 13: pitboss.v1.Event.auth_login:type_name -> pitboss.v1.AuthLogin
+	14,  // 14: pitboss.v1.Event.auth_failed:type_name -> pitboss.v1.AuthFailed
+	17,  // 15: pitboss.v1.Event.session_started:type_name -> pitboss.v1.SessionStarted
+	18,  // 16: pitboss.v1.Event.session_heartbeat:type_name -> pitboss.v1.SessionHeartbeat
+	19,  // 17: pitboss.v1.Event.session_ended:type_name -> pitboss.v1.SessionEnded
+	20,  // 18: pitboss.v1.Event.session_env_changed:type_name -> pitboss.v1.SessionEnvChanged
+	25,  // 19: pitboss.v1.Event.game_launched:type_name -> pitboss.v1.GameLaunched
+	26,  // 20: pitboss.v1.Event.game_closed:type_name -> pitboss.v1.GameClosed
+	27,  // 21: pitboss.v1.Event.round_started:type_name -> pitboss.v1.RoundStarted
+	28,  // 22: pitboss.v1.Event.bet_placed:type_name -> pitboss.v1.BetPlaced
+	30,  // 23: pitboss.v1.Event.bet_rejected:type_name -> pitboss.v1.BetRejected
+	31,  // 24: pitboss.v1.Event.bet_rolled_back:type_name -> pitboss.v1.BetRolledBack
+	32,  // 25: pitboss.v1.Event.round_result:type_name -> pitboss.v1.RoundResult
+	33,  // 26: pitboss.v1.Event.win_credited:type_name -> pitboss.v1.WinCredited
+	34,  // 27: pitboss.v1.Event.round_closed:type_name -> pitboss.v1.RoundClosed
+	40,  // 28: pitboss.v1.Event.bonus_granted:type_name -> pitboss.v1.BonusGranted
+	41,  // 29: pitboss.v1.Event.bonus_progress:type_name -> pitboss.v1.BonusProgress
+	42,  // 30: pitboss.v1.Event.bonus_released:type_name -> pitboss.v1.BonusReleased
+	43,  // 31: pitboss.v1.Event.bonus_forfeited:type_name -> pitboss.v1.BonusForfeited
+	62,  // 32: pitboss.v1.Event.payment_deposit_requested:type_name -> pitboss.v1.PaymentDepositRequested
+	63,  // 33: pitboss.v1.Event.payment_deposit_settled:type_name -> pitboss.v1.PaymentDepositSettled
+	64,  // 34: pitboss.v1.Event.payment_deposit_failed:type_name -> pitboss.v1.PaymentDepositFailed
+	65,  // 35: pitboss.v1.Event.payment_withdrawal_requested:type_name -> pitboss.v1.PaymentWithdrawalRequested
+	67,  // 36: pitboss.v1.Event.payment_withdrawal_paid:type_name -> pitboss.v1.PaymentWithdrawalPaid
+	68,  // 37: pitboss.v1.Event.payment_withdrawal_cancelled:type_name -> pitboss.v1.PaymentWithdrawalCancelled
+	69,  // 38: pitboss.v1.Event.payment_chargeback:type_name -> pitboss.v1.PaymentChargeback
+	77,  // 39: pitboss.v1.Event.label_assigned:type_name -> pitboss.v1.LabelAssigned
+	83,  // 40: pitboss.v1.Event.guard_batch:type_name -> pitboss.v1.GuardBatch
+	11,  // 41: pitboss.v1.Event.account_kyc_updated:type_name -> pitboss.v1.AccountKycUpdated
+	12,  // 42: pitboss.v1.Event.account_detail_changed:type_name -> pitboss.v1.AccountDetailChanged
+	15,  // 43: pitboss.v1.Event.auth_password_reset:type_name -> pitboss.v1.AuthPasswordReset
+	16,  // 44: pitboss.v1.Event.auth_mfa:type_name -> pitboss.v1.AuthMfa
+	21,  // 45: pitboss.v1.Event.player_status:type_name -> pitboss.v1.PlayerStatus
+	22,  // 46: pitboss.v1.Event.rg_limit_set:type_name -> pitboss.v1.RgLimitSet
+	23,  // 47: pitboss.v1.Event.rg_self_excluded:type_name -> pitboss.v1.RgSelfExcluded
+	24,  // 48: pitboss.v1.Event.rg_reality_check:type_name -> pitboss.v1.RgRealityCheck
+	29,  // 49: pitboss.v1.Event.bet_accepted:type_name -> pitboss.v1.BetAccepted
+	35,  // 50: pitboss.v1.Event.feature_offered:type_name -> pitboss.v1.FeatureOffered
+	36,  // 51: pitboss.v1.Event.feature_entered:type_name -> pitboss.v1.FeatureEntered
+	37,  // 52: pitboss.v1.Event.feature_bought:type_name -> pitboss.v1.FeatureBought
+	38,  // 53: pitboss.v1.Event.feature_resumed:type_name -> pitboss.v1.FeatureResumed
+	39,  // 54: pitboss.v1.Event.feature_finished:type_name -> pitboss.v1.FeatureFinished
+	44,  // 55: pitboss.v1.Event.freeround_granted:type_name -> pitboss.v1.FreeroundGranted
+	45,  // 56: pitboss.v1.Event.freeround_used:type_name -> pitboss.v1.FreeroundUsed
+	46,  // 57: pitboss.v1.Event.jackpot_contribution:type_name -> pitboss.v1.JackpotContribution
+	47,  // 58: pitboss.v1.Event.jackpot_won:type_name -> pitboss.v1.JackpotWon
+	48,  // 59: pitboss.v1.Event.jackpot_reset:type_name -> pitboss.v1.JackpotReset
+	49,  // 60: pitboss.v1.Event.jackpot_meter:type_name -> pitboss.v1.JackpotMeter
+	50,  // 61: pitboss.v1.Event.jackpot_param_changed:type_name -> pitboss.v1.JackpotParamChanged
+	51,  // 62: pitboss.v1.Event.tournament_registered:type_name -> pitboss.v1.TournamentRegistered
+	52,  // 63: pitboss.v1.Event.tournament_entry:type_name -> pitboss.v1.TournamentEntry
+	53,  // 64: pitboss.v1.Event.tournament_score:type_name -> pitboss.v1.TournamentScore
+	54,  // 65: pitboss.v1.Event.tournament_rank:type_name -> pitboss.v1.TournamentRank
+	55,  // 66: pitboss.v1.Event.tournament_paid:type_name -> pitboss.v1.TournamentPaid
+	56,  // 67: pitboss.v1.Event.tournament_ended:type_name -> pitboss.v1.TournamentEnded
+	57,  // 68: pitboss.v1.Event.table_joined:type_name -> pitboss.v1.TableJoined
+	58,  // 69: pitboss.v1.Event.table_left:type_name -> pitboss.v1.TableLeft
+	59,  // 70: pitboss.v1.Event.hand_action:type_name -> pitboss.v1.HandAction
+	60,  // 71: pitboss.v1.Event.hand_result:type_name -> pitboss.v1.HandResult
+	61,  // 72: pitboss.v1.Event.live_bet_window:type_name -> pitboss.v1.LiveBetWindow
+	66,  // 73: pitboss.v1.Event.payment_withdrawal_approved:type_name -> pitboss.v1.PaymentWithdrawalApproved
+	70,  // 74: pitboss.v1.Event.payment_refund:type_name -> pitboss.v1.PaymentRefund
+	71,  // 75: pitboss.v1.Event.payment_fraud_report:type_name -> pitboss.v1.PaymentFraudReport
+	72,  // 76: pitboss.v1.Event.transfer_p2p:type_name -> pitboss.v1.TransferP2p
+	73,  // 77: pitboss.v1.Event.sanctions_checked:type_name -> pitboss.v1.SanctionsChecked
+	74,  // 78: pitboss.v1.Event.affiliate_click:type_name -> pitboss.v1.AffiliateClick
+	75,  // 79: pitboss.v1.Event.affiliate_qualified:type_name -> pitboss.v1.AffiliateQualified
+	76,  // 80: pitboss.v1.Event.affiliate_commission:type_name -> pitboss.v1.AffiliateCommission
+	84,  // 81: pitboss.v1.Event.guard_integrity:type_name -> pitboss.v1.GuardIntegrity
+	85,  // 82: pitboss.v1.Event.guard_challenge:type_name -> pitboss.v1.GuardChallenge
+	78,  // 83: pitboss.v1.Event.decision_made:type_name -> pitboss.v1.DecisionMade
+	79,  // 84: pitboss.v1.Event.decision_overridden:type_name -> pitboss.v1.DecisionOverridden
+	80,  // 85: pitboss.v1.Event.case_opened:type_name -> pitboss.v1.CaseOpened
+	81,  // 86: pitboss.v1.Event.case_closed:type_name -> pitboss.v1.CaseClosed
+	82,  // 87: pitboss.v1.Event.appeal_resolved:type_name -> pitboss.v1.AppealResolved
+	3,   // 88: pitboss.v1.RgLimitSet.amount:type_name -> pitboss.v1.Money
+	3,   // 89: pitboss.v1.RgLimitSet.previous:type_name -> pitboss.v1.Money
+	87,  // 90: pitboss.v1.RgLimitSet.effective_at:type_name -> google.protobuf.Timestamp
+	87,  // 91: pitboss.v1.RgSelfExcluded.until:type_name -> google.protobuf.Timestamp
+	87,  // 92: pitboss.v1.RgRealityCheck.shown_at:type_name -> google.protobuf.Timestamp
+	3,   // 93: pitboss.v1.BetPlaced.amount:type_name -> pitboss.v1.Money
+	3,   // 94: pitboss.v1.BetPlaced.real:type_name -> pitboss.v1.Money
+	3,   // 95: pitboss.v1.BetPlaced.bonus:type_name -> pitboss.v1.Money
+	3,   // 96: pitboss.v1.BetPlaced.balance_before:type_name -> pitboss.v1.Money
+	3,   // 97: pitboss.v1.BetPlaced.balance_after:type_name -> pitboss.v1.Money
+	3,   // 98: pitboss.v1.BetAccepted.amount:type_name -> pitboss.v1.Money
+	3,   // 99: pitboss.v1.BetAccepted.balance_after:type_name -> pitboss.v1.Money
+	3,   // 100: pitboss.v1.BetRejected.amount:type_name -> pitboss.v1.Money
+	3,   // 101: pitboss.v1.BetRolledBack.amount:type_name -> pitboss.v1.Money
+	87,  // 102: pitboss.v1.RoundResult.shown_at:type_name -> google.protobuf.Timestamp
+	3,   // 103: pitboss.v1.WinCredited.amount:type_name -> pitboss.v1.Money
+	3,   // 104: pitboss.v1.WinCredited.jackpot:type_name -> pitboss.v1.Money
+	3,   // 105: pitboss.v1.WinCredited.real:type_name -> pitboss.v1.Money
+	3,   // 106: pitboss.v1.WinCredited.bonus:type_name -> pitboss.v1.Money
+	3,   // 107: pitboss.v1.WinCredited.balance_before:type_name -> pitboss.v1.Money
+	3,   // 108: pitboss.v1.WinCredited.balance_after:type_name -> pitboss.v1.Money
+	3,   // 109: pitboss.v1.RoundClosed.total_bet:type_name -> pitboss.v1.Money
+	3,   // 110: pitboss.v1.RoundClosed.total_win:type_name -> pitboss.v1.Money
+	3,   // 111: pitboss.v1.FeatureOffered.price:type_name -> pitboss.v1.Money
+	3,   // 112: pitboss.v1.FeatureBought.price:type_name -> pitboss.v1.Money
+	3,   // 113: pitboss.v1.FeatureFinished.win:type_name -> pitboss.v1.Money
+	3,   // 114: pitboss.v1.BonusGranted.amount:type_name -> pitboss.v1.Money
+	3,   // 115: pitboss.v1.BonusGranted.max_bet:type_name -> pitboss.v1.Money
+	87,  // 116: pitboss.v1.BonusGranted.expires_at:type_name -> google.protobuf.Timestamp
+	3,   // 117: pitboss.v1.BonusProgress.wagered:type_name -> pitboss.v1.Money
+	3,   // 118: pitboss.v1.BonusProgress.remaining:type_name -> pitboss.v1.Money
+	3,   // 119: pitboss.v1.BonusReleased.amount:type_name -> pitboss.v1.Money
+	3,   // 120: pitboss.v1.BonusForfeited.amount:type_name -> pitboss.v1.Money
+	3,   // 121: pitboss.v1.FreeroundGranted.stake:type_name -> pitboss.v1.Money
+	87,  // 122: pitboss.v1.FreeroundGranted.expires_at:type_name -> google.protobuf.Timestamp
+	3,   // 123: pitboss.v1.FreeroundUsed.win:type_name -> pitboss.v1.Money
+	3,   // 124: pitboss.v1.JackpotContribution.amount:type_name -> pitboss.v1.Money
+	3,   // 125: pitboss.v1.JackpotContribution.reserve:type_name -> pitboss.v1.Money
+	3,   // 126: pitboss.v1.JackpotContribution.pool_after:type_name -> pitboss.v1.Money
+	3,   // 127: pitboss.v1.JackpotContribution.bet:type_name -> pitboss.v1.Money
+	3,   // 128: pitboss.v1.JackpotWon.amount:type_name -> pitboss.v1.Money
+	3,   // 129: pitboss.v1.JackpotWon.must_hit_by:type_name -> pitboss.v1.Money
+	3,   // 130: pitboss.v1.JackpotWon.pool_after:type_name -> pitboss.v1.Money
+	3,   // 131: pitboss.v1.JackpotReset.base_level:type_name -> pitboss.v1.Money
+	3,   // 132: pitboss.v1.JackpotReset.reserve:type_name -> pitboss.v1.Money
+	3,   // 133: pitboss.v1.JackpotReset.pool_after:type_name -> pitboss.v1.Money
+	3,   // 134: pitboss.v1.JackpotMeter.base_level:type_name -> pitboss.v1.Money
+	3,   // 135: pitboss.v1.JackpotMeter.display:type_name -> pitboss.v1.Money
+	3,   // 136: pitboss.v1.JackpotMeter.reserve:type_name -> pitboss.v1.Money
+	3,   // 137: pitboss.v1.JackpotMeter.overflow:type_name -> pitboss.v1.Money
+	3,   // 138: pitboss.v1.JackpotMeter.wins:type_name -> pitboss.v1.Money
+	3,   // 139: pitboss.v1.TournamentRegistered.buyin:type_name -> pitboss.v1.Money
+	3,   // 140: pitboss.v1.TournamentRegistered.fee:type_name -> pitboss.v1.Money
+	3,   // 141: pitboss.v1.TournamentEntry.buyin:type_name -> pitboss.v1.Money
+	3,   // 142: pitboss.v1.TournamentEntry.fee:type_name -> pitboss.v1.Money
+	3,   // 143: pitboss.v1.TournamentPaid.amount:type_name -> pitboss.v1.Money
+	3,   // 144: pitboss.v1.TournamentEnded.prize_pool:type_name -> pitboss.v1.Money
+	3,   // 145: pitboss.v1.TableJoined.stack:type_name -> pitboss.v1.Money
+	3,   // 146: pitboss.v1.TableLeft.stack:type_name -> pitboss.v1.Money
+	3,   // 147: pitboss.v1.HandAction.amount:type_name -> pitboss.v1.Money
+	3,   // 148: pitboss.v1.HandAction.pot:type_name -> pitboss.v1.Money
+	3,   // 149: pitboss.v1.HandResult.pot:type_name -> pitboss.v1.Money
+	3,   // 150: pitboss.v1.HandResult.rake:type_name -> pitboss.v1.Money
+	3,   // 151: pitboss.v1.HandResult.net:type_name -> pitboss.v1.Money
+	87,  // 152: pitboss.v1.LiveBetWindow.opened_at:type_name -> google.protobuf.Timestamp
+	87,  // 153: pitboss.v1.LiveBetWindow.closed_at:type_name -> google.protobuf.Timestamp
+	3,   // 154: pitboss.v1.PaymentDepositRequested.amount:type_name -> pitboss.v1.Money
+	3,   // 155: pitboss.v1.PaymentDepositSettled.amount:type_name -> pitboss.v1.Money
+	3,   // 156: pitboss.v1.PaymentDepositFailed.amount:type_name -> pitboss.v1.Money
+	3,   // 157: pitboss.v1.PaymentWithdrawalRequested.amount:type_name -> pitboss.v1.Money
+	3,   // 158: pitboss.v1.PaymentWithdrawalApproved.amount:type_name -> pitboss.v1.Money
+	3,   // 159: pitboss.v1.PaymentWithdrawalPaid.amount:type_name -> pitboss.v1.Money
+	3,   // 160: pitboss.v1.PaymentWithdrawalCancelled.amount:type_name -> pitboss.v1.Money
+	3,   // 161: pitboss.v1.PaymentChargeback.amount:type_name -> pitboss.v1.Money
+	87,  // 162: pitboss.v1.PaymentChargeback.filed_at:type_name -> google.protobuf.Timestamp
+	3,   // 163: pitboss.v1.PaymentRefund.amount:type_name -> pitboss.v1.Money
+	3,   // 164: pitboss.v1.PaymentFraudReport.amount:type_name -> pitboss.v1.Money
+	87,  // 165: pitboss.v1.PaymentFraudReport.filed_at:type_name -> google.protobuf.Timestamp
+	3,   // 166: pitboss.v1.TransferP2p.amount:type_name -> pitboss.v1.Money
+	3,   // 167: pitboss.v1.AffiliateCommission.amount:type_name -> pitboss.v1.Money
+	87,  // 168: pitboss.v1.LabelAssigned.effective_at:type_name -> google.protobuf.Timestamp
+	3,   // 169: pitboss.v1.CaseClosed.loss:type_name -> pitboss.v1.Money
+	3,   // 170: pitboss.v1.CaseClosed.saved:type_name -> pitboss.v1.Money
+	87,  // 171: pitboss.v1.GuardChallenge.shown_at:type_name -> google.protobuf.Timestamp
+	4,   // 172: pitboss.v1.Event.AttributesEntry.value:type_name -> pitboss.v1.Value
+	173, // [173:173] is the sub-list for method output_type
+	173, // [173:173] is the sub-list for method input_type
+	173, // [173:173] is the sub-list for extension type_name
+	173, // [173:173] is the sub-list for extension extendee
+	0,   // [0:173] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_event_proto_init() }
@@ -3598,6 +9015,7 @@ func file_pitboss_v1_event_proto_init() {
 		(*Value_Flag)(nil),
 		(*Value_Money)(nil),
 	}
+	file_pitboss_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_pitboss_v1_event_proto_msgTypes[7].OneofWrappers = []any{
 		(*Event_AccountRegistered)(nil),
 		(*Event_AuthLogin)(nil),
@@ -3628,14 +9046,96 @@ func file_pitboss_v1_event_proto_init() {
 		(*Event_PaymentChargeback)(nil),
 		(*Event_LabelAssigned)(nil),
 		(*Event_GuardBatch)(nil),
+		(*Event_AccountKycUpdated)(nil),
+		(*Event_AccountDetailChanged)(nil),
+		(*Event_AuthPasswordReset)(nil),
+		(*Event_AuthMfa)(nil),
+		(*Event_PlayerStatus)(nil),
+		(*Event_RgLimitSet)(nil),
+		(*Event_RgSelfExcluded)(nil),
+		(*Event_RgRealityCheck)(nil),
+		(*Event_BetAccepted)(nil),
+		(*Event_FeatureOffered)(nil),
+		(*Event_FeatureEntered)(nil),
+		(*Event_FeatureBought)(nil),
+		(*Event_FeatureResumed)(nil),
+		(*Event_FeatureFinished)(nil),
+		(*Event_FreeroundGranted)(nil),
+		(*Event_FreeroundUsed)(nil),
+		(*Event_JackpotContribution)(nil),
+		(*Event_JackpotWon)(nil),
+		(*Event_JackpotReset)(nil),
+		(*Event_JackpotMeter)(nil),
+		(*Event_JackpotParamChanged)(nil),
+		(*Event_TournamentRegistered)(nil),
+		(*Event_TournamentEntry)(nil),
+		(*Event_TournamentScore)(nil),
+		(*Event_TournamentRank)(nil),
+		(*Event_TournamentPaid)(nil),
+		(*Event_TournamentEnded)(nil),
+		(*Event_TableJoined)(nil),
+		(*Event_TableLeft)(nil),
+		(*Event_HandAction)(nil),
+		(*Event_HandResult)(nil),
+		(*Event_LiveBetWindow)(nil),
+		(*Event_PaymentWithdrawalApproved)(nil),
+		(*Event_PaymentRefund)(nil),
+		(*Event_PaymentFraudReport)(nil),
+		(*Event_TransferP2P)(nil),
+		(*Event_SanctionsChecked)(nil),
+		(*Event_AffiliateClick)(nil),
+		(*Event_AffiliateQualified)(nil),
+		(*Event_AffiliateCommission)(nil),
+		(*Event_GuardIntegrity)(nil),
+		(*Event_GuardChallenge)(nil),
+		(*Event_DecisionMade)(nil),
+		(*Event_DecisionOverridden)(nil),
+		(*Event_CaseOpened)(nil),
+		(*Event_CaseClosed)(nil),
+		(*Event_AppealResolved)(nil),
 	}
+	file_pitboss_v1_event_proto_msgTypes[14].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[18].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[20].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[22].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[23].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[25].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[30].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[33].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[34].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[35].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[36].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[37].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[38].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[42].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[43].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[44].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[45].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[47].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[48].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[50].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[51].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[52].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[53].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[54].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[55].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[56].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[57].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[58].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[59].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[63].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[64].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[71].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[76].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[81].OneofWrappers = []any{}
+	file_pitboss_v1_event_proto_msgTypes[83].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_event_proto_rawDesc), len(file_pitboss_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
