@@ -20,6 +20,8 @@ export PITBOSS_SEED := $(SEED)
 racing = $(shell scripts/packages-with.sh goroutines)
 # Packages whose tests talk to a real Kafka when PITBOSS_KAFKA names one.
 with_kafka = $(shell scripts/packages-with.sh kafka)
+# Packages whose tests run ONNX Runtime when PITBOSS_ONNXRUNTIME names its shared library.
+with_onnxruntime = $(shell scripts/packages-with.sh onnxruntime)
 
 .PHONY: help
 help: ## This list.
@@ -147,7 +149,7 @@ rename-module: ## Give the module another path: make rename-module MODULE=exampl
 test-rename-module: ## Rename a copy and back again: it builds, and the second time nothing has changed.
 	scripts/test-rename-module.sh
 
-##@ Real Kafka, Python
+##@ Real Kafka, ONNX Runtime, Python
 
 .PHONY: kafka-start kafka-stop kafka-wipe
 kafka-start: ## A real Kafka on loopback (Java; Maven the first time); prints its address.
@@ -172,6 +174,19 @@ test-registry: ## The tests against a real schema registry (Apicurio), which is 
 	@trap 'scripts/registry.sh stop' EXIT; \
 	  url=$$(scripts/registry.sh start); \
 	  PITBOSS_REGISTRY=$$url PITBOSS_REQUIRE_REGISTRY=1 scripts/gotest.sh --no-skips -timeout 5m -run 'TestRegistry$$' ./features/wire
+
+.PHONY: onnxruntime test-onnxruntime
+onnxruntime: ## The shared library of ONNX Runtime, into .cache/onnxruntime (Python fetches it); prints where it lies.
+	@scripts/onnxruntime.sh
+
+# A test that has no library here fails, and so does a build without cgo.
+test-onnxruntime: ## The tests that run ONNX Runtime, with the library that make onnxruntime fetches (needs a C compiler).
+	@[ -n "$(with_onnxruntime)" ] || { echo "no test names PITBOSS_ONNXRUNTIME"; exit 1; }
+	export CGO_ENABLED=1 PITBOSS_REQUIRE_ONNXRUNTIME=1 PITBOSS_ONNXRUNTIME; \
+	  PITBOSS_ONNXRUNTIME=$$(scripts/onnxruntime.sh); \
+	  scripts/gotest.sh --no-skips -timeout 5m -run ONNX $(with_onnxruntime); \
+	  scripts/gotest.sh --no-skips -race -timeout 10m -run ONNX ./models/onnxruntime; \
+	  CGO_ENABLED=0 $(GO) build ./... && CGO_ENABLED=0 $(GO) test ./models/onnxruntime
 
 .PHONY: venv
 venv: ## Python's packages, as pinned in train/requirements.txt, into .cache/venv.

@@ -63,6 +63,8 @@ const (
 	FormatLightGBM Format = "lightgbm"
 	// FormatXGBoost is XGBoost's JSON or UBJSON, of versions 1.7 to 3.x.
 	FormatXGBoost Format = "xgboost"
+	// FormatONNX is ONNX: graphs of operators, of ONNX and ONNX-ML.
+	FormatONNX Format = "onnx"
 )
 
 // Info holds what is known about a model without running it.
@@ -71,6 +73,11 @@ type Info struct {
 	// "3.2.0" (the library that wrote it).
 	Format        Format
 	FormatVersion string
+	// Backend is the engine that scores where it is not this package's own, with its version: "onnxruntime 1.27.0", "leaves".
+	Backend string
+	// Tolerance is how far a margin may be from what another machine computes, relative to the larger of 1 and the margin; 0
+	// for the same bits everywhere.
+	Tolerance float64
 	// Hash is the SHA-256 of the file's bytes.
 	Hash [32]byte
 	// Objective is the objective line of the file, such as "binary sigmoid:1"; empty when the file

@@ -43,6 +43,7 @@ var rooms = []room{
 		"models", []string{"floats"},
 		"models are floats in, floats out: a model that knows events cannot be checked against the library that trained it",
 	},
+	{"models/onnxruntime", []string{"floats", "models"}, "a second engine is one more Model: who chooses it is above both"},
 	{
 		"drift", nil,
 		"drift sees names and floats only, so the same detectors serve features, scores and whatever comes later",
@@ -80,7 +81,7 @@ var rooms = []room{
 		"the graph is a source of features and never blocks a decision",
 	},
 	{
-		"registry", []string{"features", "models", "drift", "journal", "proto/*/*"},
+		"registry", []string{"features", "models", "models/onnxruntime", "drift", "journal", "proto/*/*"},
 		"the registry keeps bundles and says which is active; who asks it is not its business",
 	},
 	{
@@ -137,7 +138,7 @@ var fences = []fence{
 		"leaves answers 0 where it should refuse and trusts its input: only the adapter that guards against both may call it",
 	},
 	{
-		"github.com/yalue/onnxruntime_go", []string{"models"},
+		"github.com/yalue/onnxruntime_go", []string{"models/onnxruntime"},
 		"ONNX Runtime needs cgo and a shared library: one adapter, which the rest can do without",
 	},
 	{
@@ -156,7 +157,7 @@ var fences = []fence{
 		"google.golang.org/protobuf",
 		[]string{
 			"proto/*/*", "features", "features/*", "labels", "rules", "links", "registry", "decide", "audit", "cases", "outbox",
-			"console", "server", "client", "sim", "bench", "cmd/*",
+			"console", "server", "client", "sim", "bench", "cmd/*", "models/onnxruntime",
 		},
 		"journal, models and drift hold bytes and floats; a message there is meaning in the wrong room",
 	},

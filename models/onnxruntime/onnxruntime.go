@@ -1,0 +1,89 @@
+// Package onnxruntime scores rows with ONNX graphs of any kind (neural networks, pipelines) by ONNX Runtime, a library in C++.
+//
+// It is the second engine beside package models, which reads trees itself: what models can load, models should. A graph
+// has no exact contributions, its margins are the same from one machine to another to [Tolerance] only, and the library
+// must be there: cgo when pitboss was built, and the shared library when it runs. Without one of them [Load] says what to
+// do, and everything else works.
+//
+// A file is walked here, in Go and within bounds, before C++ sees a byte of it: see [Inspect] in graph.go for what is refused.
+// What cannot be refused from outside is in docs/decisions/013: a fault in the library itself ends the process.
+//
+// It names no features, opens no files but the library, reads no environment. Start reading at [Load], then plan.go (which
+// output is the score, and of what kind) and model.go (how rows go through C).
+package onnxruntime
+
+import (
+	"errors"
+	"fmt"
+
+	"pitboss/models"
+)
+
+// LibraryVersion is the version of ONNX Runtime that is tested; MinorVersion is the least minor version that has the C API
+// which the binding asks for (github.com/yalue/onnxruntime_go v1.27.0, C API 24).
+const (
+	LibraryVersion = "1.27.0"
+	MinorVersion   = 24
+)
+
+// Tolerance is how far a margin may be from the one that another machine or version computes, relative to the larger of 1 and
+// the margin: kernels add float32 in an order that depends on the processor.
+const Tolerance = 1e-6
+
+// ErrLibrary says that the shared library is not there, cannot be opened or is too old, or that pitboss was built without
+// cgo. The model may be sound.
+var ErrLibrary = errors.New("ONNX Runtime is not available")
+
+// Config is how ONNX Runtime runs. It is the process's: the first one to load a model decides.
+type Config struct {
+	// Library is the path of the shared library. Empty: none is used, and Load fails with ErrLibrary.
+	Library string
+	// MaxTensorBytes bounds the memory of all tensors and weights together that ONNX Runtime takes from its arena.
+	// Default DefaultTensorBytes. A model that would take more fails with an error.
+	MaxTensorBytes int64
+}
+
+// DefaultTensorBytes is 1 GiB.
+const DefaultTensorBytes = 1 << 30
+
+// Options are what a caller knows of a graph that the graph does not say.
+type Options struct {
+	// Columns names the columns of a graph that takes one matrix, in order. Default f0, f1 and so on. A graph that takes
+	// one input for each column has names of its own, which these must be where they are given.
+	Columns []string
+	// Limits bound the file. Default models.DefaultLimits.
+	Limits models.Limits
+}
+
+func (o *Options) limits() models.Limits {
+	if o.Limits == (models.Limits{}) {
+		return models.DefaultLimits()
+	}
+	return o.Limits
+}
+
+// Load makes a Model of a graph. It fails with models.ErrUnsupported or models.ErrLimit for a file that must not reach C++ or
+// whose inputs or outputs are of no use, and with ErrLibrary where there is no library to run it.
+//
+// The model takes a row of finite float64 or NaN. Values are rounded to float32 where the graph takes float32; one too
+// large for that is models.ErrRow. Margins are the graph's own where it has them (the input of a closing Sigmoid or Softmax),
+// else the logit of its probability, which is first held inside the numbers of its type between 0 and 1; of more than two
+// classes the logarithms. A graph that ends in neither has its output for margin and score.
+//
+// Explain fails with models.ErrUnexplainable. Info().Cost is measured when the model is loaded, on this machine. The memory in
+// C++ is given back when the model is garbage.
+func Load(data []byte, cfg Config, opt Options) (models.Model, error) {
+	g, err := Inspect(data, opt.limits())
+	if err != nil {
+		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
+	}
+	p, err := g.plan(opt.Columns, opt.limits())
+	if err != nil {
+		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
+	}
+	m, err := newModel(data, cfg, g, p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
+	}
+	return m, nil
+}
