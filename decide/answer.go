@@ -101,7 +101,7 @@ func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundl
 		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 	}
 	j := &judgment{}
-	j.open(&Case{Event: ev, Inputs: r.GetInputs(), Verdicts: r.GetVerdicts(), Bundle: bundle, Fallback: bundles.Fallback()})
+	j.open(&Case{Version: r.GetLogicVersion(), Event: ev, Inputs: r.GetInputs(), Verdicts: r.GetVerdicts(), Bundle: bundle, Fallback: bundles.Fallback()})
 	if err := j.check(); err != nil {
 		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 	}

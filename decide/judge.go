@@ -14,7 +14,10 @@ import (
 
 // LogicVersion names the rules by which outputs follow from inputs, verdicts, bundle and event. A change that would
 // alter the outputs of an old record raises it, and keeps the old rules for the old records.
-const LogicVersion = 1
+//
+//   - 1: contributions summed tree by tree, in blocks of 4 points (models.KernelBlocks).
+//   - 2: in the order of models.KernelAuto: other last bits.
+const LogicVersion = 2
 
 // ErrLogicVersion says that a record was made by rules that this program does not have.
 var ErrLogicVersion = errors.New("unknown logic version")
@@ -65,8 +68,8 @@ type Scratch struct {
 // Judge makes a decision's outputs: a pure function of the case. Live decisions are made by the same steps, so a record
 // that gives other bytes here was changed, or its maker was. It reads no clock and draws no random numbers.
 func Judge(c *Case, s *Scratch) (*pb.Outputs, error) {
-	if c.Version != LogicVersion {
-		return nil, fmt.Errorf("cannot judge by logic version %d (this program has %d): %w", c.Version, LogicVersion, ErrLogicVersion)
+	if c.Version < 1 || c.Version > LogicVersion {
+		return nil, fmt.Errorf("cannot judge by logic version %d (this program has 1 to %d): %w", c.Version, LogicVersion, ErrLogicVersion)
 	}
 	j := &s.j
 	j.open(c)
@@ -117,6 +120,10 @@ func (j *judgment) open(c *Case) {
 		j.policy = c.Bundle.Policy
 	}
 	j.scored, j.explained = false, false
+	j.scratch.Kernel = models.KernelAuto
+	if c.Version == 1 {
+		j.scratch.Kernel = models.KernelBlocks
+	}
 }
 
 // check holds a record's inputs against its bundle, before rows are read from them.

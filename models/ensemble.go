@@ -23,6 +23,7 @@ type ensemble struct {
 	walk   *walkTable
 	shap   *shapTable      // nil when unexplainable
 	forks  *forks          // for the slower questions; nil when some leaves are linear models
+	blocks *blockTable     // the same for KernelBlocks
 	linear []*linearLeaves // by tree; nil when no tree has any
 	leafOf []uint32        // by node of walk: the leaf's number in its tree; only with linear
 }
@@ -63,6 +64,7 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	}
 	if m.info.Unexplainable == "" {
 		m.shap = newShapTable(f, b, w, shapes)
+		m.blocks = newBlockTable(f, b, w, shapes)
 		m.info.Base = m.shap.base
 	}
 	m.bins = b.binner
@@ -129,8 +131,9 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 		return bytes
 	}
 	for i := range shapes {
-		bytes += shapes[i].work * int(unsafe.Sizeof(shapNode{}))
+		bytes += shapes[i].work * int(unsafe.Sizeof(step{})+unsafe.Sizeof(blockNode{}))
 		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeatNode{})) + blocksFor(shapes[i].features)*int(unsafe.Sizeof(factors{})))
+		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeat{})) + (pointsFor(shapes[i].features)+maxWidth-1)/maxWidth*int(unsafe.Sizeof(factor{})))
 	}
 	return bytes
 }
@@ -140,14 +143,14 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 func (m *ensemble) cost() Cost {
 	const (
 		perColumn, perStep, perTree = 10.0, 6.3, 2.0
-		perNode, perNodeBlock       = 1.2, 6.5
+		perNode, perNodePoint       = 3.0, 0.95
 	)
 	var c Cost
 	columns, steps, trees := float64(len(m.bins.columns)), float64(m.walk.steps), float64(m.info.Trees)
 	c.PredictMicros = (float64(perColumn*columns) + float64(perStep*steps) + float64(perTree*trees)) / 1000
 	if m.shap != nil {
 		nodes, work := float64(m.info.Nodes), float64(m.shap.work)
-		c.ExplainMicros = c.PredictMicros + (float64(perNode*nodes)+float64(perNodeBlock*work))/1000
+		c.ExplainMicros = c.PredictMicros + (float64(perNode*nodes)+float64(perNodePoint*work))/1000
 	}
 	return c
 }
@@ -239,9 +242,14 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 	}
 	m.sum(row, m.find(row, s), margins)
 	clear(contributions)
-	s.states = grow(s.states, m.shap.largest)
 	n := len(m.info.Features)
-	m.shap.explain(s.bins, s.states, contributions, n)
+	if s.Kernel == KernelBlocks {
+		s.states = grow(s.states, m.blocks.largest)
+		m.blocks.explain(s.bins, s.states, contributions, n)
+	} else {
+		s.shap.grow(m.shap)
+		m.shap.explain(s.bins, &s.shap, contributions)
+	}
 	for k, margin := range margins {
 		if err := checkAdditivity(m.shap.base[k], margin, contributions[k*n:][:n]); err != nil {
 			return fmt.Errorf("model %x, output %d: %w", m.info.Hash[:8], k, err)

@@ -7,186 +7,142 @@ package models
 // multilinear form). For one leaf the integrand is a product over the other features of the path of
 // (z + p(o-z)), where z is the share of training rows that a feature's splits send towards the leaf
 // and o is 1 if the row goes that way and 0 if not: a polynomial of degree d-1 for d distinct features.
-// Gauss-Legendre quadrature with n points is exact up to degree 2n-1, so that 4*ceil(d/8) points give
+// Gauss-Legendre quadrature with n points is exact up to degree 2n-1, so that ceil(d/2) points give
 // the exact value, and one pass down and one up the tree serve all of its features and leaves:
 //
 //	down  F = the factor of the left edge, P(left) = P*F, P(right) = P - P*F
 //	up    U(leaf) = value, U = U(right) + F*(U(left)-U(right))
 //	      contribution of the split's feature -= g * sum over points of P*B*(U(left)-U(right))
 //
-// For a split whose feature is tested for the first time on its path, F = b + g*(1-p) and B = 1, where b says
+// For a split whose feature is tested for the first time on its path, F = b + g*A with A = 1-p, and B = 1, where b says
 // that the row goes left and g is -zR if it does and zL if not. For a repeated feature the edges above have
-// the cover ratio a already, and with f = a + p(1-a) it is F = b + g*(1-p)a/f, B = a/f^2; if the
-// row has left the path at an earlier split of that feature, F = zL and B = 0. Nothing is divided
+// the cover ratio a already, and with f = a + p(1-a) it is A = (1-p)a/f, B = a/f^2; if the
+// row has left the path at an earlier split of that feature, F = zL (A = 1) and B = 0. Nothing is divided
 // per row, and nothing cancels: all factors are in [0,1] and all U between the leaf values.
+//
+// A split with two leaves has U = v + g*d*A, where v is the leaf that the row goes to and d is left minus right. That
+// is cheaper to compute again than to keep, so such a split (a twig) is done within the step of the split above
+// it, and a split above a twig and a leaf, or above two leaves, does both passes at once.
 
-// pointsPerBlock is the width of the kernel: the points that are computed together.
-const pointsPerBlock = 4
-
-// maxBlocks bounds the points: paths of up to 8*maxBlocks distinct features are explained.
-const maxBlocks = 8
-
-// lanes are one value for each point of a block.
-type lanes [pointsPerBlock]float64
-
-// factors are the A and B of a split at the points of one block: F = b + g*A.
-type factors struct{ a, b lanes }
-
-// shapNode is an internal node. Nodes that have an internal child stand first, in preorder; those with
-// two leaves follow. A lone leaf child is always the left one.
-type shapNode struct {
-	g          [2]float64 // by b: zL if the row goes right, -zR if it goes left
-	leftValue  float64    // of a left leaf
-	rightValue float64    // of a right leaf
-	test       test
-	feature    uint32
-	left       uint32 // node of the tree, or noNode for a leaf
-	right      uint32
-	row        uint32 // its first factors in shapTable.factors
-	flip       uint32 // 1 if its children were swapped
+// step is what is done at one split, and at the twig below it if it has one. The kernel's left and right are chosen
+// by kind (stepKind), and not those of the file.
+type step struct {
+	g, b    [2]float64 // by whether the row goes right (in the file's sense)
+	twig    twig       // the left child, or the split itself
+	leaf    float64    // the right child's value
+	test    test
+	feature uint32 // output*features + feature
+	at      uint32 // its place in the states: P on the way down, U on the way up
+	left    uint32 // its children's places
+	right   uint32
+	repeat  uint32 // its element of shapTable.repeats
 }
 
-const noNode = ^uint32(0)
-
-// repeatNode is a split whose feature was tested above it.
-type repeatNode struct {
-	node, above uint32 // above is the nearest such split
-	side        uint32 // 1 if node hangs on its left
+// twig is a split with two leaves whose feature is new on its path: U = v + slope*A.
+type twig struct {
+	v, slope [2]float64 // by whether the row goes right
+	test     test
+	feature  uint32
 }
 
-// shapTree is the part of the tables that belongs to one tree with at least one split.
-type shapTree struct {
-	first, end             uint32 // nodes
-	inner                  uint32 // nodes with an internal child
-	firstRepeat, endRepeat uint32
-	output                 uint32
-	blocks                 uint32
+// stepKind says what a split's children are, and whether its feature was tested above.
+type stepKind uint8
+
+const (
+	twoLeaves stepKind = iota // the split is its own twig
+	twigLeaf
+	innerLeaf
+	twigInner
+	innerInner
+	repeated // added to the others
+)
+
+// run is a number of steps of one kind; no step of it is above another.
+type run struct {
+	kind       stepKind
+	first, end uint32
 }
+
+// repeat is a split whose feature was tested above it.
+type repeat struct {
+	above test   // the nearest such split
+	side  uint32 // 1 if that one's right (in the file's sense) leads here
+	next  uint32 // 1 + the index of that split's own element, which comes earlier, or 0
+	own   uint32 // its factors while the row is on its path
+}
+
+// points are what a pass computes together: values at up to 8 points. Those beyond the width of a pass are 0 or unused.
+type points [maxWidth]float64
+
+const maxWidth = 8
+
+// grove is some trees with the same number of points. They are done in step, so that steps which do not wait for one
+// another follow one another.
+type grove struct {
+	runs, endRun       uint32
+	repeats, endRepeat uint32
+	roots              []uint32 // their places
+	rule               *rule
+}
+
+// rule is a quadrature rule and the factors of splits whose features are new on their paths, in passes of maxWidth points.
+type rule struct {
+	points  int        // even
+	weights []points   // by pass: the P of a root
+	fresh   []points   // by pass: A
+	factors [][]factor // by pass: of repeated splits. The first is that of a path which the row has left
+}
+
+// factor is A and B of a repeated split.
+type factor struct{ a, b points }
 
 // shapTable holds all trees for contributions.
 type shapTable struct {
-	nodes   []shapNode
-	repeats []repeatNode
-	trees   []shapTree
-	factors []factors              // row+k is for block k
-	weights [maxBlocks + 1][]lanes // by number of blocks
-	dead    [maxBlocks + 1]uint32  // row of a split behind a turning that the row did not take
-	base    []float64              // by output
-	largest int                    // nodes of the largest tree
-	work    int                    // sum over trees of nodes times blocks
+	steps   []step
+	runs    []run
+	repeats []repeat
+	groves  []grove
+	base    []float64 // by output
+	places  int       // of the largest grove
+	most    int       // repeats of the grove with most of them
+	work    int       // sum over splits of points, for Cost
 }
 
-// nodeState is what a pass over one tree keeps of a node: one place in memory for all that is used together.
-type nodeState struct {
-	p, f, u lanes
-	g, b    float64 // F = b + g*A
-	row     uint32  // its factors for this row
-	left    uint32  // 1 if the row goes left
-	gone    uint32  // 1 if the row left the path at an earlier split of the feature
+// right is 1 if the row goes right at a split.
+func (t test) right(bins *binTable) uint32 {
+	return (uint32(t.bin) - uint32(bins[t.slot])) >> 31
 }
 
-// explain adds the contributions of all trees; phi is outputs x features. states has room for the largest tree.
-func (t *shapTable) explain(bins *binTable, states []nodeState, phi []float64, features int) {
-	for i := range t.trees {
-		tree := &t.trees[i]
-		nodes := t.nodes[tree.first:tree.end]
-		turns(nodes, states, bins)
-		repeats(t.repeats[tree.firstRepeat:tree.endRepeat], states, t.dead[tree.blocks])
-		out := phi[int(tree.output)*features:][:features]
-		for k := range tree.blocks {
-			states[0].p = t.weights[tree.blocks][k]
-			down(nodes[:tree.inner], states, t.factors[k:])
-			fringe(nodes, int(tree.inner), states, t.factors[k:], out)
-			up(nodes[:tree.inner], states, t.factors[k:], out)
+// shapScratch is what a pass over one grove keeps.
+type shapScratch struct {
+	states []points
+	rows   []uint32 // by repeat: its factors for this row
+}
+
+// grow makes room for explaining with t.
+func (s *shapScratch) grow(t *shapTable) {
+	s.states, s.rows = grow(s.states, t.places), grow(s.rows, t.most)
+}
+
+// explain adds the contributions of all trees; phi is outputs x features.
+func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64) {
+	k := kernel{bins: bins, states: s.states, rows: s.rows, phi: phi}
+	for i := range t.groves {
+		g := &t.groves[i]
+		k.findRows(t.repeats[g.repeats:g.endRepeat])
+		runs := t.runs[g.runs:g.endRun]
+		for pass := range g.rule.fresh {
+			k.width = min(maxWidth, g.rule.points-pass*maxWidth)
+			k.fresh, k.factors = &g.rule.fresh[pass], g.rule.factors[pass]
+			for _, at := range g.roots {
+				k.states[at] = g.rule.weights[pass]
+			}
+			for _, run := range runs {
+				k.down(run.kind, t.steps[run.first:run.end])
+			}
+			for j := len(runs) - 1; j >= 0; j-- {
+				k.up(runs[j].kind, t.steps[runs[j].first:runs[j].end])
+			}
 		}
-	}
-}
-
-// turns finds where the row goes at each node of a tree.
-func turns(nodes []shapNode, states []nodeState, bins *binTable) {
-	states = states[:len(nodes)]
-	oneIf := [2]float64{0, 1}
-	for i := range nodes {
-		n, s := &nodes[i], &states[i]
-		right := (uint32(n.test.bin) - uint32(bins[n.test.slot])) >> 31
-		left := (1 ^ right ^ n.flip) & 1
-		s.g = n.g[left]
-		s.b = oneIf[left]
-		s.row = n.row
-		s.left = left
-		s.gone = 0
-	}
-}
-
-// repeats gives the splits of repeated features the factors of a row that is still on their path or not.
-func repeats(repeats []repeatNode, states []nodeState, dead uint32) {
-	for i := range repeats {
-		r := &repeats[i]
-		above, s := &states[r.above], &states[r.node]
-		s.gone = above.gone | (above.left ^ r.side)
-		if s.gone != 0 {
-			s.row = dead
-		}
-	}
-}
-
-// down computes F of the nodes with an internal child and P of their internal children.
-func down(nodes []shapNode, states []nodeState, rows []factors) {
-	for i := range nodes {
-		n, s := &nodes[i], &states[i]
-		a := &rows[s.row].a
-		g, b := s.g, s.b
-		f0 := b + float64(g*a[0])
-		f1 := b + float64(g*a[1])
-		f2 := b + float64(g*a[2])
-		f3 := b + float64(g*a[3])
-		s.f[0], s.f[1], s.f[2], s.f[3] = f0, f1, f2, f3
-		p0, p1, p2, p3 := s.p[0], s.p[1], s.p[2], s.p[3]
-		l0, l1, l2, l3 := float64(p0*f0), float64(p1*f1), float64(p2*f2), float64(p3*f3)
-		right := &states[n.right].p
-		right[0], right[1], right[2], right[3] = p0-l0, p1-l1, p2-l2, p3-l3
-		if n.left != noNode {
-			left := &states[n.left].p
-			left[0], left[1], left[2], left[3] = l0, l1, l2, l3
-		}
-	}
-}
-
-// fringe does both passes at the nodes with two leaves.
-func fringe(nodes []shapNode, inner int, states []nodeState, rows []factors, phi []float64) {
-	states = states[:len(nodes)]
-	for i := inner; i < len(nodes); i++ {
-		n, s := &nodes[i], &states[i]
-		r := &rows[s.row]
-		g, b := s.g, s.b
-		v := n.rightValue
-		d := n.leftValue - v
-		s.u[0] = v + float64((b+float64(g*r.a[0]))*d)
-		s.u[1] = v + float64((b+float64(g*r.a[1]))*d)
-		s.u[2] = v + float64((b+float64(g*r.a[2]))*d)
-		s.u[3] = v + float64((b+float64(g*r.a[3]))*d)
-		sum := (float64(s.p[0]*r.b[0]) + float64(s.p[1]*r.b[1])) + (float64(s.p[2]*r.b[2]) + float64(s.p[3]*r.b[3]))
-		phi[n.feature] -= float64(float64(g*d) * sum)
-	}
-}
-
-// up computes U and the contributions of the nodes with an internal child.
-func up(nodes []shapNode, states []nodeState, rows []factors, phi []float64) {
-	for i := len(nodes) - 1; i >= 0; i-- {
-		n, s := &nodes[i], &states[i]
-		r := &states[n.right].u
-		r0, r1, r2, r3 := r[0], r[1], r[2], r[3]
-		l0, l1, l2, l3 := n.leftValue, n.leftValue, n.leftValue, n.leftValue
-		if n.left != noNode {
-			l := &states[n.left].u
-			l0, l1, l2, l3 = l[0], l[1], l[2], l[3]
-		}
-		d0, d1, d2, d3 := l0-r0, l1-r1, l2-r2, l3-r3
-		s.u[0], s.u[1] = r0+float64(s.f[0]*d0), r1+float64(s.f[1]*d1)
-		s.u[2], s.u[3] = r2+float64(s.f[2]*d2), r3+float64(s.f[3]*d3)
-		b := &rows[s.row].b
-		sum := (float64(float64(s.p[0]*b[0])*d0) + float64(float64(s.p[1]*b[1])*d1)) +
-			(float64(float64(s.p[2]*b[2])*d2) + float64(float64(s.p[3]*b[3])*d3))
-		phi[n.feature] -= float64(s.g * sum)
 	}
 }

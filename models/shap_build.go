@@ -1,20 +1,20 @@
 package models
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// shapBuilder lays out the tables of contributions, tree by tree.
-type shapBuilder struct {
-	shapTable
-	walk   *walker
-	bins   *binBuilder
-	alive  [maxBlocks + 1]uint32 // row of a split whose feature is new on its path
-	have   [maxBlocks + 1]bool
-	place  []uint32 // of each split of the current tree
-	parent []int32
-	side   []uint32  // 1 if the split hangs on the (swapped) left of its parent
-	turn   []uint32  // the side of a split that the traversal is in
-	cover  []float64 // product of the cover ratios of the edges above that test the same feature
-}
+// pointsFor is how many points a tree needs for exact contributions: even, since the kernel takes two at a time.
+func pointsFor(features int) int { return max(2, (features+3)/4*2) }
+
+const (
+	// maxPoints bounds the rules: paths of up to 2*maxPoints distinct features are explained.
+	maxPoints = 32
+	// treesPerGrove and splitsPerGrove bound a grove: its places are to stay in the first cache, 20 KB for trees of 31 leaves,
+	// and a longer grove gains nothing.
+	treesPerGrove, splitsPerGrove = 8, 512
+)
 
 // unexplainable says why a forest has no exact contributions, or nothing.
 func unexplainable(f *forest, widest int) string {
@@ -26,112 +26,241 @@ func unexplainable(f *forest, widest int) string {
 			return fmt.Sprintf("tree %d has no training counts (leaf_count and internal_count of LightGBM, sum_hessian of XGBoost)", i)
 		}
 	}
-	if most := 2 * pointsPerBlock * maxBlocks; widest > most {
-		return fmt.Sprintf("a path tests %d different features, at most %d are explained", widest, most)
+	if widest > 2*maxPoints {
+		return fmt.Sprintf("a path tests %d different features, at most %d are explained", widest, 2*maxPoints)
 	}
 	return ""
 }
 
-// blocksFor is how many blocks of points a tree needs for exact contributions.
-func blocksFor(features int) int { return max(1, (features+2*pointsPerBlock-1)/(2*pointsPerBlock)) }
+// shapBuilder lays out the tables of contributions, grove by grove.
+type shapBuilder struct {
+	shapTable
+	forest *forest
+	walk   *walker
+	bins   *binBuilder
+	rule   [maxPoints + 1]*rule
+
+	// Of the current grove:
+	drafts []draft
+	ready  [2 * repeated][]int32 // drafts whose parents are done, by kind
+
+	// Of the current tree, by split:
+	draft  []int32  // of the split, or of the one whose twig it is
+	number []uint32 // 1 + its element of repeats, counted from the grove's first, or 0
+	order  []int32  // preorder
+	parent []int32
+	turn   []uint32  // the side that the traversal is in, 1 for right
+	cover  []float64 // product of the cover ratios of the edges above that test the same feature
+	mean   []float64
+}
+
+// draft is a step before it has its place.
+type draft struct {
+	step
+	kind        stepKind
+	left, right int32 // drafts, or -1
+	twigOf      int32 // the split that is its twig, or -1
+	place       int32 // its step
+}
 
 func newShapTable(f *forest, b *binBuilder, w *walker, shapes []shape) *shapTable {
-	s := &shapBuilder{walk: w, bins: b}
-	nodes, rows := 0, 0
-	for i := range shapes {
-		nodes += shapes[i].work
-		rows += shapes[i].repeats * blocksFor(shapes[i].features)
-		s.largest = max(s.largest, shapes[i].work)
-	}
-	s.nodes = make([]shapNode, 0, nodes)
-	s.factors = make([]factors, 0, rows+maxBlocks*(maxBlocks+1))
+	s := &shapBuilder{forest: f, walk: w, bins: b}
 	s.base = make([]float64, f.info.Outputs)
 	copy(s.base, f.start)
-	for i := range f.trees {
-		out := i % f.info.Outputs
-		s.base[out] += s.add(&f.trees[i], &shapes[i], out)
+	order := make([]int, len(f.trees))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return pointsFor(shapes[a].features) - pointsFor(shapes[b].features) })
+	means := make([]float64, len(f.trees))
+	for len(order) > 0 {
+		n, splits, points := 0, 0, pointsFor(shapes[order[0]].features)
+		for n < min(treesPerGrove, len(order)) && pointsFor(shapes[order[n]].features) == points && (n == 0 || splits+shapes[order[n]].work <= splitsPerGrove) {
+			splits += shapes[order[n]].work
+			n++
+		}
+		s.grove(order[:n], points, means)
+		s.work += splits * points
+		order = order[n:]
+	}
+	for i, mean := range means {
+		s.base[i%f.info.Outputs] += mean
 	}
 	return &s.shapTable
 }
 
-// add lays out one tree and returns the mean of its leaves over the training rows.
-func (s *shapBuilder) add(t *tree, sh *shape, output int) float64 {
+// grove lays out some trees.
+func (s *shapBuilder) grove(trees []int, points int, means []float64) {
+	g := grove{runs: uint32(len(s.runs)), repeats: uint32(len(s.repeats)), rule: s.ruleFor(points)}
+	s.drafts = s.drafts[:0]
+	var roots []int32
+	for _, i := range trees {
+		t := &s.forest.trees[i]
+		if len(t.splits) == 0 {
+			means[i] = t.leaves[0]
+			continue
+		}
+		roots = append(roots, int32(len(s.drafts)))
+		means[i] = s.tree(t, i%s.forest.info.Outputs, &g)
+	}
+	if len(roots) == 0 {
+		return
+	}
+	s.schedule(roots)
+	for _, root := range roots {
+		g.roots = append(g.roots, s.drafts[root].at)
+	}
+	g.endRun, g.endRepeat = uint32(len(s.runs)), uint32(len(s.repeats))
+	s.most = max(s.most, int(g.endRepeat-g.repeats))
+	s.places = max(s.places, len(s.drafts))
+	s.groves = append(s.groves, g)
+}
+
+// tree makes the drafts of one tree and returns the mean of its leaves over the training rows.
+func (s *shapBuilder) tree(t *tree, output int, g *grove) float64 {
 	n := len(t.splits)
-	if n == 0 {
-		return t.leaves[0]
-	}
-	blocks := blocksFor(sh.features)
-	s.shared(blocks)
-	s.work += n * blocks
-	s.place, s.parent, s.cover = grow(s.place, n), grow(s.parent, n), grow(s.cover, n)
-	s.side, s.turn = grow(s.side, n), grow(s.turn, n)
-	tree := shapTree{first: uint32(len(s.nodes)), end: uint32(len(s.nodes) + n), inner: s.order(t), output: uint32(output),
-		blocks: uint32(blocks), firstRepeat: uint32(len(s.repeats))}
-	s.nodes = s.nodes[:tree.end]
-	nodes := s.nodes[tree.first:]
-	s.walk.preorder(t, func(v int32) { s.node(t, v, nodes, blocks) })
-	tree.endRepeat = uint32(len(s.repeats))
-	s.trees = append(s.trees, tree)
-	return mean(nodes, tree.inner)
-}
-
-// order gives every split its place: those with an internal child in preorder, then the others.
-func (s *shapBuilder) order(t *tree) (inner uint32) {
-	for i := range t.splits {
-		if t.splits[i].left >= 0 || t.splits[i].right >= 0 {
-			inner++
-		}
-	}
-	next, last := uint32(0), inner
+	s.draft, s.number, s.parent = grow(s.draft, n), grow(s.number, n), grow(s.parent, n)
+	s.turn, s.cover, s.mean = grow(s.turn, n), grow(s.cover, n), grow(s.mean, n)
+	s.order = s.order[:0]
+	s.parent[0] = -1
 	s.walk.preorder(t, func(v int32) {
-		at := &last
-		if t.splits[v].left >= 0 || t.splits[v].right >= 0 {
-			at = &next
+		s.order = append(s.order, v)
+		if p := s.parent[v]; p >= 0 {
+			s.turn[p] = 0
+			if t.splits[p].right == v {
+				s.turn[p] = 1
+			}
 		}
-		s.place[v] = *at
-		*at++
+		for _, c := range [2]int32{t.splits[v].left, t.splits[v].right} {
+			if c >= 0 {
+				s.parent[c] = v
+			}
+		}
+		s.repeat(t, v, g)
 	})
-	return inner
+	first := len(s.drafts)
+	for _, v := range s.order {
+		s.draft[v] = int32(len(s.drafts))
+		if p := s.parent[v]; p < 0 || s.drafts[s.draft[p]].twigOf != v {
+			s.drafts = append(s.drafts, s.newDraft(t, v, uint32(output*len(s.forest.info.Features))))
+		}
+	}
+	for i := range s.drafts[first:] {
+		d := &s.drafts[first+i]
+		if d.left >= 0 {
+			d.left = s.draft[d.left]
+		}
+		if d.right >= 0 {
+			d.right = s.draft[d.right]
+		}
+	}
+	return s.meanOf(t)
 }
 
-// node lays out one split; those above it are laid out already.
-func (s *shapBuilder) node(t *tree, v int32, nodes []shapNode, blocks int) {
+// meanOf returns the mean of a tree's leaves over the training rows. In s.order children stand behind their parents.
+func (s *shapBuilder) meanOf(t *tree) float64 {
+	at := func(child int32) float64 {
+		if child < 0 {
+			return t.leaves[^child]
+		}
+		return s.mean[child]
+	}
+	for _, v := range slices.Backward(s.order) {
+		l, r, z := at(t.splits[v].left), at(t.splits[v].right), t.leftRatio(v)
+		if t.splits[v].left >= 0 && t.splits[v].right < 0 {
+			l, r, z = r, l, 1-z // the order in which bases were always summed
+		}
+		s.mean[v] = r + float64(z*(l-r))
+	}
+	return s.mean[0]
+}
+
+// repeat notes a split whose feature was tested above it.
+func (s *shapBuilder) repeat(t *tree, v int32, g *grove) {
+	s.cover[v], s.number[v] = 1, 0
+	above := s.walk.above[v]
+	if above < 0 {
+		return
+	}
+	side := s.turn[above]
+	z := t.leftRatio(above)
+	if side == 1 {
+		z = 1 - z
+	}
+	s.cover[v] = float64(s.cover[above] * z)
+	s.repeats = append(s.repeats, repeat{above: s.bins.test(t, &t.splits[above]), side: side, next: s.number[above], own: g.rule.own(s.cover[v])})
+	s.number[v] = uint32(len(s.repeats)) - g.repeats
+}
+
+// isTwig says that a split can be done within the step above it.
+func (s *shapBuilder) isTwig(t *tree, v int32) bool {
+	return v >= 0 && t.splits[v].left < 0 && t.splits[v].right < 0 && s.number[v] == 0
+}
+
+// newDraft makes the step of a split; its children are splits yet.
+func (s *shapBuilder) newDraft(t *tree, v int32, firstFeature uint32) draft {
 	u := &t.splits[v]
-	if v != 0 {
-		s.turn[s.parent[v]] = s.side[v]
-	}
+	d := draft{left: -1, right: -1, twigOf: -1}
+	d.test, d.feature, d.step.repeat = s.bins.test(t, u), firstFeature+uint32(u.feature), s.number[v]
 	left, right := u.left, u.right
-	zl := leftRatio(t.coverOf(left), t.coverOf(right))
-	zr := 1 - zl
-	n := shapNode{test: s.bins.test(t, u), feature: uint32(u.feature), left: noNode, right: noNode, row: s.alive[blocks]}
-	if left >= 0 && right < 0 {
-		left, right, zl, zr, n.flip = right, left, zr, zl, 1
+	if s.rankOf(t, left) < s.rankOf(t, right) {
+		left, right = right, left
 	}
-	n.g = [2]float64{zl, -zr}
-	if left < 0 {
-		n.leftValue = t.leaves[^left]
-	} else {
-		n.left = s.place[left]
-		s.parent[left], s.side[left] = v, 1
+	// By now left is at least as much as right: a twig goes before an inner split, which goes before a leaf.
+	switch {
+	case left < 0:
+		d.kind, d.twig = twoLeaves, s.newTwig(t, v, firstFeature)
+	case right < 0 && s.number[v] == 0 && s.isTwig(t, left):
+		d.kind, d.twig, d.twigOf = twigLeaf, s.newTwig(t, left, firstFeature), left
+	case right < 0:
+		d.kind, d.left = innerLeaf, left
+	case s.number[v] == 0 && s.isTwig(t, left):
+		d.kind, d.twig, d.twigOf, d.right = twigInner, s.newTwig(t, left, firstFeature), left, right
+	default:
+		d.kind, d.left, d.right = innerInner, left, right
 	}
 	if right < 0 {
-		n.rightValue = t.leaves[^right]
+		d.leaf = t.leaves[^right]
+	}
+	if s.number[v] != 0 {
+		d.kind += repeated
+	}
+	z := t.leftRatio(v)
+	if left == u.left {
+		d.g, d.b = [2]float64{z - 1, z}, [2]float64{1, 0}
 	} else {
-		n.right = s.place[right]
-		s.parent[right], s.side[right] = v, 0
+		d.g, d.b = [2]float64{1 - z, -z}, [2]float64{0, 1}
 	}
-	s.cover[v] = 1
-	if above := s.walk.above[v]; above >= 0 {
-		side := s.turn[above]
-		z := nodes[s.place[above]].g[0]
-		if side == 0 {
-			z = -nodes[s.place[above]].g[1]
-		}
-		s.cover[v] = float64(s.cover[above] * z)
-		s.repeats = append(s.repeats, repeatNode{node: s.place[v], above: s.place[above], side: side})
-		n.row = s.own(s.cover[v], blocks)
+	return d
+}
+
+// rankOf orders the children of a step: what its kind names first has the higher rank.
+func (s *shapBuilder) rankOf(t *tree, child int32) int {
+	switch {
+	case child < 0:
+		return 0
+	case s.isTwig(t, child):
+		return 2
+	default:
+		return 1
 	}
-	nodes[s.place[v]] = n
+}
+
+// newTwig makes the form in which a split with two leaves is computed.
+func (s *shapBuilder) newTwig(t *tree, v int32, firstFeature uint32) twig {
+	u := &t.splits[v]
+	z, left, right := t.leftRatio(v), t.leaves[^u.left], t.leaves[^u.right]
+	d := left - right
+	return twig{v: [2]float64{left, right}, slope: [2]float64{float64((z - 1) * d), float64(z * d)}, test: s.bins.test(t, u), feature: firstFeature + uint32(u.feature)}
+}
+
+// leftRatio is the share of a split's training rows that go left. Where none came at all, both sides count the same.
+func (t *tree) leftRatio(v int32) float64 {
+	left, right := t.coverOf(t.splits[v].left), t.coverOf(t.splits[v].right)
+	if left+right == 0 {
+		return 0.5
+	}
+	return left / (left + right)
 }
 
 // coverOf returns how many training rows reached a child.
@@ -140,80 +269,4 @@ func (t *tree) coverOf(child int32) float64 {
 		return t.leafCover[^child]
 	}
 	return t.splitCover[child]
-}
-
-// leftRatio is the share of rows that go left. Where none came at all, both sides count the same.
-func leftRatio(left, right float64) float64 {
-	if left+right == 0 {
-		return 0.5
-	}
-	return left / (left + right)
-}
-
-// shared makes the factors that all trees of one number of blocks have in common.
-func (s *shapBuilder) shared(blocks int) {
-	if s.have[blocks] {
-		return
-	}
-	s.have[blocks] = true
-	nodes, weights := gaussLegendre(blocks)
-	s.weights[blocks] = make([]lanes, blocks)
-	for i, w := range weights {
-		s.weights[blocks][i/pointsPerBlock][i%pointsPerBlock] = w
-	}
-	s.alive[blocks] = uint32(len(s.factors))
-	for k := range blocks {
-		var f factors
-		for i := range f.a {
-			// 1-p is the node on the other side of the middle, without the rounding of a subtraction.
-			f.a[i], f.b[i] = nodes[len(nodes)-1-k*pointsPerBlock-i], 1
-		}
-		s.factors = append(s.factors, f)
-	}
-	s.dead[blocks] = uint32(len(s.factors))
-	for range blocks {
-		s.factors = append(s.factors, factors{a: lanes{1, 1, 1, 1}})
-	}
-}
-
-// own makes the factors of a repeated split with the cover ratio a above it.
-func (s *shapBuilder) own(a float64, blocks int) uint32 {
-	row := uint32(len(s.factors))
-	nodes, _ := gaussLegendre(blocks)
-	for k := range blocks {
-		var f factors
-		for i := range f.a {
-			at := k*pointsPerBlock + i
-			p, q := nodes[at], nodes[len(nodes)-1-at]
-			d := a + float64(p*(1-a))
-			f.a[i] = float64(q*a) / d
-			f.b[i] = a / float64(d*d)
-		}
-		s.factors = append(s.factors, f)
-	}
-	return row
-}
-
-// mean returns the expected leaf of a tree under its cover ratios. Children stand behind their parents, or
-// among the nodes with two leaves.
-func mean(nodes []shapNode, inner uint32) float64 {
-	e := make([]float64, len(nodes))
-	at := func(child uint32, leaf float64) float64 {
-		if child == noNode {
-			return leaf
-		}
-		return e[child]
-	}
-	one := func(i int) {
-		u := &nodes[i]
-		l, r := at(u.left, u.leftValue), at(u.right, u.rightValue)
-		e[i] = r + float64(u.g[0]*(l-r))
-	}
-	for i := int(inner); i < len(nodes); i++ {
-		one(i)
-	}
-	for i := int(inner) - 1; i >= 0; i-- {
-		one(i)
-	}
-	return e[0]
 }

@@ -36,14 +36,14 @@ func (w *walkTable) find(bins *binTable, leaves []uint32) {
 		a, b, c, d := g.roots[0], g.roots[1], g.roots[2], g.roots[3]
 		e, f, h, j := g.roots[4], g.roots[5], g.roots[6], g.roots[7]
 		for range g.depth {
-			a = step(nodes[a], bins)
-			b = step(nodes[b], bins)
-			c = step(nodes[c], bins)
-			d = step(nodes[d], bins)
-			e = step(nodes[e], bins)
-			f = step(nodes[f], bins)
-			h = step(nodes[h], bins)
-			j = step(nodes[j], bins)
+			a = childOf(nodes[a], bins)
+			b = childOf(nodes[b], bins)
+			c = childOf(nodes[c], bins)
+			d = childOf(nodes[d], bins)
+			e = childOf(nodes[e], bins)
+			f = childOf(nodes[f], bins)
+			h = childOf(nodes[h], bins)
+			j = childOf(nodes[j], bins)
 		}
 		t := &g.trees
 		leaves[t[0]], leaves[t[1]], leaves[t[2]], leaves[t[3]] = a, b, c, d
@@ -51,8 +51,8 @@ func (w *walkTable) find(bins *binTable, leaves []uint32) {
 	}
 }
 
-// step returns the child that a node sends the row to: the left one plus the borrow of bin - bins[slot].
-func step(node uint64, bins *binTable) uint32 {
+// childOf returns the child that a node sends the row to: the left one plus the borrow of bin - bins[slot].
+func childOf(node uint64, bins *binTable) uint32 {
 	return uint32(node>>32) + (uint32(uint16(node>>16))-uint32(bins[uint16(node)]))>>31
 }
 
