@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	tiny  = "../registry/testdata/tiny"
-	start = 1_760_000_000
+	worded = "../registry/testdata/worded"
+	start  = 1_760_000_000
 )
 
 // rig has decided about some events, in every way there is.
@@ -50,7 +50,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	r.registry = r.openRegistry()
-	set, err := registry.Load(tiny, registry.Config{Kinds: r.kinds})
+	set, err := registry.Load(worded, registry.Config{Kinds: r.kinds})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (r *rig) decide(ev *features.Event, opt decide.Options) *pb.Decision {
 
 func (r *rig) use() {
 	r.t.Helper()
-	if _, err := r.registry.Use(tiny); err != nil {
+	if _, err := r.registry.Use(worded); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -158,6 +158,9 @@ func (r *rig) run() (decisions int) {
 			}
 		}
 		opt := decide.Options{}
+		if i%3 == 1 {
+			opt.Language = "de"
+		}
 		if i%13 == 5 {
 			opt.Explain = pb.Explain_EXPLAIN_NONE
 		}
@@ -484,7 +487,7 @@ func TestGet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want.Features = nil
+		want.Features, want.Counterfactuals, want.CounterfactualStatus = nil, nil, ""
 		if diff := cmp.Diff(want, brief, opts); diff != "" {
 			t.Errorf("in brief (-answer +got):\n%s", diff)
 		}

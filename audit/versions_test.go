@@ -101,7 +101,7 @@ func writeRecords(t *testing.T, dir string) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(filepath.Join(dir, "bundle"), os.DirFS(tiny)); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "bundle"), os.DirFS(worded)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "records.bin"), out.Bytes(), 0o644); err != nil {

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -34,9 +35,10 @@ func Answer(frame *pb.EventFrame) *pb.Decision {
 		FeaturesAsOf:  timestamp(in.GetEvaluatedAtUs()),
 		Degraded:      r.GetVerdicts().GetSkipped(),
 		TimingsUs:     r.GetObservations().GetTimingsUs(),
+		Language:      cmp.Or(r.GetVerdicts().GetLanguage(), registry.DefaultLanguage),
 	}
 	if out != nil {
-		a.Score, a.Margin, a.BaseValue = out.Score, out.Margin, out.BaseValue
+		a.Score, a.Margin, a.BaseValue, a.ExplainedMargin = out.Score, out.Margin, out.BaseValue, out.ExplainedMargin
 	}
 	if at := out.GetExpiresAtUs(); at != 0 {
 		a.ExpiresAt = timestamp(at)
@@ -89,36 +91,49 @@ func entityKind(ev *pb.Event, at int) string {
 
 func timestamp(us int64) *timestamppb.Timestamp { return timestamppb.New(time.UnixMicro(us)) }
 
-// AddFeatures adds every feature's value, status and contribution to an answer made from a record: EXPLAIN_FULL. Values
-// are the record's; contributions are computed again by the record's own bundle, and must be the recorded ones.
+// AddFeatures adds to an answer made from a record what EXPLAIN_FULL has beyond it: every feature's value, status and
+// contribution, and counterfactuals. Values are the record's; the rest is computed again by the record's own bundle, and
+// contributions must be the recorded ones.
 func AddFeatures(a *pb.Decision, ev *features.Event, r *pb.DecisionRecord, bundles *registry.Registry) error {
-	hash := r.GetInputs().GetBundleHash()
-	if len(hash) != 32 {
-		return nil // made without a bundle, so without features
-	}
-	bundle, err := bundles.Get([32]byte(hash))
+	j, err := recall(ev, r, bundles)
 	if err != nil {
 		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
 	}
-	j := &judgment{}
-	j.open(&Case{Version: r.GetLogicVersion(), Event: ev, Inputs: r.GetInputs(), Verdicts: r.GetVerdicts(), Bundle: bundle, Fallback: bundles.Fallback()})
-	if err := j.check(); err != nil {
-		return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
-	}
-	if !j.isSkipped(StageModel) && !j.isSkipped(StageExplain) && j.wantsReasons() {
-		if err := j.score(); err != nil {
-			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
-		}
-		if err := j.explain(); err != nil {
-			return fmt.Errorf("cannot explain decision %s in full: %w", r.GetDecisionId(), err)
-		}
-		if got := j.contributionsHash(); j.explained && !bytes.Equal(got[:], r.GetOutputs().GetContributionsHash()) {
-			return fmt.Errorf("cannot explain decision %s in full: its contributions hash to %x now, and %x is recorded",
-				r.GetDecisionId(), got, r.GetOutputs().GetContributionsHash())
-		}
-	}
 	j.addFeatures(a)
+	j.addCounterfactuals(a)
 	return nil
+}
+
+// recall makes a recorded decision's score and contributions again, as far as it has them: one that was made without a
+// bundle has neither.
+func recall(ev *features.Event, r *pb.DecisionRecord, bundles *registry.Registry) (*judgment, error) {
+	var bundle *registry.Bundle
+	if hash := r.GetInputs().GetBundleHash(); len(hash) == 32 {
+		var err error
+		if bundle, err = bundles.Get([32]byte(hash)); err != nil {
+			return nil, err //nolint:wrapcheck // the callers say what they wanted it for
+		}
+	}
+	j := &judgment{}
+	j.open(&Case{
+		Version: r.GetLogicVersion(), Event: ev, Inputs: r.GetInputs(), Verdicts: r.GetVerdicts(), Bundle: bundle, Fallback: bundles.Fallback(),
+	})
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	if j.isSkipped(StageModel) || j.isSkipped(StageExplain) || !j.wantsReasons() {
+		return j, nil
+	}
+	if err := j.score(); err != nil {
+		return nil, err
+	}
+	if err := j.explain(); err != nil {
+		return nil, err
+	}
+	if got := j.contributionsHash(); j.explained && !bytes.Equal(got[:], r.GetOutputs().GetContributionsHash()) {
+		return nil, fmt.Errorf("its contributions hash to %x now, and %x is recorded", got, r.GetOutputs().GetContributionsHash())
+	}
+	return j, nil
 }
 
 // addFeatures lists the vector as far as there is one.

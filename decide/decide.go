@@ -53,6 +53,9 @@ type Options struct {
 	DryRun bool
 	// Explain is how much of the explanation the answer carries.
 	Explain pb.Explain
+	// Language is the language of the texts, such as de or pt-BR; see registry.Bundle.Language for what stands in for
+	// one that the bundle does not have.
+	Language string
 }
 
 // Decider makes decisions. It may be used by any number of goroutines at once.
@@ -190,6 +193,7 @@ func (w *decision) open(b *registry.Bundle) {
 		explain = pb.Explain_EXPLAIN_NONE
 	}
 	fallback := w.d.cfg.Registry.Fallback()
+	language := registry.DefaultLanguage
 	in := &pb.Inputs{
 		EvaluatedAtUs: w.ev.OccurredAt,
 		RatesVersion:  w.ev.Msg.GetEnrichment().GetRatesVersion(),
@@ -200,9 +204,11 @@ func (w *decision) open(b *registry.Bundle) {
 		model := b.Model.Info()
 		in.FeatureSetHash, in.BundleHash, in.ModelHash = b.Set.Hash[:], b.Hash[:], model.Hash[:]
 		in.CalibrationHash, in.PolicyHash = b.CalibrationHash[:], b.Policy.Hash[:]
+		language = b.Language(w.opt.Language)
 	}
 	w.judgment.open(&Case{
-		Version: LogicVersion, Event: w.ev, Inputs: in, Verdicts: &pb.Verdicts{Explain: explain}, Bundle: b, Fallback: fallback,
+		Version: LogicVersion, Event: w.ev, Inputs: in, Verdicts: &pb.Verdicts{Explain: explain, Language: language},
+		Bundle: b, Fallback: fallback,
 	})
 }
 

@@ -181,7 +181,7 @@ func TestSameEventSameDecision(t *testing.T) {
 	}
 	// What the explanation shows is no part of the decision.
 	brief := r.decide(ev, decide.Options{})
-	first.Features = nil
+	first.Features, first.Counterfactuals, first.CounterfactualStatus = nil, nil, ""
 	same(t, "asked again for less", first, brief)
 	if s := r.decider.Stats(); s.Duplicates != 2 {
 		t.Errorf("stats %+v", s)

@@ -53,6 +53,9 @@ func (j *judgment) inputsHash() [32]byte {
 	d.event(j.ev)
 	d.inputs(j.in)
 	d.verdicts(j.verdicts)
+	if j.version >= firstWorded {
+		d.text(j.verdicts.GetLanguage())
+	}
 	j.buf = d
 	return sha256.Sum256(d)
 }

@@ -16,8 +16,12 @@ import (
 // alter the outputs of an old record raises it, and keeps the old rules for the old records.
 //
 //   - 1: contributions summed tree by tree, in blocks of 4 points (models.KernelBlocks).
-//   - 2: in the order of models.KernelAuto: other last bits.
+//   - 2: in the order of models.KernelAuto, with other last bits; the margin that the contributions add up to, percentile and
+//     baseline of reasons, and the language of the texts, which the hash of the inputs covers.
 const LogicVersion = 2
+
+// firstWorded is the logic version from which on records have what version 2 added.
+const firstWorded = 2
 
 // ErrLogicVersion says that a record was made by rules that this program does not have.
 var ErrLogicVersion = errors.New("unknown logic version")
@@ -92,6 +96,7 @@ func Judge(c *Case, s *Scratch) (*pb.Outputs, error) {
 // judgment is one decision in the making, and the working memory for it. Stages that were skipped are in the verdicts;
 // the others are run by score and explain, and outputs puts the result together.
 type judgment struct {
+	version  uint32
 	ev       *features.Event
 	in       *pb.Inputs
 	verdicts *pb.Verdicts
@@ -103,19 +108,21 @@ type judgment struct {
 	probable  float64 // the score
 	explained bool
 	base      float64
+	sum       float64   // the margin that base and contributions add up to
 	bySet     []float64 // contributions in the feature set's order; 0 where the model does not use the feature
 
 	row           []float64
 	one, work     [1]float64 // a margin, and memory for the steps around it
 	contributions []float64  // in the model's order
 	groups        []group
+	sweep         models.Sweep
 	scratch       models.Scratch
 	buf           []byte
 }
 
 // open starts a decision. Working memory is kept.
 func (j *judgment) open(c *Case) {
-	j.ev, j.in, j.verdicts, j.bundle, j.policy = c.Event, c.Inputs, c.Verdicts, c.Bundle, c.Fallback
+	j.version, j.ev, j.in, j.verdicts, j.bundle, j.policy = c.Version, c.Event, c.Inputs, c.Verdicts, c.Bundle, c.Fallback
 	if c.Bundle != nil {
 		j.policy = c.Bundle.Policy
 	}
@@ -130,6 +137,9 @@ func (j *judgment) open(c *Case) {
 func (j *judgment) check() error {
 	if j.in == nil || j.verdicts == nil {
 		return errors.New("cannot judge: the record has no inputs or no verdicts")
+	}
+	if j.version < firstWorded && j.verdicts.GetLanguage() != "" {
+		return fmt.Errorf("cannot judge: a record of logic version %d has no language", j.version)
 	}
 	if j.bundle == nil {
 		if !j.isSkipped(StageModel) || !j.isSkipped(StageExplain) && j.wantsReasons() {
@@ -154,6 +164,14 @@ func (j *judgment) check() error {
 // isSkipped says whether the verdicts name the stage.
 func (j *judgment) isSkipped(stage string) bool {
 	return slices.ContainsFunc(j.verdicts.Skipped, func(d *pb.Degraded) bool { return d.Stage == stage })
+}
+
+// language is the one that texts are in. Records of version 1 do not say: they are in the only one that there was.
+func (j *judgment) language() string {
+	if j.version < firstWorded {
+		return registry.DefaultLanguage
+	}
+	return j.verdicts.GetLanguage()
 }
 
 func (j *judgment) wantsReasons() bool { return j.verdicts.Explain != pb.Explain_EXPLAIN_NONE }
@@ -202,7 +220,7 @@ func (j *judgment) explain() (err error) {
 	}
 	// XGBoost's margin is a sum in float32: contributions explain the sum of the same leaves in float64.
 	explained := j.work[0]
-	j.base = j.bundle.Model.Info().Base[0]
+	j.base, j.sum = j.bundle.Model.Info().Base[0], explained
 	sum, largest := j.base, math.Max(1, math.Abs(explained))
 	for _, c := range j.contributions {
 		sum += c
@@ -213,10 +231,12 @@ func (j *judgment) explain() (err error) {
 		rounding = float32Tolerance
 	}
 	if !(math.Abs(explained-j.margin) <= rounding*largest) {
-		return fmt.Errorf("%w: the contributions are of a margin of %v, and the score is of %v: %w", ErrModel, explained, j.margin, models.ErrAdditivity)
+		return fmt.Errorf("%w: model %x: the contributions are of a margin of %v, and the score is of %v: %w",
+			ErrModel, j.bundle.Model.Info().Hash, explained, j.margin, models.ErrAdditivity)
 	}
 	if !(math.Abs(sum-explained) <= additivityTolerance*largest) {
-		return fmt.Errorf("%w: base and contributions make %v of a margin of %v: %w", ErrModel, sum, explained, models.ErrAdditivity)
+		return fmt.Errorf("%w: model %x: base and contributions make %v of a margin of %v: %w",
+			ErrModel, j.bundle.Model.Info().Hash, sum, explained, models.ErrAdditivity)
 	}
 	j.bySet = resize(j.bySet, len(j.bundle.Set.Features))
 	clear(j.bySet)
@@ -235,7 +255,7 @@ func (j *judgment) outputs() *pb.Outputs {
 	explained := j.explained && recorded
 	segment := j.policy.Segment(j.ev)
 	listed := j.listed()
-	whole := &result{margin: j.margin, score: j.probable, base: j.base}
+	whole := &result{margin: j.margin, score: j.probable, base: j.base, sum: j.sum}
 	out := &whole.outputs
 	out.Segment, out.Review, out.ReasonsStatus = segment.Name, len(j.verdicts.Skipped) > 0, j.reasonsStatus(explained)
 	switch {
@@ -257,6 +277,9 @@ func (j *judgment) outputs() *pb.Outputs {
 	out.Reasons = j.reasons(&listed, scored, explained)
 	if explained {
 		out.BaseValue = &whole.base
+		if j.version >= firstWorded {
+			out.ExplainedMargin = &whole.sum
+		}
 		whole.contributions = j.contributionsHash()
 		out.ContributionsHash = whole.contributions[:]
 	}
@@ -271,7 +294,8 @@ func (j *judgment) outputs() *pb.Outputs {
 // result is outputs and what their fields point to, in one piece of memory.
 type result struct {
 	outputs               pb.Outputs
-	margin, score, base   float64
+	margin, score         float64
+	base, sum             float64
 	contributions, inputs [32]byte
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,9 @@ func TestJudgeGivesTheTrainersFigures(t *testing.T) {
 		}
 		if out.ReasonsStatus != "available" || len(out.ContributionsHash) != sha256.Size {
 			t.Errorf("row %d: reasons are %q, hash %x", row, out.ReasonsStatus, out.ContributionsHash)
+		}
+		if out.GetExplainedMargin() != g.margin {
+			t.Errorf("row %d: the contributions explain %v, the margin is %v: LightGBM has one", row, out.GetExplainedMargin(), g.margin)
 		}
 		want := expectReasons(b, &g)
 		opts := cmp.Options{
@@ -69,10 +73,30 @@ func TestJudgeXGBoost(t *testing.T) {
 		if sum[0] != out.GetMargin() {
 			rounded++
 		}
+		if out.GetExplainedMargin() != sum[0] {
+			t.Errorf("row %d: the contributions explain %v, the leaves' float64 sum is %v", row, out.GetExplainedMargin(), sum[0])
+		}
+		total, largest := out.GetBaseValue(), math.Max(1, math.Abs(sum[0]))
+		for _, c := range explainedBy(t, b, g.vector) {
+			total, largest = total+c, math.Max(largest, math.Abs(c))
+		}
+		if !(math.Abs(total-out.GetExplainedMargin()) <= 1e-9*largest) {
+			t.Errorf("row %d: base and contributions make %v of %v", row, total, out.GetExplainedMargin())
+		}
 	}
 	if rounded == 0 {
 		t.Error("no margin was rounded: nothing was learned of those that are")
 	}
+}
+
+// explainedBy are the contributions in the model's order.
+func explainedBy(t testing.TB, b *registry.Bundle, vector []float64) []float64 {
+	t.Helper()
+	phi := make([]float64, len(b.Columns))
+	if err := b.Model.Explain(vectorRow(b, vector), new(models.Scratch), make([]float64, 1), phi); err != nil {
+		t.Fatal(err)
+	}
+	return phi
 }
 
 // vectorRow is a vector in the model's order.
@@ -126,12 +150,15 @@ func expectReasons(b *registry.Bundle, g *golden) []*pb.Reason {
 				Contribution: new(s.value), Share: new(share), Direction: direction,
 			}
 			if direction == "raises" {
-				r.PlayerText = s.reason.Player
+				r.PlayerText = s.reason.Player.In("en").Execute(nil)
 			}
 			if v := g.vector[strongest]; math.IsNaN(v) {
 				r.Code, r.ValueStatus = s.reason.Code+"_MISSING", "missing"
 			} else {
 				r.Value = new(v)
+			}
+			if usual, ok := s.reason.Baseline(strongest); ok {
+				r.Baseline = new(usual)
 			}
 			out = append(out, r)
 		}
@@ -383,6 +410,9 @@ func TestBrokenModels(t *testing.T) {
 		}
 		if !errors.Is(err, test.want) {
 			t.Errorf("%+v: got %v, want %v", test.model, err, test.want)
+		}
+		if hash := fmt.Sprintf("%x", b.Model.Info().Hash); errors.Is(err, models.ErrAdditivity) && !strings.Contains(err.Error(), hash) {
+			t.Errorf("%+v: %v does not name the model by its hash %s", test.model, err, hash)
 		}
 	}
 }

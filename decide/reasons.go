@@ -75,28 +75,36 @@ func (j *judgment) reasons(listed *listing, scored, explained bool) []*pb.Reason
 	var out []*pb.Reason
 	for i := range listed.hits {
 		if len(out) < maxRaising {
-			out = append(out, listed.hits[i].reason())
+			out = append(out, listed.hits[i].reason(j.language()))
 		}
 	}
 	switch {
 	case explained:
 		out = j.modelReasons(out)
 	case !scored && listed.rank == rankNone:
+		p := j.phrases()
 		out = append(out, &pb.Reason{
 			Code: "NO_SCORE", Source: "default",
-			Text:       "No score could be made; the outcome is the default for this type of event and its stake",
-			PlayerText: "This could not be checked completely",
+			Text: p.NoScore.In(j.language()).Execute(nil), PlayerText: p.NoScorePlayer.In(j.language()).Execute(nil),
 		})
 	}
 	return out
 }
 
-func (h *listHit) reason() *pb.Reason {
-	r := &pb.Reason{Code: h.list.Code, Source: "list", PlayerText: h.list.Player, Direction: "raises"}
+// phrases are the bundle's own words for what is in no reason, or this program's where no bundle decides.
+func (j *judgment) phrases() *registry.Phrases {
+	if j.bundle != nil {
+		return &j.bundle.Reasons.Phrases
+	}
+	return &j.policy.Phrases
+}
+
+func (h *listHit) reason(language string) *pb.Reason {
+	r := &pb.Reason{Code: h.list.Code, Source: "list", PlayerText: h.list.Player.In(language).Execute(nil), Direction: "raises"}
 	if h.list.Allow {
 		r.Direction, r.PlayerText = "lowers", ""
 	}
-	r.Text = h.list.Text.Execute(func(name string) string {
+	r.Text = h.list.Text.In(language).Execute(func(name string) string {
 		switch name {
 		case "list":
 			return h.hit.List
@@ -170,6 +178,7 @@ func (j *judgment) sumGroup(r *registry.Reason) group {
 type wording struct {
 	reason                     pb.Reason
 	value, contribution, share float64
+	percentile, baseline       float64
 }
 
 func (j *judgment) word(g *group, share float64, direction string) *pb.Reason {
@@ -179,29 +188,51 @@ func (j *judgment) word(g *group, share float64, direction string) *pb.Reason {
 	r.Code, r.Source, r.Feature, r.Direction = g.reason.Code, "model", name, direction
 	r.ValueStatus = features.Status(j.in.Statuses[g.strongest]).String()
 	r.Contribution, r.Share = &w.contribution, &w.share
-	text := &g.reason.Text
+	texts := g.reason.Text
 	if math.IsNaN(w.value) {
-		r.Code, text = g.reason.MissingCode, &g.reason.MissingText
+		r.Code, texts = g.reason.MissingCode, g.reason.MissingText
 	} else {
 		r.Value = &w.value
 	}
-	if direction == "raises" {
-		r.PlayerText = g.reason.Player
+	baseline, usual := g.reason.Baseline(g.strongest)
+	percentile, ranked := j.bundle.Percentile(g.strongest, w.value)
+	w.baseline, w.percentile = baseline, percentile
+	if usual && j.version >= firstWorded {
+		r.Baseline = &w.baseline
 	}
-	r.Text = text.Execute(func(placeholder string) string {
+	if ranked && j.version >= firstWorded {
+		r.Percentile = &w.percentile
+	}
+	if direction == "raises" {
+		r.PlayerText = g.reason.Player.In(j.language()).Execute(nil)
+	}
+	r.Text = texts.In(j.language()).Execute(func(placeholder string) string {
 		switch placeholder {
 		case "feature":
 			return name
 		case "value":
 			return formatValue(w.value)
 		case "baseline":
-			b, _ := g.reason.Baseline(g.strongest)
-			return formatValue(b)
+			return formatValue(w.baseline)
+		case "percentile":
+			return formatPercentile(w.percentile, ranked)
 		default:
 			return strconv.FormatFloat(math.Round(float64(share*100)), 'f', 0, 64) + " %"
 		}
 	})
 	return r
+}
+
+// formatPercentile writes a percentile for people: with one digit behind the point in the outermost percents, where it is
+// what tells values apart.
+func formatPercentile(p float64, known bool) string {
+	switch {
+	case !known:
+		return "unknown"
+	case p < 1 || p > 99:
+		return strconv.FormatFloat(p, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(math.Round(p), 'f', 0, 64)
 }
 
 // formatValue writes a number for people: from a thousand on without decimals, others to four digits.

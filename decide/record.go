@@ -152,6 +152,7 @@ func (w *decision) answer(record *pb.DecisionRecord) *pb.Decision {
 	}
 	if w.opt.Explain == pb.Explain_EXPLAIN_FULL {
 		w.judgment.addFeatures(answer)
+		w.addCounterfactuals(answer)
 	}
 	return w.timed(answer)
 }

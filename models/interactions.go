@@ -51,7 +51,7 @@ func (m *ensemble) checkInteractions(output int, matrix []float64) error {
 		return fmt.Errorf("the model has %d features, at most %d: %w", n, maxPairFeatures, ErrLimit)
 	case len(matrix) != n*n:
 		return fmt.Errorf("a matrix of %d, the model has %d features: want %d", len(matrix), n, n*n)
-	case m.info.Leaves > maxPairTerms/max(1, d*(d-1)/2*pointsPerBlock*blocksFor(d)):
+	case m.info.Leaves > maxPairTerms/max(1, d*(d-1)/2*pointsFor(d)):
 		return fmt.Errorf("%d leaves behind up to %d features are more than %d terms: %w", m.info.Leaves, d, maxPairTerms, ErrLimit)
 	}
 	return m.checkOutput(output)
@@ -71,8 +71,8 @@ type pairs struct {
 	matrix   []float64 // the pairs above the diagonal
 	features int
 	path     []pathFeature
-	place    []int32 // by feature: its place on the path, -1 without
-	points   [maxBlocks + 1]pointSet
+	place    []int32                 // by feature: its place on the path, -1 without
+	points   [maxPoints + 1]pointSet // by their number, which is even
 	// at one point: the factors of the path, and the products of those behind each.
 	factor, behind []float64
 }
@@ -85,7 +85,7 @@ func newPairs(b *forks, bins *binTable, matrix []float64, features, longest int)
 	for i := range p.place {
 		p.place[i] = -1
 	}
-	for k := 1; k <= maxBlocks; k++ {
+	for k := 2; k <= maxPoints; k += 2 {
 		p.points[k].at, p.points[k].weight = gaussLegendre(k)
 	}
 	return p
@@ -124,7 +124,7 @@ func (p *pairs) leaf(value float64) {
 	if d < 2 {
 		return
 	}
-	points := &p.points[blocksFor(d)]
+	points := &p.points[pointsFor(d)]
 	for k, at := range points.at {
 		p.behind[d] = 1
 		for i := d - 1; i >= 0; i-- {

@@ -1,6 +1,9 @@
 package models
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Sweep is what a model would give if one value of a row were another: for each feature, the margin as a step function
 // of its value, all others left as they are. It keeps its memory from row to row; the zero value is ready.
@@ -189,6 +192,22 @@ func (w *Sweep) Steps(feature int) (Steps, bool) {
 	return Steps{Cuts: w.of.cells[feature].cuts, Margins: margins, At: w.at[feature]}, true
 }
 
-// Above gives the smallest value of a cell, the first above its lower cut that the model can tell from it; it may be
-// infinite, and the cell then is empty.
-func (w *Sweep) Above(cut float64) float64 { return w.of.next(cut) }
+// Bounds gives the smallest and the largest value of a cell of a feature's Steps, infinite where it has none. A value that the model
+// takes for zero is 0. A cell whose bounds are both infinite on one side is empty: a threshold was infinite.
+func (w *Sweep) Bounds(feature, cell int) (low, high float64) {
+	cuts := w.of.cells[feature].cuts
+	low, high = math.Inf(-1), math.Inf(1)
+	if cell > 0 {
+		low = w.of.next(cuts[cell-1])
+	}
+	if cell < len(cuts) {
+		high = cuts[cell]
+	}
+	if w.of.tinyIsZero && low >= -zeroThreshold && low <= zeroThreshold {
+		low = 0
+	}
+	if w.of.tinyIsZero && high >= -zeroThreshold && high <= zeroThreshold {
+		high = 0
+	}
+	return low, high
+}

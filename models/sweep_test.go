@@ -72,7 +72,7 @@ func checkSweep(t *testing.T, m models.Explorer, row []float64, output int) {
 		}
 		changed := slices.Clone(row)
 		for c, want := range steps.Margins {
-			for _, v := range cellEnds(&sweep, steps, c) {
+			for _, v := range cellEnds(&sweep, i, c) {
 				changed[i] = v
 				if got := predict(changed); !(math.Abs(got-want) <= sweep.Slack) {
 					t.Fatalf("row %v with feature %d = %v (cell %d of %v, own %d): margin %v, Predict has %v (slack %v)",
@@ -84,15 +84,9 @@ func checkSweep(t *testing.T, m models.Explorer, row []float64, output int) {
 }
 
 // cellEnds are the smallest and the largest value of a cell that a row may have.
-func cellEnds(sweep *models.Sweep, steps models.Steps, c int) []float64 {
-	low, high := -1e38, 1e38
-	if c > 0 {
-		low = max(low, sweep.Above(steps.Cuts[c-1]))
-	}
-	if c < len(steps.Cuts) {
-		high = min(high, steps.Cuts[c])
-	}
-	if low > high {
+func cellEnds(sweep *models.Sweep, feature, c int) []float64 {
+	low, high := sweep.Bounds(feature, c)
+	if low, high = max(low, -1e38), min(high, 1e38); low > high {
 		return nil
 	}
 	return []float64{low, high}

@@ -29,11 +29,20 @@ type Bundle struct {
 	Policy *Policy
 	// Reasons words the contributions.
 	Reasons *Reasons
+	// Languages are those that every text of the bundle has; DefaultLanguage is one of them.
+	Languages []string
+	// Profile says how common a value of a feature was in training; nil where the bundle has none.
+	Profile *Profile
+	// Reference is a sample of training rows in the model's order, to compare other rows with; nil where the bundle has
+	// none.
+	Reference [][]float64
 	// Leaves is what an independent implementation said of the model on the golden rows; it can be silent, but not of
 	// another opinion.
 	Leaves models.LeavesCheck
 	// Ref is how decisions name the bundle. It is shared: nobody may change it.
 	Ref *pb.ModelRef
+
+	columnOf []int // by feature of the set: its column in the model, -1 where the model does not use it
 
 	// stored says that the registry's store has it, so that what it decides can be replayed.
 	stored bool
@@ -78,6 +87,15 @@ func (b *Bundle) Row(vector, row []float64) {
 	for i, at := range b.Columns {
 		row[i] = vector[at]
 	}
+}
+
+// Percentile gives the percentile rank of a value among the training rows, 0 to 100. It is false for a missing value, a
+// feature that the model does not use, and a bundle without a profile.
+func (b *Bundle) Percentile(feature int, value float64) (float64, bool) {
+	if b.Profile == nil || b.columnOf[feature] < 0 {
+		return 0, false
+	}
+	return b.Profile.Percentile(b.columnOf[feature], value)
 }
 
 // mapColumns finds each feature of the model in the set, and names all that are not there.

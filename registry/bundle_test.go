@@ -32,8 +32,13 @@ func config(t testing.TB) registry.Config {
 // copyTiny copies the tiny bundle into a directory of its own.
 func copyTiny(t testing.TB) string {
 	t.Helper()
+	return copyOf(t, tiny)
+}
+
+func copyOf(t testing.TB, bundle string) string {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(tiny)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(bundle)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -59,7 +64,13 @@ func write(t testing.TB, dir, file, text string) {
 // nothing but the change itself can be wrong.
 func edited(t testing.TB, file, before, after string) string {
 	t.Helper()
-	dir := copyTiny(t)
+	return editedOf(t, tiny, file, before, after)
+}
+
+// editedOf does so with a copy of another bundle.
+func editedOf(t testing.TB, bundle, file, before, after string) string {
+	t.Helper()
+	dir := copyOf(t, bundle)
 	text := read(t, dir, file)
 	if !strings.Contains(text, before) {
 		t.Fatalf("%s does not contain %q", file, before)
@@ -179,7 +190,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"reasons.yaml", "features: [games_24h]", "features: [games_24h, bets_1h]", `features: "bets_1h" is in reason "BET_VELOCITY" already`},
 		{"reasons.yaml", "features: [games_24h]", "features: [games_24h, unused_by_the_model]", `features: the model has no "unused_by_the_model"`},
 		{"reasons.yaml", "stake_share, amount]", "stake_share]", `features of the model without a reason: amount`},
-		{"reasons.yaml", "day: {value}", "day: {valu}", `text: en: placeholder {valu} is not known here; known are {feature}, {value}, {baseline}, {share}`},
+		{"reasons.yaml", "day: {value}", "day: {valu}", `text: en: placeholder {valu} is not known here; known are {feature}, {value}, {baseline}, {percentile}, {share}`},
 		{"reasons.yaml", "day: {value}", "day: {value", `a brace in "Games within a day: {value" belongs to no placeholder`},
 		{"reasons.yaml", "day: {value}", "day: <b>{value}</b>", `control or format character or an angle bracket at byte 20`},
 		{"reasons.yaml", "day: {value}", `day: \u202e{value}`, `control or format character or an angle bracket`},

@@ -37,9 +37,13 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if b.Policy, err = parsePolicy(m.Thresholds.File, c.files[m.Thresholds.File], cfg.Kinds); err != nil {
 		return nil, err
 	}
-	if b.Reasons, err = parseReasons(m.Reasons.File, c.files[m.Reasons.File], b.Set.Features, b.Columns); err != nil {
+	if err = b.addSamples(c); err != nil {
 		return nil, err
 	}
+	if b.Reasons, err = parseReasons(m.Reasons.File, c.files[m.Reasons.File], b.Set.Features, b.Columns, b.Profile != nil); err != nil {
+		return nil, err
+	}
+	b.addLanguages()
 	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.Model.Info().FeatureNames(), m.Golden.Rows)
 	if err != nil {
 		return nil, err
@@ -51,6 +55,22 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 		return nil, fmt.Errorf("an independent implementation scores %q otherwise: %w", m.Model.File, err)
 	}
 	return b, nil
+}
+
+// addSamples reads what the bundle knows of its training rows.
+func (b *Bundle) addSamples(c *contents) (err error) {
+	names := b.Model.Info().FeatureNames()
+	if f := c.manifest.Profile; f != nil {
+		if b.Profile, err = parseProfile(f.File, c.files[f.File], names); err != nil {
+			return err
+		}
+	}
+	if f := c.manifest.Reference; f != nil {
+		if b.Reference, err = parseReference(f.File, c.files[f.File], names); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addModel loads the model and finds its features in the set.
@@ -69,6 +89,13 @@ func (b *Bundle) addModel(c *contents, limits models.Limits) error {
 	}
 	if b.Columns, err = mapColumns(info.FeatureNames(), b.Set.Features); err != nil {
 		return fmt.Errorf("cannot use %q: %w", file, err)
+	}
+	b.columnOf = make([]int, len(b.Set.Features))
+	for i := range b.columnOf {
+		b.columnOf[i] = -1
+	}
+	for i, at := range b.Columns {
+		b.columnOf[at] = i
 	}
 	return nil
 }

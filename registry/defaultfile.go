@@ -61,11 +61,9 @@ func (f *listFile) compile(name string) (List, error) {
 	if l.Text, err = compileTexts(f.Text, "list", "version", "kind"); err != nil {
 		return l, fmt.Errorf("text: %w", err)
 	}
-	player, err := compileTexts(f.Player)
-	if err != nil {
+	if l.Player, err = compileTexts(f.Player); err != nil {
 		return l, fmt.Errorf("player_text: %w", err)
 	}
-	l.Player = player.Execute(nil)
 	return l, nil
 }
 

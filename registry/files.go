@@ -16,7 +16,7 @@ import (
 // maxManifestBytes bounds bundle.yaml.
 const maxManifestBytes = 256 << 10
 
-// maxEntries bounds how much of a directory's listing is read: a bundle has at most eight files.
+// maxEntries bounds how much of a directory's listing is read: a bundle has at most nine files.
 const maxEntries = 64
 
 // contents are a bundle's files as they were read, once: what is hashed is what is parsed and stored, whatever happens
@@ -94,7 +94,7 @@ func listFiles(root *os.Root) ([]string, error) {
 		return nil, fmt.Errorf("cannot list its directory: %w", err)
 	}
 	if len(entries) == maxEntries {
-		return nil, fmt.Errorf("it has %d entries or more; a bundle has at most eight files", maxEntries)
+		return nil, fmt.Errorf("it has %d entries or more; a bundle has at most nine files", maxEntries)
 	}
 	var names []string
 	for _, e := range entries {

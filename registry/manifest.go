@@ -38,8 +38,10 @@ type manifest struct {
 		File string `yaml:"file"`
 		Rows int    `yaml:"rows"`
 	} `yaml:"golden"`
-	Profile *fileRef       `yaml:"profile"`
-	Files   []manifestFile `yaml:"files"`
+	// Profile and Reference are nil where the bundle has none.
+	Profile   *fileRef       `yaml:"profile"`
+	Reference *fileRef       `yaml:"reference"`
+	Files     []manifestFile `yaml:"files"`
 	// CreatedFrom and Libraries are evidence for people; that they parse is all that is asked of them.
 	CreatedFrom any `yaml:"created_from"`
 	Libraries   any `yaml:"libraries"`
@@ -62,7 +64,7 @@ type role struct {
 	limit      int64
 }
 
-// roles gives the parts of the bundle. The profile's file is empty where there is none.
+// roles gives the parts of the bundle.
 func (m *manifest) roles(modelLimit int64) []role {
 	r := []role{
 		{"model", m.Model.File, modelLimit},
@@ -74,6 +76,9 @@ func (m *manifest) roles(modelLimit int64) []role {
 	}
 	if m.Profile != nil {
 		r = append(r, role{"profile", m.Profile.File, 64 << 20})
+	}
+	if m.Reference != nil {
+		r = append(r, role{"reference", m.Reference.File, 64 << 20})
 	}
 	return r
 }

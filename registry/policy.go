@@ -21,6 +21,8 @@ type Policy struct {
 	Base Fallback
 	// Types is by event type.
 	Types map[string]Fallback
+	// Phrases are the words for a decision without a bundle; those of a bundle are with its reasons.
+	Phrases Phrases
 
 	segments []Segment
 	lists    []List // sorted by name
@@ -69,11 +71,10 @@ type List struct {
 	Allow bool
 	// Overridable says that an allow list outranks this block.
 	Overridable bool
-	// Code and Player are the reason's code and its text for the player; Text, for the analyst, may name {list},
-	// {version} and {kind}.
-	Code   string
-	Text   Template
-	Player string
+	// Code is the reason's. Text, for the analyst, may name {list}, {version} and {kind}; Player, which may be shown to a
+	// player, nothing.
+	Code         string
+	Text, Player Texts
 }
 
 type threshold struct {
@@ -204,6 +205,7 @@ func FallbackPolicy() *Policy {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
+	p.Phrases = DefaultPhrases()
 	return p
 }
 

@@ -126,7 +126,7 @@ func TestTemplatesTameValues(t *testing.T) {
 	text := b.Policy.List("trusted").Text
 	f := func(value, want string) {
 		t.Helper()
-		if got := text.Execute(func(string) string { return value }); got != want+" is on the list "+want+" ("+want+")" {
+		if got := text.In("en").Execute(func(string) string { return value }); got != want+" is on the list "+want+" ("+want+")" {
 			t.Errorf("%q: got %q", value, got)
 		}
 	}

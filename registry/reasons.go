@@ -25,11 +25,11 @@ type Reason struct {
 	Code, MissingCode string
 	// Members are indexes into the feature set, in its order; only features that the model uses.
 	Members []int
-	// Text is for the analyst and may name {feature}, {value}, {baseline} and {share}; MissingText, which stands in for
-	// it where the value is missing, {feature} and {share}.
-	Text, MissingText Template
+	// Text is for the analyst and may name {feature}, {value}, {baseline}, {percentile} and {share}; MissingText, which
+	// stands in for it where the value is missing, {feature} and {share}.
+	Text, MissingText Texts
 	// Player may be shown to a player. It has no placeholders, so it can reveal no value.
-	Player string
+	Player Texts
 	// Immutable says that what the reason is about cannot be changed by anyone: never propose to.
 	Immutable bool
 
@@ -46,11 +46,24 @@ func (r *Reason) Baseline(feature int) (float64, bool) {
 type Reasons struct {
 	// List is in the order of the file.
 	List []Reason
+	// Phrases belong to no reason.
+	Phrases Phrases
+
+	ofFeature []int // by feature of the set: its reason in List, -1 where the model does not use it
+}
+
+// Of gives the reason that a feature of the set is in; nil where the model does not use it.
+func (r *Reasons) Of(feature int) *Reason {
+	if at := r.ofFeature[feature]; at >= 0 {
+		return &r.List[at]
+	}
+	return nil
 }
 
 type reasonsFile struct {
 	Format  int          `yaml:"format"`
 	Reasons []reasonFile `yaml:"reasons"`
+	Phrases phrasesFile  `yaml:"phrases"`
 }
 
 type reasonFile struct {
@@ -63,8 +76,9 @@ type reasonFile struct {
 	Immutable   bool               `yaml:"immutable"`
 }
 
-// parseReasons reads reasons.yaml for a model whose columns are at these places of the feature set.
-func parseReasons(file string, data []byte, set []features.FeatureInfo, columns []int) (*Reasons, error) {
+// parseReasons reads reasons.yaml for a model whose columns are at these places of the feature set. profiled says that the
+// bundle has a profile, without which nothing has a percentile.
+func parseReasons(file string, data []byte, set []features.FeatureInfo, columns []int, profiled bool) (*Reasons, error) {
 	var f reasonsFile
 	if err := decodeYAML(file, data, &f); err != nil {
 		return nil, err
@@ -75,7 +89,7 @@ func parseReasons(file string, data []byte, set []features.FeatureInfo, columns 
 	if n := len(f.Reasons); n == 0 || n > maxReasons {
 		return nil, fmt.Errorf("cannot read %q: %d reasons; needs 1 to %d", file, n, maxReasons)
 	}
-	c := &catalogue{places: map[string]int{}, codes: map[string]bool{}, taken: map[string]string{}}
+	c := &catalogue{profiled: profiled, places: map[string]int{}, codes: map[string]bool{}, taken: map[string]string{}}
 	for i := range set {
 		c.names = append(c.names, set[i].Name)
 	}
@@ -87,6 +101,10 @@ func parseReasons(file string, data []byte, set []features.FeatureInfo, columns 
 			return nil, fmt.Errorf("cannot read %q: reasons[%d] %q: %w", file, i, f.Reasons[i].Code, err)
 		}
 	}
+	var err error
+	if c.out.Phrases, err = f.Phrases.compile(); err != nil {
+		return nil, fmt.Errorf("cannot read %q: %w", file, err)
+	}
 	if err := c.complete(); err != nil {
 		return nil, fmt.Errorf("cannot read %q: %w", file, err)
 	}
@@ -95,11 +113,12 @@ func parseReasons(file string, data []byte, set []features.FeatureInfo, columns 
 
 // catalogue collects reasons and what they must not share.
 type catalogue struct {
-	names  []string          // of the set's features
-	places map[string]int    // feature of the model -> index in the set
-	codes  map[string]bool   // codes in use, _MISSING ones too
-	taken  map[string]string // feature -> code of its reason
-	out    Reasons
+	profiled bool
+	names    []string          // of the set's features
+	places   map[string]int    // feature of the model -> index in the set
+	codes    map[string]bool   // codes in use, _MISSING ones too
+	taken    map[string]string // feature -> code of its reason
+	out      Reasons
 }
 
 func (c *catalogue) add(f *reasonFile) error {
@@ -151,28 +170,32 @@ func (c *catalogue) addMembers(f *reasonFile, r *Reason) error {
 
 func (c *catalogue) addTexts(f *reasonFile, r *Reason) error {
 	var err error
-	if r.Text, err = compileTexts(f.Text, "feature", "value", "baseline", "share"); err != nil {
+	if r.Text, err = compileTexts(f.Text, "feature", "value", "baseline", "percentile", "share"); err != nil {
 		return fmt.Errorf("text: %w", err)
 	}
-	if r.Text.Uses("baseline") && len(r.baselines) != len(r.Members) {
+	if r.Text.uses("baseline") && len(r.baselines) != len(r.Members) {
 		return fmt.Errorf("text: {baseline} is used, so baselines must have every one of the reason's features")
+	}
+	if r.Text.uses("percentile") && !c.profiled {
+		return fmt.Errorf("text: {percentile} is used, so the bundle must have a profile")
 	}
 	missing := f.MissingText
 	if len(missing) == 0 {
-		missing = map[string]string{language: "No value for {feature}"}
+		missing = map[string]string{DefaultLanguage: "No value for {feature}"}
 	}
 	if r.MissingText, err = compileTexts(missing, "feature", "share"); err != nil {
 		return fmt.Errorf("missing_text: %w", err)
 	}
-	player, err := compileTexts(f.Player)
-	if err != nil {
+	if r.Player, err = compileTexts(f.Player); err != nil {
 		return fmt.Errorf("player_text: %w", err)
 	}
-	r.Player = player.Execute(nil)
-	for _, name := range c.names {
-		// A feature may be called "amount"; only names that no sentence has are looked for.
-		if strings.Contains(name, "_") && strings.Contains(strings.ToLower(r.Player), name) {
-			return fmt.Errorf("player_text: names the feature %q", name)
+	for i := range r.Player {
+		text := strings.ToLower(r.Player[i].template.Execute(nil))
+		for _, name := range c.names {
+			// A feature may be called "amount"; only names that no sentence has are looked for.
+			if strings.Contains(name, "_") && strings.Contains(text, name) {
+				return fmt.Errorf("player_text: names the feature %q", name)
+			}
 		}
 	}
 	return nil
@@ -189,6 +212,15 @@ func (c *catalogue) complete() error {
 	if len(without) > 0 {
 		slices.Sort(without)
 		return fmt.Errorf("features of the model without a reason: %s", strings.Join(without, ", "))
+	}
+	c.out.ofFeature = make([]int, len(c.names))
+	for i := range c.out.ofFeature {
+		c.out.ofFeature[i] = -1
+	}
+	for i := range c.out.List {
+		for _, at := range c.out.List[i].Members {
+			c.out.ofFeature[at] = i
+		}
 	}
 	return nil
 }

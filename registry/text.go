@@ -2,23 +2,18 @@ package registry
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// language is the one language that decisions are worded in today. Catalogues may carry others already.
-const language = "en"
-
 // maxTextBytes bounds one text of a catalogue.
 const maxTextBytes = 512
 
 var (
-	codePattern     = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,62}$`)
-	languagePattern = regexp.MustCompile(`^[a-z]{2}(-[A-Z]{2})?$`)
-	placeholder     = regexp.MustCompile(`\{[^{}]*\}`)
+	codePattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,62}$`)
+	placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 )
 
 // Template is a text with placeholders, cut into its parts when the bundle is loaded, so that a decision only joins
@@ -108,27 +103,6 @@ func checkText(text string) error {
 		return fmt.Errorf("text %q has a control or format character or an angle bracket at byte %d; write plain text", text, i)
 	}
 	return nil
-}
-
-// compileTexts compiles every language of a text and gives the one that decisions use.
-func compileTexts(texts map[string]string, allowed ...string) (Template, error) {
-	var served Template
-	for _, lang := range slices.Sorted(maps.Keys(texts)) {
-		if !languagePattern.MatchString(lang) {
-			return Template{}, fmt.Errorf("language %q must match %s", lang, languagePattern)
-		}
-		t, err := compileTemplate(texts[lang], allowed...)
-		if err != nil {
-			return Template{}, fmt.Errorf("%s: %w", lang, err)
-		}
-		if lang == language {
-			served = t
-		}
-	}
-	if served.literals == nil {
-		return Template{}, fmt.Errorf("a text in %q is needed", language)
-	}
-	return served, nil
 }
 
 func braced(names []string) string {

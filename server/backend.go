@@ -25,6 +25,8 @@ type Ingester interface {
 // features.ErrRecordErased.
 type DecisionReader interface {
 	GetDecision(ctx context.Context, tenant, decisionID string, explain pb.Explain) (*pb.Decision, error)
+	// ExplainDecision explains the score of one: decide.Attribute says how, and with which errors.
+	ExplainDecision(ctx context.Context, tenant, decisionID string, method pb.ExplainMethod, background int) (*decide.Attribution, error)
 }
 
 // FeatureReader reads features of entities, each of another kind, at a time in microseconds.
@@ -122,6 +124,25 @@ func (s Store) GetDecision(ctx context.Context, tenant, decisionID string, expla
 	default:
 	}
 	return answer, nil
+}
+
+// ExplainDecision reads a record and explains its score.
+func (s Store) ExplainDecision(
+	ctx context.Context, tenant, decisionID string, method pb.ExplainMethod, background int,
+) (*decide.Attribution, error) {
+	frame, err := s.Engine.Record(ctx, tenant, decisionID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read decision %s: %w", decisionID, err)
+	}
+	var ev features.Event
+	if err := features.Decode(s.Kinds, frame.GetEvent(), &ev); err != nil {
+		return nil, fmt.Errorf("cannot read the event of decision %s: %w", decisionID, err)
+	}
+	a, err := decide.Attribute(&ev, frame.GetDecision(), s.Registry, method, background)
+	if err != nil {
+		return nil, fmt.Errorf("cannot explain decision %s: %w", decisionID, err)
+	}
+	return a, nil
 }
 
 // FeatureSet gives the active bundle's feature set, or the one that is kept without a bundle.

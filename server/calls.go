@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"pitboss/features"
 	"pitboss/features/edge"
 	pb "pitboss/proto/pitboss/v1"
+	"pitboss/registry"
 )
 
 // calls are the calls of pitboss, free of transport: who calls is a parameter, and errors are mapped by whoever sends
@@ -21,6 +23,8 @@ type calls struct {
 	cfg   Config
 	deps  Deps
 	stats *metrics
+	// slow has room for one explanation of a score.
+	slow chan struct{}
 }
 
 // decide answers one request. arrived is when its first byte was seen: the deadline counts from there.
@@ -28,7 +32,7 @@ func (c *calls) decide(ctx context.Context, p *Principal, req *pb.DecisionReques
 	if err := checkTenant(p, req.GetEvent().GetTenant(), "event.tenant"); err != nil {
 		return nil, err
 	}
-	opt, err := c.options(req.GetOptions(), arrived)
+	opt, err := c.options(p, req.GetOptions(), arrived)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func (c *calls) decide(ctx context.Context, p *Principal, req *pb.DecisionReques
 }
 
 // options checks the caller's wishes.
-func (c *calls) options(o *pb.DecisionOptions, arrived time.Time) (decide.Options, error) {
+func (c *calls) options(p *Principal, o *pb.DecisionOptions, arrived time.Time) (decide.Options, error) {
 	budget := c.cfg.Deadlines.Decide
 	if ms := o.GetDeadlineMs(); ms != 0 {
 		if ms > uint32(MaxDecide/time.Millisecond) {
@@ -58,7 +62,12 @@ func (c *calls) options(o *pb.DecisionOptions, arrived time.Time) (decide.Option
 	if err := checkExplain("options.explain", o.GetExplain()); err != nil {
 		return decide.Options{}, err
 	}
-	return decide.Options{Deadline: arrived.Add(budget), DryRun: o.GetDryRun(), Explain: o.GetExplain()}, nil
+	if l := o.GetLanguage(); l != "" && !registry.ValidLanguage(l) {
+		return decide.Options{}, refuse(kindInvalid, string(edge.InvalidField), "options.language", "must be as en, de or pt-BR")
+	}
+	return decide.Options{
+		Deadline: arrived.Add(budget), DryRun: o.GetDryRun(), Explain: o.GetExplain(), Language: cmp.Or(o.GetLanguage(), p.Language),
+	}, nil
 }
 
 func checkExplain(path string, e pb.Explain) error {
@@ -203,26 +212,37 @@ func isDecisionID(s string) bool {
 func (c *calls) getEntityFeatures(
 	ctx context.Context, p *Principal, req *pb.GetEntityFeaturesRequest, arrived time.Time,
 ) (*pb.GetEntityFeaturesResponse, error) {
-	if err := checkTenant(p, req.GetTenant(), "tenant"); err != nil {
-		return nil, err
-	}
-	at, err := evaluationTime(req.GetAt(), arrived)
+	r, err := c.reading(p, req.GetTenant(), req.GetEntity(), req.GetAt(), arrived)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := c.ref(p, "entity", req.GetEntity())
-	if err != nil {
+	row := servedRow{refs: []features.EntityRef{r.ref}}
+	if err := c.read(ctx, &wanted{set: r.set}, r.at, &row); err != nil {
 		return nil, err
 	}
-	set, err := c.deps.Features.FeatureSet()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // an error of the table in errors.go
+	return entityFeatures(c.identifier(r.ref), r.set, &row.vec), nil
+}
+
+// reading is what a call about one entity's features is of: the entity, the set that is served, and the evaluation time.
+type reading struct {
+	ref features.EntityRef
+	set *features.Set
+	at  time.Time
+}
+
+// reading checks a call about the features of one entity of the principal's own tenant.
+func (c *calls) reading(p *Principal, tenant string, entity *pb.Identifier, asked *timestamppb.Timestamp, arrived time.Time) (r reading, err error) {
+	if err = checkTenant(p, tenant, "tenant"); err != nil {
+		return r, err
 	}
-	row := servedRow{refs: []features.EntityRef{ref}}
-	if err := c.read(ctx, &wanted{set: set}, at, &row); err != nil {
-		return nil, err
+	if r.at, err = evaluationTime(asked, arrived); err != nil {
+		return r, err
 	}
-	return entityFeatures(c.identifier(ref), set, &row.vec), nil
+	if r.ref, err = c.ref(p, "entity", entity); err != nil {
+		return r, err
+	}
+	r.set, err = c.deps.Features.FeatureSet()
+	return r, err //nolint:wrapcheck // an error of the table in errors.go
 }
 
 // freshness gives how far event time had come, and how many records were not read: nil where nobody knows.

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"pitboss/decide"
 	"pitboss/features"
 	"pitboss/features/edge"
 )
@@ -136,6 +137,9 @@ func sentinels() []struct {
 		{features.ErrClosed, kindUnavailable, "STOPPING", "the server is stopping; ask another, or again later"},
 		{features.ErrRecordErased, kindGone, "ERASED", "the decision was made, and its subject erased since"},
 		{features.ErrNoRecord, kindNotFound, "NO_SUCH_DECISION", "no decision is known by this id"},
+		{decide.ErrNotScored, kindPrecondition, "NO_SCORE", "the decision has no score to explain, or its reasons were skipped"},
+		{decide.ErrNoReference, kindPrecondition, "NO_REFERENCE", "the bundle that decided has no reference sample (reference.csv) to compare with"},
+		{decide.ErrNoAttribution, kindPrecondition, "NO_ATTRIBUTION", "the model that decided has no such explanation, or is too large for it; try fewer background rows"},
 		{ErrBundleRefused, kindPrecondition, "BUNDLE_REFUSED", "the bundle is refused, the log says why; the one before serves on"},
 		{ErrBundleWaits, kindPrecondition, "BUNDLE_WAITS", "a bundle that was loaded before waits for its backfill; ask again when it serves"},
 		{errNoBundle, kindUnavailable, "NO_MODEL", "no bundle is active"},

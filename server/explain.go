@@ -24,9 +24,6 @@ func newestRule() string { return fmt.Sprintf("must be 0 to %d; 0 is %d", maxNew
 func (c *calls) explainEntityFeatures(
 	ctx context.Context, p *Principal, req *pb.ExplainEntityFeaturesRequest, arrived time.Time,
 ) (*pb.ExplainEntityFeaturesResponse, error) {
-	if err := checkTenant(p, req.GetTenant(), "tenant"); err != nil {
-		return nil, err
-	}
 	newest := int(req.GetNewest())
 	if newest > maxNewest {
 		return nil, refuse(kindInvalid, string(edge.InvalidField), "newest", newestRule())
@@ -34,30 +31,22 @@ func (c *calls) explainEntityFeatures(
 	if newest == 0 {
 		newest = defaultNewest
 	}
-	at, err := evaluationTime(req.GetAt(), arrived)
+	r, err := c.reading(p, req.GetTenant(), req.GetEntity(), req.GetAt(), arrived)
 	if err != nil {
 		return nil, err
-	}
-	ref, err := c.ref(p, "entity", req.GetEntity())
-	if err != nil {
-		return nil, err
-	}
-	set, err := c.deps.Features.FeatureSet()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // an error of the table in errors.go
 	}
 	for i, name := range req.GetFeatures() {
-		if !slices.ContainsFunc(set.Features, func(f features.FeatureInfo) bool { return f.Name == name && explainable(&f, ref.Kind) }) {
+		if !slices.ContainsFunc(r.set.Features, func(f features.FeatureInfo) bool { return f.Name == name && explainable(&f, r.ref.Kind) }) {
 			return nil, refuse(kindNotFound, "NO_SUCH_FEATURE", fmt.Sprintf("features[%d]", i),
 				"the feature set that is served has no such feature of this kind: "+edge.PathName(name))
 		}
 	}
 	var vec features.Vector
-	explained, err := c.deps.Features.Explain(ctx, set, ref, at.UnixMicro(), &vec)
+	explained, err := c.deps.Features.Explain(ctx, r.set, r.ref, r.at.UnixMicro(), &vec)
 	if err != nil {
 		return nil, fmt.Errorf("cannot explain features: %w", err)
 	}
-	return ExplainedFeatures(c.identifier(ref), set, &vec, explained, req.GetFeatures(), newest), nil
+	return ExplainedFeatures(c.identifier(r.ref), r.set, &vec, explained, req.GetFeatures(), newest), nil
 }
 
 // explainable says whether a feature can be told of an entity of a kind alone: it is the kind's, or made of others.

@@ -238,6 +238,11 @@ func (g grpcDecisions) GetDecision(ctx context.Context, req *pb.GetDecisionReque
 	return g.server.calls.getDecision(ctx, p, req)
 }
 
+func (g grpcDecisions) ExplainDecision(ctx context.Context, req *pb.ExplainDecisionRequest) (*pb.ExplainDecisionResponse, error) {
+	p, _ := principalOf(ctx)
+	return g.server.calls.explainDecision(ctx, p, req)
+}
+
 type grpcEvents struct {
 	pb.UnimplementedEventServiceServer
 

@@ -64,6 +64,36 @@ func (s *Server) httpGetDecision(c *httpCall) error {
 	return c.write(answer)
 }
 
+func (s *Server) httpExplainDecision(c *httpCall) error {
+	query, err := c.query("method", "features", "limit", "background")
+	if err != nil {
+		return err
+	}
+	req := &pb.ExplainDecisionRequest{DecisionId: c.r.PathValue("id")}
+	if req.Method, err = methodOf(query.Get("method")); err != nil {
+		return err
+	}
+	if names := query.Get("features"); names != "" {
+		req.Features = strings.Split(names, ",")
+	}
+	for name, to := range map[string]*uint32{"limit": &req.Limit, "background": &req.Background} {
+		text := query.Get(name)
+		if text == "" {
+			continue
+		}
+		n, wrong := strconv.ParseUint(text, 10, 32)
+		if wrong != nil {
+			return refuse(kindInvalid, string(edge.InvalidField), name, "must be a number")
+		}
+		*to = uint32(n)
+	}
+	answer, err := s.calls.explainDecision(c.context(), c.principal, req)
+	if err != nil {
+		return err
+	}
+	return c.write(answer)
+}
+
 func (s *Server) httpGetFeatures(c *httpCall) error {
 	query, err := c.query("form", "tenant", "at")
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pitboss/registry"
 )
 
 // Right is what a call needs of its principal.
@@ -21,7 +23,9 @@ const (
 	Decide       Right = "decide"
 	Publish      Right = "publish"
 	ReadDecision Right = "read_decision"
-	ReadFeatures Right = "read_features"
+	// ExplainDecision tells what a score is made of, feature by feature.
+	ExplainDecision Right = "explain_decision"
+	ReadFeatures    Right = "read_features"
 	// ExplainFeatures shows what values are made of: when each of an entity's events happened.
 	ExplainFeatures Right = "explain_features"
 	PushFeatures    Right = "push_features"
@@ -37,7 +41,7 @@ func roles() map[string][]Right {
 		// Something that only tells: a wallet, an import.
 		"producer": {Publish},
 		// A person or a console that looks.
-		"analyst": {ReadDecision, ReadFeatures, ExplainFeatures},
+		"analyst": {ReadDecision, ExplainDecision, ReadFeatures, ExplainFeatures},
 		// Something that reads features for a model of its own.
 		"reader": {ReadFeatures},
 		// A batch that brings values computed elsewhere.
@@ -45,7 +49,7 @@ func roles() map[string][]Right {
 		// Monitoring.
 		"operator": {Operate},
 		// Everything, within the tenant; and the model, which is all tenants'.
-		"admin": {Decide, Publish, ReadDecision, ReadFeatures, ExplainFeatures, PushFeatures, Operate, ChangeModel},
+		"admin": {Decide, Publish, ReadDecision, ExplainDecision, ReadFeatures, ExplainFeatures, PushFeatures, Operate, ChangeModel},
 	}
 }
 
@@ -57,6 +61,8 @@ type Principal struct {
 	Name string
 	// Roles are as configured.
 	Roles []string
+	// Language is that of the texts of its decisions where a call names none; empty is en.
+	Language string
 
 	rights []Right
 }
@@ -76,6 +82,8 @@ type KeyConfig struct {
 	Name string `yaml:"name"`
 	// Roles are engine, producer, analyst, operator, admin.
 	Roles []string `yaml:"roles"`
+	// Language is that of the texts of its decisions where a call names none: en, de, pt-BR. Default: en.
+	Language string `yaml:"language"`
 	// Expires is when the key ends, RFC 3339. Default: never.
 	Expires string `yaml:"expires"`
 }
@@ -90,8 +98,9 @@ type CertificateConfig struct {
 	Tenant string `yaml:"tenant"`
 	// Name is for logs.
 	Name string `yaml:"name"`
-	// Roles are as of KeyConfig.
-	Roles []string `yaml:"roles"`
+	// Roles and Language are as of KeyConfig.
+	Roles    []string `yaml:"roles"`
+	Language string   `yaml:"language"`
 }
 
 func (k *KeyConfig) validate() error {
@@ -104,7 +113,7 @@ func (k *KeyConfig) validate() error {
 	if _, err := k.expires(); err != nil {
 		return fmt.Errorf("expires: %w", err)
 	}
-	return validatePrincipal(k.Tenant, k.Roles)
+	return validatePrincipal(k.Tenant, k.Roles, k.Language)
 }
 
 func (k *KeyConfig) expires() (time.Time, error) {
@@ -122,12 +131,15 @@ func (c *CertificateConfig) validate() error {
 	if (c.Subject == "") == (c.SAN == "") {
 		return errors.New("exactly one of subject and san is needed")
 	}
-	return validatePrincipal(c.Tenant, c.Roles)
+	return validatePrincipal(c.Tenant, c.Roles, c.Language)
 }
 
-func validatePrincipal(tenant string, names []string) error {
+func validatePrincipal(tenant string, names []string, language string) error {
 	if tenant == "" {
 		return errors.New("tenant: needed")
+	}
+	if language != "" && !registry.ValidLanguage(language) {
+		return fmt.Errorf("language: %q is not one such as en, de or pt-BR", language)
 	}
 	if len(names) == 0 {
 		return errors.New("roles: at least one is needed")
@@ -140,8 +152,8 @@ func validatePrincipal(tenant string, names []string) error {
 	return nil
 }
 
-func newPrincipal(tenant, name string, names []string) *Principal {
-	p := &Principal{Tenant: tenant, Name: name, Roles: names}
+func newPrincipal(tenant, name string, names []string, language string) *Principal {
+	p := &Principal{Tenant: tenant, Name: name, Roles: names, Language: language}
 	for _, role := range names {
 		p.rights = append(p.rights, roles()[role]...)
 	}
@@ -166,7 +178,7 @@ type knownKey struct {
 func newAuthenticator(cfg Config) (*authenticator, error) {
 	a := &authenticator{keys: map[string]knownKey{}, subjects: map[string]*Principal{}, sans: map[string]*Principal{}}
 	for i, k := range cfg.Keys {
-		known := knownKey{principal: newPrincipal(k.Tenant, k.Name, k.Roles)}
+		known := knownKey{principal: newPrincipal(k.Tenant, k.Name, k.Roles, k.Language)}
 		sum, err := hex.DecodeString(k.SecretSHA256)
 		if err != nil {
 			return nil, fmt.Errorf("keys[%d].secret_sha256: %w", i, err)
@@ -179,9 +191,9 @@ func newAuthenticator(cfg Config) (*authenticator, error) {
 	}
 	for _, c := range cfg.Certificates {
 		if c.Subject != "" {
-			a.subjects[c.Subject] = newPrincipal(c.Tenant, c.Name, c.Roles)
+			a.subjects[c.Subject] = newPrincipal(c.Tenant, c.Name, c.Roles, c.Language)
 		} else {
-			a.sans[c.SAN] = newPrincipal(c.Tenant, c.Name, c.Roles)
+			a.sans[c.SAN] = newPrincipal(c.Tenant, c.Name, c.Roles, c.Language)
 		}
 	}
 	return a, nil

@@ -159,6 +159,8 @@ func TestTenantsReachOnlyTheirOwn(t *testing.T) {
 	f("Publish", err, codes.PermissionDenied)
 	_, err = decisions.GetDecision(ctx, &pb.GetDecisionRequest{DecisionId: mine.GetDecisionId()})
 	f("GetDecision", err, codes.NotFound)
+	_, err = decisions.ExplainDecision(ctx, &pb.ExplainDecisionRequest{DecisionId: mine.GetDecisionId()})
+	f("ExplainDecision", err, codes.NotFound)
 	_, err = entities.GetEntityFeatures(ctx, &pb.GetEntityFeaturesRequest{Tenant: "casino"})
 	f("GetEntityFeatures", err, codes.PermissionDenied)
 
@@ -171,6 +173,7 @@ func TestTenantsReachOnlyTheirOwn(t *testing.T) {
 	web("POST decision", r.call(t, "other", "POST", "/v1/decisions", betJSON("e-2")), 403, "event.tenant")
 	web("POST events", r.call(t, "other", "POST", "/v1/events", `{"events":[`+eventJSON("e-3")+`]}`), 403, "events[0].tenant")
 	web("GET decision", r.call(t, "other", "GET", "/v1/decisions/"+mine.GetDecisionId(), ""), 404, "")
+	web("GET score", r.call(t, "other", "GET", "/v1/decisions/"+mine.GetDecisionId()+"/score:explain", ""), 404, "")
 	web("GET features", r.call(t, "other", "GET", "/v1/entities/player/x/features?form=raw&tenant=casino", ""), 403, "tenant")
 	if ingested != 0 {
 		t.Errorf("%d events of refused batches were applied", ingested)

@@ -38,6 +38,10 @@ func routes() []route {
 			rpcs: []string{pb.DecisionService_GetDecision_FullMethodName}, serve: (*Server).httpGetDecision,
 		},
 		{
+			name: "explain_decision", right: ExplainDecision, method: http.MethodGet, pattern: "/v1/decisions/{id}/score:explain",
+			rpcs: []string{pb.DecisionService_ExplainDecision_FullMethodName}, serve: (*Server).httpExplainDecision,
+		},
+		{
 			name: "publish", right: Publish, method: http.MethodPost, pattern: "/v1/events",
 			rpcs: []string{pb.EventService_Publish_FullMethodName}, serve: (*Server).httpPublish,
 		},

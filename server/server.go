@@ -98,7 +98,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			s.byRPC[rpc] = &s.table[i]
 		}
 	}
-	s.calls = &calls{cfg: cfg, deps: deps, stats: s.stats}
+	s.calls = &calls{cfg: cfg, deps: deps, stats: s.stats, slow: make(chan struct{}, 1)}
 	s.http = s.newHTTP()
 	return s, nil
 }

@@ -90,6 +90,22 @@ func (b *backend) GetDecision(ctx context.Context, tenant, id string, explain pb
 	return nil, features.ErrNoRecord
 }
 
+// ExplainDecision explains every decision that is known by two features.
+func (b *backend) ExplainDecision(
+	ctx context.Context, tenant, id string, method pb.ExplainMethod, background int,
+) (*decide.Attribution, error) {
+	if _, err := b.GetDecision(ctx, tenant, id, pb.Explain_EXPLAIN_TOP); err != nil {
+		return nil, err
+	}
+	a := &decide.Attribution{
+		Base: -2, Margin: 1, Features: []string{"a", "b"}, Values: []float64{7, math.NaN()}, Contributions: []float64{-1, 4}, Background: background,
+	}
+	if method == pb.ExplainMethod_EXPLAIN_METHOD_INTERACTIONS {
+		a.Interactions = []float64{-2, 1, 1, 3}
+	}
+	return a, nil
+}
+
 func (b *backend) FeatureSet() (*features.Set, error) {
 	return &features.Set{Name: "test", Version: "1", Features: []features.FeatureInfo{
 		{Name: "bets_1m", Kind: "player", Group: "bets"}, {Name: "since_deposit_s", Kind: "player"}, {Name: "ip_logins_1h", Kind: "ip24"},

@@ -69,8 +69,9 @@ def write(out, name, version, files, golden_rows, created_from, libraries):
     manifest = {"format": 1, "name": name, "version": version, "model": {"file": "model.txt", "format": "lightgbm"},
                 "features": {"file": "features.yaml"}, "calibration": {"file": "calibration.json"},
                 "thresholds": {"file": "thresholds.yaml"}, "reasons": {"file": "reasons.yaml"},
-                "golden": {"file": "golden.csv", "rows": golden_rows}, "files": listed,
-                "created_from": created_from, "libraries": libraries}
+                "golden": {"file": "golden.csv", "rows": golden_rows},
+                **{part: {"file": n} for part, n in (("profile", "profile.json"), ("reference", "reference.csv")) if n in files},
+                "files": listed, "created_from": created_from, "libraries": libraries}
     parent = os.path.dirname(os.path.abspath(out))
     os.makedirs(parent, exist_ok=True)
     building = tempfile.mkdtemp(prefix=".bundle-", dir=parent)

@@ -7,6 +7,7 @@ import numpy as np
 from vectors import InputError
 
 MAX_KNOTS = 256
+KINDS = ("platt", "beta", "isotonic", "none")
 
 
 def short(x):
@@ -14,21 +15,91 @@ def short(x):
     return float(f"{x:.12g}")
 
 
-def fit(kind, margin, y, weight):
+def fit(kind, margin, score, y, weight):
+    """margin and score are the model's own."""
     if kind == "none":
         return {"format": 1, "kind": "identity"}
     if not (y == 1).any() or not (y == 0).any():
         raise InputError("the held-out rows have one label only: nothing can be calibrated on them")
     if kind == "platt":
         return platt(margin, y, weight)
+    if kind == "beta":
+        return beta(score, y, weight)
     return isotonic(margin, y, weight)
+
+
+def choose(margin, score, y, weight):
+    """The kind whose fit on the earlier half of the rows has the least log loss on the later half, and all log losses. Of
+    equal ones the first of KINDS; a kind that cannot be fitted is none."""
+    half = len(y) // 2
+    early, late = slice(None, half), slice(half, None)
+    if len(np.unique(y[early])) < 2 or len(np.unique(y[late])) < 2:
+        raise InputError("--calibration auto: one half of the held-out rows has one label only; name a kind")
+    losses = {}
+    for kind in KINDS:
+        try:
+            c = fit(kind, margin[early], score[early], y[early], weight[early])
+        except InputError:
+            continue
+        p = np.array([apply(c, float(m), float(s)) for m, s in zip(margin[late], score[late])])
+        p = np.clip(p, 1e-15, 1 - 1e-15)
+        losses[kind] = float(-(weight[late] * np.where(y[late] == 1, np.log(p), np.log1p(-p))).sum() / weight[late].sum())
+    return min(losses, key=losses.get), {k: float(f"{v:.6g}") for k, v in losses.items()}
+
+
+def smoothed(y, weight):
+    """Platt's targets instead of 0 and 1, and the log-odds that they begin from."""
+    positive, negative = weight[y == 1].sum(), weight[y == 0].sum()
+    return np.where(y == 1, (positive + 1) / (positive + 2), 1 / (negative + 2)), math.log((positive + 1) / (negative + 1))
+
+
+def beta(score, y, weight):
+    """1/(1+exp(-(a*ln(s) - b*ln(1-s) + c))) (Kull, Silva Filho and Flach 2017): a logistic regression on ln(s) and -ln(1-s); of a
+    and b that come out negative the more negative is 0, and the other is fitted again."""
+    s = np.clip(score, 2.0**-60, 1 - 2.0**-53)
+    columns = np.column_stack([np.log(s), -np.log1p(-s), np.ones(len(s))])
+    target, start = smoothed(y, weight)
+    used = [0, 1, 2]
+    while True:
+        w = newton(columns[:, used], target, weight, np.array([0.0] * (len(used) - 1) + [start]))
+        full = np.zeros(3)
+        full[used] = w
+        if (full[:2] >= 0).all():
+            break
+        used.remove(int(np.argmin(full[:2])))
+    a, b, c = (short(float(v)) for v in full)
+    if not a + b > 0:
+        raise InputError("on the held-out rows fraud does not rise with the score: this model is of no use")
+    return {"format": 1, "kind": "beta", "a": a, "b": b, "c": c}
+
+
+def newton(columns, target, weight, w):
+    """The weights of a logistic regression by Newton's method with steps that are halved until they help."""
+    def loss(w):
+        z = columns @ w
+        return float((weight * (np.logaddexp(0, z) - target * z)).sum())
+
+    now = loss(w)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(columns @ w, -700, 700)))
+        gradient = columns.T @ (weight * (p - target))
+        hessian = columns.T @ (columns * (weight * p * (1 - p))[:, None]) + 1e-12 * np.eye(len(w))
+        if np.abs(gradient).sum() < 1e-9 * max(1.0, weight.sum()):
+            break
+        direction, step = np.linalg.solve(hessian, gradient), 1.0
+        while step > 1e-10 and loss(w - step * direction) > now:
+            step /= 2
+        if step <= 1e-10:
+            break
+        w = w - step * direction
+        now = loss(w)
+    return w
 
 
 def platt(margin, y, weight):
     """1/(1+exp(-(a*margin+b))) by Newton's method, with Platt's targets instead of 0 and 1 (Lin, Lin and Weng 2007)."""
-    positive, negative = weight[y == 1].sum(), weight[y == 0].sum()
-    target = np.where(y == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    a, b = 0.0, math.log((positive + 1) / (negative + 1))
+    target, b = smoothed(y, weight)
+    a = 0.0
 
     def loss(a, b):
         z = a * margin + b
@@ -86,6 +157,13 @@ def apply(c, margin, score):
         return score
     if c["kind"] == "platt":
         z = c["a"] * margin + c["b"]
+        return 1 / (1 + math.exp(-z)) if z > -700 else math.exp(z)
+    if c["kind"] == "beta":
+        z = c["c"]
+        if c["a"] != 0:
+            z += c["a"] * (math.log(score) if score > 0 else -math.inf)
+        if c["b"] != 0:
+            z -= c["b"] * (math.log(1 - score) if score < 1 else -math.inf)
         return 1 / (1 + math.exp(-z)) if z > -700 else math.exp(z)
     xs, ys = c["x"], c["y"]
     i = bisect.bisect_left(xs, margin)

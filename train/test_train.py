@@ -17,6 +17,7 @@ import yaml
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import calibration  # noqa: E402
 import quality  # noqa: E402
+import samples  # noqa: E402
 import train  # noqa: E402
 import vectors  # noqa: E402
 
@@ -157,27 +158,85 @@ def test_calibrations_are_probabilities_that_never_fall():
     margin = g.standard_normal(4000) * 2
     y = (g.random(4000) < 1 / (1 + np.exp(-(1.7 * margin - 2)))).astype(float)
     grid = np.linspace(-30, 30, 2001)
-    platt = calibration.fit("platt", margin, y, np.ones(4000))
+    score = 1 / (1 + np.exp(-margin))
+    platt = calibration.fit("platt", margin, score, y, np.ones(4000))
     assert abs(platt["a"] - 1.7) < 0.15 and abs(platt["b"] + 2) < 0.15
-    isotonic = calibration.fit("isotonic", margin, y, np.ones(4000))
+    isotonic = calibration.fit("isotonic", margin, score, y, np.ones(4000))
+    beta = calibration.fit("beta", margin, score, y, np.ones(4000))
+    assert beta["a"] >= 0 and beta["b"] >= 0
     assert len(isotonic["x"]) <= calibration.MAX_KNOTS and (np.diff(isotonic["x"]) > 0).all()
-    for c in (platt, isotonic):
-        p = np.array([calibration.apply(c, m, 0.5) for m in grid])
-        assert (np.diff(p) >= 0).all() and p.min() >= 0 and p.max() <= 1
-        fitted = np.array([calibration.apply(c, m, 0.5) for m in margin])
+    for c in (platt, isotonic, beta):
+        p = np.array([calibration.apply(c, m, 1 / (1 + math.exp(-m))) for m in [*grid, -700, 700]])
+        assert (np.diff(p[:-2]) >= 0).all() and p.min() >= 0 and p.max() <= 1
+        fitted = np.array([calibration.apply(c, m, s) for m, s in zip(margin, score)])
         assert abs(fitted.mean() - y.mean()) < 0.01
         bins = np.digitize(fitted, [0.1, 0.3, 0.6])
         for b in range(4):
             assert abs(fitted[bins == b].mean() - y[bins == b].mean()) < 0.05
-    assert calibration.apply(calibration.fit("none", margin, y, None), 3.0, 0.25) == 0.25
-    with pytest.raises(vectors.InputError, match="no use"):
-        calibration.fit("platt", -margin, y, np.ones(4000))
+    assert calibration.apply(calibration.fit("none", margin, score, y, None), 3.0, 0.25) == 0.25
+    for kind in ("platt", "beta"):
+        with pytest.raises(vectors.InputError, match="no use"):
+            calibration.fit(kind, -margin, 1 - score, y, np.ones(4000))
 
 
-def test_isotonic_and_raw_bundles(place):
-    for kind, name in (("isotonic", "isotonic"), ("none", "identity")):
+def test_beta_finds_its_parameters_and_keeps_their_signs():
+    g = np.random.Generator(np.random.PCG64(6))
+    s = g.beta(1, 2, 40_000)
+    z = 1.8 * np.log(s) - 0.4 * np.log1p(-s) + 0.3
+    y = (g.random(len(s)) < 1 / (1 + np.exp(-z))).astype(float)
+    c = calibration.fit("beta", None, s, y, np.ones(len(s)))
+    assert abs(c["a"] - 1.8) < 0.15 and abs(c["b"] - 0.4) < 0.15 and abs(c["c"] - 0.3) < 0.2
+    z = 1.5 * np.log(s) + 0.5 * np.log1p(-s)  # b of -0.5: not allowed, the score would fall
+    y = (g.random(len(s)) < 1 / (1 + np.exp(-z))).astype(float)
+    c = calibration.fit("beta", None, s, y, np.ones(len(s)))
+    assert c["b"] == 0 and c["a"] > 1
+    ends = np.concatenate([s[:2000], [0.0, 1.0]])  # a model may be sure of itself
+    c = calibration.fit("beta", None, ends, np.concatenate([y[:2000], [0, 1]]), np.ones(2002))
+    assert calibration.apply(c, 0, 0.0) == 0 and calibration.apply(c, 0, 1.0) <= 1
+
+
+def test_auto_takes_the_calibration_with_the_least_held_out_log_loss():
+    g = np.random.Generator(np.random.PCG64(7))
+    m = g.standard_normal(6000) * 2
+    s, w = 1 / (1 + np.exp(-m)), np.ones(6000)
+    for true, want in ((1 / (1 + np.exp(-(2 * m - 3))), {"platt", "beta"}), (np.where(m > 0.4, 0.9, 0.05), {"isotonic"})):
+        y = (g.random(6000) < true).astype(float)
+        kind, losses = calibration.choose(m, s, y, w)
+        assert kind in want and set(losses) == set(calibration.KINDS) and losses[kind] == min(losses.values())
+    with pytest.raises(vectors.InputError, match="one label only"):
+        calibration.choose(m, s, (m > 0).astype(float)[np.argsort(m)], w)
+
+
+def test_isotonic_beta_and_raw_bundles(place):
+    for kind, name in (("isotonic", "isotonic"), ("beta", "beta"), ("none", "identity")):
         assert go(place, "--calibration", kind, out=kind) == 0
         assert json.loads((place / kind / "calibration.json").read_text())["kind"] == name
+    assert go(place, "--calibration", "auto", out="auto") == 0
+    losses = yaml.safe_load((place / "auto" / "bundle.yaml").read_text())["created_from"]["calibration_log_loss"]
+    chosen = json.loads((place / "auto" / "calibration.json").read_text())["kind"]
+    assert min(losses, key=losses.get).replace("none", "identity") == chosen
+
+
+def test_profile_and_reference_are_of_the_training_rows(place):
+    assert go(place) == 0
+    files = content(place / "b")
+    p = json.loads(files["profile.json"])
+    v = vectors.load(str(place / "v.parquet"), FEATURES, "label")
+    seen = v.x[: p["rows"]]
+    assert p["format"] == 1 and p["rows"] == 2400 and [f["name"] for f in p["features"]] == FEATURES
+    for j, f in enumerate(p["features"]):
+        column = seen[~np.isnan(seen[:, j]), j]
+        assert f["missing"] == 2400 - len(column) and len(f["x"]) <= samples.MAX_POINTS and f["below"][0] == 0 and f["at_most"][-1] == len(column)
+        for x, below, most in zip(f["x"], f["below"], f["at_most"]):
+            assert below == (column < x).sum() and most == (column <= x).sum()
+    assert p["features"][0]["x"] == sorted(set(seen[:, 0])) and len(p["features"][1]["x"]) == samples.MAX_POINTS
+    rows = list(csv.reader(files["reference.csv"].decode().splitlines()))
+    assert rows[0] == FEATURES and len(rows) == 201
+    first, last = ([float(c) if c else math.nan for c in rows[i]] for i in (1, -1))
+    assert np.array_equal(first, seen[0], equal_nan=True) and np.array_equal(last, seen[-1], equal_nan=True)
+    assert go(place, "--reference-rows", "0", out="none") == 0
+    assert "reference.csv" not in content(place / "none") and "reference" not in yaml.safe_load((place / "none" / "bundle.yaml").read_text())
+    assert samples.reference_csv(["f"], np.array([[math.nan], [-0.5]])) == b'f\n""\n-0.5\n'
 
 
 def test_thresholds():
@@ -247,6 +306,7 @@ def test_refusals(place, capsys):
     refused(place, capsys, "cannot read the features' names from v.parquet", "--feature-set", str(place / "v.parquet"))
     refused(place, capsys, "is not OUTCOME", "--thresholds", "explode=q0.9")
     refused(place, capsys, "--name", "--name", "A b")
+    refused(place, capsys, "--reference-rows", "--reference-rows", "1001")
     (place / "few.yaml").write_text("format: 1\nreasons: [{code: A, features: [bets_1m]}]\n")
     refused(place, capsys, "stake_1h is in 0 reasons", "--reasons", str(place / "few.yaml"))
     assert go(place) == 0

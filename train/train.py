@@ -20,6 +20,7 @@ import numpy as np
 import bundle
 import calibration
 import quality
+import samples
 import vectors
 from vectors import InputError
 
@@ -49,12 +50,14 @@ def arguments(argv):
     p.add_argument("--leaves", type=int, default=31)
     p.add_argument("--params", default="", help="more LightGBM parameters, such as learning_rate=0.05,min_data_in_leaf=50")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--calibration", choices=("platt", "isotonic", "none"), default="platt")
+    p.add_argument("--calibration", choices=("platt", "isotonic", "beta", "none", "auto"), default="platt",
+                   help="auto: the one whose fit on the earlier half of the held-out rows has the least log loss on the later half")
     p.add_argument("--thresholds", default="challenge=q0.98,limit=q0.99,hold=q0.995,block=q0.999",
                    help="OUTCOME=qN (quantile of held-out scores), pN (precision on held-out rows) or sN (score), separated by commas")
     p.add_argument("--policy", help="a thresholds.yaml to take verbatim instead of choosing thresholds")
     p.add_argument("--reasons", help="a reasons.yaml to take verbatim (default: a skeleton with one reason a feature)")
     p.add_argument("--golden-rows", type=int, default=64)
+    p.add_argument("--reference-rows", type=int, default=200, help="training rows to keep, for explanations against them; 0: none, at most 1000")
     a = p.parse_args(argv)
     if not bundle.NAME.fullmatch(a.name):
         raise InputError(f"--name {a.name!r}: want lower case letters, digits, _ and -, at most 63")
@@ -62,6 +65,8 @@ def arguments(argv):
         raise InputError(f"--version {a.version!r}: want letters, digits, ., _ and -, at most 63")
     if not 1 <= a.golden_rows <= 256:
         raise InputError("--golden-rows: want 1 to 256")
+    if not 0 <= a.reference_rows <= samples.MAX_ROWS:
+        raise InputError(f"--reference-rows: want 0 to {samples.MAX_ROWS}")
     return a
 
 
@@ -148,13 +153,13 @@ def calibrated(cal, margin, score):
     return np.array([calibration.apply(cal, float(m), float(s)) for m, s in zip(margin, score)])
 
 
-def honest_metrics(a, v, margin, score):
+def honest_metrics(kind, v, margin, score):
     """Probabilities measured on the later half of the held-out rows, with a calibration fitted on the earlier half."""
     half = len(v) // 2
     early, late = slice(None, half), slice(half, None)
     if len(np.unique(v.y[early])) < 2 or len(np.unique(v.y[late])) < 2:
         early = late = slice(None)
-    cal = calibration.fit(a.calibration, margin[early], v.y[early], v.weight[early])
+    cal = calibration.fit(kind, margin[early], score[early], v.y[early], v.weight[early])
     return quality.metrics(calibrated(cal, margin[late], score[late]), margin[late], v.y[late], v.weight[late])
 
 
@@ -175,26 +180,34 @@ def run(argv):
     text = fit(train, features, params, a.trees)
     model = lgb.Booster(model_str=text)
     margin, score = (model.predict(valid.x, raw_score=raw, num_threads=1) for raw in (True, False))
-    cal = calibration.fit(a.calibration, margin, valid.y, valid.weight)
+    kind, losses = a.calibration, None
+    if kind == "auto":
+        kind, losses = calibration.choose(margin, score, valid.y, valid.weight)
+    cal = calibration.fit(kind, margin, score, valid.y, valid.weight)
     chosen = quality.thresholds(targets, calibrated(cal, margin, score), valid.y, valid.weight)
-    metrics = honest_metrics(a, valid, margin, score)
-    learned = len(train)
+    metrics = honest_metrics(kind, valid, margin, score)
+    seen = train
     if a.refit:
         seen = v.where((v.t < cut) | np.isin(v.t, valid.t))
-        text, learned = fit(seen, features, params, a.trees), len(seen)
+        text = fit(seen, features, params, a.trees)
         model = lgb.Booster(model_str=text)
     rows = golden(model, cal, v, a.golden_rows)
     files = {"model.txt": text.encode(), "calibration.json": bundle.calibration_json(cal),
-             "golden.csv": bundle.golden_csv(features, rows).encode(), **verbatim(a, features, chosen)}
+             "golden.csv": bundle.golden_csv(features, rows).encode(), **verbatim(a, features, chosen),
+             "profile.json": samples.profile_json(samples.profile(features, seen.x))}
+    if a.reference_rows:
+        files["reference.csv"] = samples.reference_csv(features, samples.reference(seen.x, a.reference_rows))
     created_from = {"vectors": {"sha256": vectors.digest(a.vectors), "rows": len(v), "positives": int((v.y == 1).sum())}}
     if a.labels:
         created_from["labels"] = {"sha256": vectors.digest(a.labels)}
-    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=learned,
+    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=len(seen),
                         seed=a.seed, refit=a.refit, trees=a.trees, params=params, metrics=metrics)
+    if losses:
+        created_from["calibration_log_loss"] = losses
     libraries = {"python": platform.python_version(), "lightgbm": lgb.__version__, "numpy": np.__version__}
     bundle.write(a.out, a.name, a.version, files, len(rows), created_from, libraries)
     held = "held out before" if a.refit else "held out"
-    print(f"{a.out}: {learned} rows trained on, {len(valid)} {held}, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
+    print(f"{a.out}: {len(seen)} rows trained on, {len(valid)} {held}, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
           + ", thresholds " + ", ".join(f"{o} {t:.6g}" for o, t in chosen.items()))
 
 

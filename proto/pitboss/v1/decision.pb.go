@@ -205,8 +205,11 @@ type DecisionOptions struct {
 	// How long the caller waits, in milliseconds: 1 to 50; 0 is the server's default (30). Answered inside it, always.
 	DeadlineMs uint32 `protobuf:"varint,1,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
 	// Decide and keep nothing.
-	DryRun        bool    `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	Explain       Explain `protobuf:"varint,3,opt,name=explain,proto3,enum=pitboss.v1.Explain" json:"explain,omitempty"`
+	DryRun  bool    `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Explain Explain `protobuf:"varint,3,opt,name=explain,proto3,enum=pitboss.v1.Explain" json:"explain,omitempty"`
+	// The language of the texts: en, de, pt-BR. Where the bundle has not all of its texts in it, it is the same without the
+	// country, or en; empty is the principal's own. Which it was is in the record, and a duplicate keeps that of the first.
+	Language      string `protobuf:"bytes,4,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,6 +263,13 @@ func (x *DecisionOptions) GetExplain() Explain {
 		return x.Explain
 	}
 	return Explain_EXPLAIN_UNSPECIFIED
+}
+
+func (x *DecisionOptions) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
 }
 
 // DecisionRequest asks for a decision about one event.
@@ -389,7 +399,12 @@ type Reason struct {
 	// raises or lowers.
 	Direction string `protobuf:"bytes,9,opt,name=direction,proto3" json:"direction,omitempty"`
 	// contribution / sum of all contributions in the same direction.
-	Share         *float64 `protobuf:"fixed64,10,opt,name=share,proto3,oneof" json:"share,omitempty"`
+	Share *float64 `protobuf:"fixed64,10,opt,name=share,proto3,oneof" json:"share,omitempty"`
+	// How common the value was in training, 0 to 100: the share of the training rows with a lower one and half of those with
+	// the same. Absent where it is missing, or the bundle has no profile.
+	Percentile *float64 `protobuf:"fixed64,11,opt,name=percentile,proto3,oneof" json:"percentile,omitempty"`
+	// What is usual, where the catalogue says so.
+	Baseline      *float64 `protobuf:"fixed64,12,opt,name=baseline,proto3,oneof" json:"baseline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,6 +509,147 @@ func (x *Reason) GetShare() float64 {
 	return 0
 }
 
+func (x *Reason) GetPercentile() float64 {
+	if x != nil && x.Percentile != nil {
+		return *x.Percentile
+	}
+	return 0
+}
+
+func (x *Reason) GetBaseline() float64 {
+	if x != nil && x.Baseline != nil {
+		return *x.Baseline
+	}
+	return 0
+}
+
+// Counterfactual is a change of one feature that would have moved the outcome, all others as they are. It is of the model's
+// score alone: lists and whatever else the change might bring with it are as they were.
+type Counterfactual struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the outcome would have been.
+	Outcome Outcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=pitboss.v1.Outcome" json:"outcome,omitempty"`
+	Feature string  `protobuf:"bytes,2,opt,name=feature,proto3" json:"feature,omitempty"`
+	// The reason that the feature is in.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// For the analyst.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// The value as it was.
+	Value float64 `protobuf:"fixed64,5,opt,name=value,proto3" json:"value,omitempty"`
+	// Every value from at_least to at_most gives the outcome; one that is absent is no bound. The one nearer to value
+	// is as far as the value would have to go.
+	AtLeast *float64 `protobuf:"fixed64,6,opt,name=at_least,json=atLeast,proto3,oneof" json:"at_least,omitempty"`
+	AtMost  *float64 `protobuf:"fixed64,7,opt,name=at_most,json=atMost,proto3,oneof" json:"at_most,omitempty"`
+	// The score there.
+	Score float64 `protobuf:"fixed64,8,opt,name=score,proto3" json:"score,omitempty"`
+	// How far that is, in points of the percentile of the reference profile. Absent where the bundle has none.
+	PercentilePoints *float64 `protobuf:"fixed64,9,opt,name=percentile_points,json=percentilePoints,proto3,oneof" json:"percentile_points,omitempty"`
+	// The same in thresholds of the model that lie between.
+	Thresholds    uint32 `protobuf:"varint,10,opt,name=thresholds,proto3" json:"thresholds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counterfactual) Reset() {
+	*x = Counterfactual{}
+	mi := &file_pitboss_v1_decision_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counterfactual) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counterfactual) ProtoMessage() {}
+
+func (x *Counterfactual) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_decision_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counterfactual.ProtoReflect.Descriptor instead.
+func (*Counterfactual) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Counterfactual) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *Counterfactual) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *Counterfactual) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Counterfactual) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Counterfactual) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Counterfactual) GetAtLeast() float64 {
+	if x != nil && x.AtLeast != nil {
+		return *x.AtLeast
+	}
+	return 0
+}
+
+func (x *Counterfactual) GetAtMost() float64 {
+	if x != nil && x.AtMost != nil {
+		return *x.AtMost
+	}
+	return 0
+}
+
+func (x *Counterfactual) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Counterfactual) GetPercentilePoints() float64 {
+	if x != nil && x.PercentilePoints != nil {
+		return *x.PercentilePoints
+	}
+	return 0
+}
+
+func (x *Counterfactual) GetThresholds() uint32 {
+	if x != nil {
+		return x.Thresholds
+	}
+	return 0
+}
+
 // Reaction is what the game should do about it.
 type Reaction struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -511,7 +667,7 @@ type Reaction struct {
 
 func (x *Reaction) Reset() {
 	*x = Reaction{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[4]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +679,7 @@ func (x *Reaction) String() string {
 func (*Reaction) ProtoMessage() {}
 
 func (x *Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[4]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +692,7 @@ func (x *Reaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reaction.ProtoReflect.Descriptor instead.
 func (*Reaction) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reaction) GetReactionId() string {
@@ -589,7 +745,7 @@ type ModelRef struct {
 
 func (x *ModelRef) Reset() {
 	*x = ModelRef{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[5]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +757,7 @@ func (x *ModelRef) String() string {
 func (*ModelRef) ProtoMessage() {}
 
 func (x *ModelRef) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[5]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +770,7 @@ func (x *ModelRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRef.ProtoReflect.Descriptor instead.
 func (*ModelRef) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{5}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ModelRef) GetName() string {
@@ -659,7 +815,7 @@ type FeatureValue struct {
 
 func (x *FeatureValue) Reset() {
 	*x = FeatureValue{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[6]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +827,7 @@ func (x *FeatureValue) String() string {
 func (*FeatureValue) ProtoMessage() {}
 
 func (x *FeatureValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[6]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +840,7 @@ func (x *FeatureValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureValue.ProtoReflect.Descriptor instead.
 func (*FeatureValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{6}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FeatureValue) GetName() string {
@@ -728,7 +884,7 @@ type Degraded struct {
 
 func (x *Degraded) Reset() {
 	*x = Degraded{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[7]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +896,7 @@ func (x *Degraded) String() string {
 func (*Degraded) ProtoMessage() {}
 
 func (x *Degraded) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[7]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +909,7 @@ func (x *Degraded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Degraded.ProtoReflect.Descriptor instead.
 func (*Degraded) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{7}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Degraded) GetStage() string {
@@ -787,7 +943,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[8]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +955,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[8]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +968,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{8}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Timings) GetAdmission() int64 {
@@ -883,8 +1039,7 @@ type Decision struct {
 	Score *float64 `protobuf:"fixed64,5,opt,name=score,proto3,oneof" json:"score,omitempty"`
 	// Raw output of the model (log-odds). Absent where no model scored.
 	Margin *float64 `protobuf:"fixed64,6,opt,name=margin,proto3,oneof" json:"margin,omitempty"`
-	// Margin of the average event: margin = base_value + sum of contributions. The margin of a model that computes in
-	// float32 (XGBoost) is that sum as the model itself rounds it.
+	// Margin of the average event: explained_margin = base_value + sum of contributions.
 	BaseValue *float64 `protobuf:"fixed64,7,opt,name=base_value,json=baseValue,proto3,oneof" json:"base_value,omitempty"`
 	// low, medium, high, severe: the segment's threshold that the score passed.
 	RiskLevel string `protobuf:"bytes,8,opt,name=risk_level,json=riskLevel,proto3" json:"risk_level,omitempty"`
@@ -912,14 +1067,26 @@ type Decision struct {
 	// partitions (kafka.advance_every). Absent where nobody knew: no Kafka, or brokers that are away.
 	ConsumerLag *int64 `protobuf:"varint,22,opt,name=consumer_lag,json=consumerLag,proto3,oneof" json:"consumer_lag,omitempty"`
 	// How old what was known of the event's entities was.
-	EntityAges    []*EntityAge `protobuf:"bytes,23,rep,name=entity_ages,json=entityAges,proto3" json:"entity_ages,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	EntityAges []*EntityAge `protobuf:"bytes,23,rep,name=entity_ages,json=entityAges,proto3" json:"entity_ages,omitempty"`
+	// The margin that base_value and contributions add up to, to 1e-9 of the largest of 1, itself and the contributions: the same
+	// leaves as margin's, summed in float64. LightGBM sums so itself; XGBoost's margin is in float32. Absent without
+	// contributions, and in records of logic version 1.
+	ExplainedMargin *float64 `protobuf:"fixed64,24,opt,name=explained_margin,json=explainedMargin,proto3,oneof" json:"explained_margin,omitempty"`
+	// The language of the texts.
+	Language string `protobuf:"bytes,25,opt,name=language,proto3" json:"language,omitempty"`
+	// EXPLAIN_FULL only: the smallest change of one feature that would have moved the outcome: to a milder one, and to allow
+	// where that is another; of an event that is allowed, to a more severe one. Of a reason that is immutable there is none.
+	Counterfactuals []*Counterfactual `protobuf:"bytes,26,rep,name=counterfactuals,proto3" json:"counterfactuals,omitempty"`
+	// EXPLAIN_FULL only: found; none where no feature alone does it; not_applicable where the score did not decide;
+	// unavailable where the model has no such answer or is too large for it; skipped where there was no time (ask for the decision again).
+	CounterfactualStatus string `protobuf:"bytes,27,opt,name=counterfactual_status,json=counterfactualStatus,proto3" json:"counterfactual_status,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[9]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1098,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[9]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1111,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Decision) GetDecisionId() string {
@@ -1108,6 +1275,34 @@ func (x *Decision) GetEntityAges() []*EntityAge {
 	return nil
 }
 
+func (x *Decision) GetExplainedMargin() float64 {
+	if x != nil && x.ExplainedMargin != nil {
+		return *x.ExplainedMargin
+	}
+	return 0
+}
+
+func (x *Decision) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Decision) GetCounterfactuals() []*Counterfactual {
+	if x != nil {
+		return x.Counterfactuals
+	}
+	return nil
+}
+
+func (x *Decision) GetCounterfactualStatus() string {
+	if x != nil {
+		return x.CounterfactualStatus
+	}
+	return ""
+}
+
 // EntityAge says how old what was known of an entity was when its features were read.
 type EntityAge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1121,7 +1316,7 @@ type EntityAge struct {
 
 func (x *EntityAge) Reset() {
 	*x = EntityAge{}
-	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1328,7 @@ func (x *EntityAge) String() string {
 func (*EntityAge) ProtoMessage() {}
 
 func (x *EntityAge) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_decision_proto_msgTypes[10]
+	mi := &file_pitboss_v1_decision_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1341,7 @@ func (x *EntityAge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityAge.ProtoReflect.Descriptor instead.
 func (*EntityAge) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_decision_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EntityAge) GetKind() string {
@@ -1168,19 +1363,20 @@ var File_pitboss_v1_decision_proto protoreflect.FileDescriptor
 const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\n" +
 	"\x19pitboss/v1/decision.proto\x12\n" +
-	"pitboss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pitboss/v1/event.proto\"z\n" +
+	"pitboss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pitboss/v1/event.proto\"\x96\x01\n" +
 	"\x0fDecisionOptions\x12\x1f\n" +
 	"\vdeadline_ms\x18\x01 \x01(\rR\n" +
 	"deadlineMs\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12-\n" +
-	"\aexplain\x18\x03 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"q\n" +
+	"\aexplain\x18\x03 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\x12\x1a\n" +
+	"\blanguage\x18\x04 \x01(\tR\blanguage\"q\n" +
 	"\x0fDecisionRequest\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.pitboss.v1.EventR\x05event\x125\n" +
 	"\aoptions\x18\x02 \x01(\v2\x1b.pitboss.v1.DecisionOptionsR\aoptions\"d\n" +
 	"\x12GetDecisionRequest\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12-\n" +
-	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"\xc8\x02\n" +
+	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"\xaa\x03\n" +
 	"\x06Reason\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1f\n" +
@@ -1193,10 +1389,34 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\fcontribution\x18\b \x01(\x01H\x01R\fcontribution\x88\x01\x01\x12\x1c\n" +
 	"\tdirection\x18\t \x01(\tR\tdirection\x12\x19\n" +
 	"\x05share\x18\n" +
-	" \x01(\x01H\x02R\x05share\x88\x01\x01B\b\n" +
+	" \x01(\x01H\x02R\x05share\x88\x01\x01\x12#\n" +
+	"\n" +
+	"percentile\x18\v \x01(\x01H\x03R\n" +
+	"percentile\x88\x01\x01\x12\x1f\n" +
+	"\bbaseline\x18\f \x01(\x01H\x04R\bbaseline\x88\x01\x01B\b\n" +
 	"\x06_valueB\x0f\n" +
 	"\r_contributionB\b\n" +
-	"\x06_share\"\x8a\x01\n" +
+	"\x06_shareB\r\n" +
+	"\v_percentileB\v\n" +
+	"\t_baseline\"\xec\x02\n" +
+	"\x0eCounterfactual\x12-\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x13.pitboss.v1.OutcomeR\aoutcome\x12\x18\n" +
+	"\afeature\x18\x02 \x01(\tR\afeature\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\x01R\x05value\x12\x1e\n" +
+	"\bat_least\x18\x06 \x01(\x01H\x00R\aatLeast\x88\x01\x01\x12\x1c\n" +
+	"\aat_most\x18\a \x01(\x01H\x01R\x06atMost\x88\x01\x01\x12\x14\n" +
+	"\x05score\x18\b \x01(\x01R\x05score\x120\n" +
+	"\x11percentile_points\x18\t \x01(\x01H\x02R\x10percentilePoints\x88\x01\x01\x12\x1e\n" +
+	"\n" +
+	"thresholds\x18\n" +
+	" \x01(\rR\n" +
+	"thresholdsB\v\n" +
+	"\t_at_leastB\n" +
+	"\n" +
+	"\b_at_mostB\x14\n" +
+	"\x12_percentile_points\"\x8a\x01\n" +
 	"\bReaction\x12\x1f\n" +
 	"\vreaction_id\x18\x01 \x01(\tR\n" +
 	"reactionId\x12\x12\n" +
@@ -1230,7 +1450,7 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\aexplain\x18\x05 \x01(\x03R\aexplain\x12\x16\n" +
 	"\x06policy\x18\x06 \x01(\x03R\x06policy\x12\x16\n" +
 	"\x06record\x18\a \x01(\x03R\x06record\x12\x14\n" +
-	"\x05total\x18\b \x01(\x03R\x05total\"\x92\b\n" +
+	"\x05total\x18\b \x01(\x03R\x05total\"\xee\t\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x12\x19\n" +
@@ -1261,11 +1481,16 @@ const file_pitboss_v1_decision_proto_rawDesc = "" +
 	"\twatermark\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12&\n" +
 	"\fconsumer_lag\x18\x16 \x01(\x03H\x03R\vconsumerLag\x88\x01\x01\x126\n" +
 	"\ventity_ages\x18\x17 \x03(\v2\x15.pitboss.v1.EntityAgeR\n" +
-	"entityAgesB\b\n" +
+	"entityAges\x12.\n" +
+	"\x10explained_margin\x18\x18 \x01(\x01H\x04R\x0fexplainedMargin\x88\x01\x01\x12\x1a\n" +
+	"\blanguage\x18\x19 \x01(\tR\blanguage\x12D\n" +
+	"\x0fcounterfactuals\x18\x1a \x03(\v2\x1a.pitboss.v1.CounterfactualR\x0fcounterfactuals\x123\n" +
+	"\x15counterfactual_status\x18\x1b \x01(\tR\x14counterfactualStatusB\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
 	"\v_base_valueB\x0f\n" +
-	"\r_consumer_lag\"F\n" +
+	"\r_consumer_lagB\x13\n" +
+	"\x11_explained_margin\"F\n" +
 	"\tEntityAge\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
 	"\x06age_ms\x18\x02 \x01(\x03H\x00R\x05ageMs\x88\x01\x01B\t\n" +
@@ -1303,7 +1528,7 @@ func file_pitboss_v1_decision_proto_rawDescGZIP() []byte {
 }
 
 var file_pitboss_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pitboss_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_pitboss_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_pitboss_v1_decision_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: pitboss.v1.Outcome
 	(Status)(0),                   // 1: pitboss.v1.Status
@@ -1312,38 +1537,41 @@ var file_pitboss_v1_decision_proto_goTypes = []any{
 	(*DecisionRequest)(nil),       // 4: pitboss.v1.DecisionRequest
 	(*GetDecisionRequest)(nil),    // 5: pitboss.v1.GetDecisionRequest
 	(*Reason)(nil),                // 6: pitboss.v1.Reason
-	(*Reaction)(nil),              // 7: pitboss.v1.Reaction
-	(*ModelRef)(nil),              // 8: pitboss.v1.ModelRef
-	(*FeatureValue)(nil),          // 9: pitboss.v1.FeatureValue
-	(*Degraded)(nil),              // 10: pitboss.v1.Degraded
-	(*Timings)(nil),               // 11: pitboss.v1.Timings
-	(*Decision)(nil),              // 12: pitboss.v1.Decision
-	(*EntityAge)(nil),             // 13: pitboss.v1.EntityAge
-	(*Event)(nil),                 // 14: pitboss.v1.Event
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Counterfactual)(nil),        // 7: pitboss.v1.Counterfactual
+	(*Reaction)(nil),              // 8: pitboss.v1.Reaction
+	(*ModelRef)(nil),              // 9: pitboss.v1.ModelRef
+	(*FeatureValue)(nil),          // 10: pitboss.v1.FeatureValue
+	(*Degraded)(nil),              // 11: pitboss.v1.Degraded
+	(*Timings)(nil),               // 12: pitboss.v1.Timings
+	(*Decision)(nil),              // 13: pitboss.v1.Decision
+	(*EntityAge)(nil),             // 14: pitboss.v1.EntityAge
+	(*Event)(nil),                 // 15: pitboss.v1.Event
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_pitboss_v1_decision_proto_depIdxs = []int32{
 	2,  // 0: pitboss.v1.DecisionOptions.explain:type_name -> pitboss.v1.Explain
-	14, // 1: pitboss.v1.DecisionRequest.event:type_name -> pitboss.v1.Event
+	15, // 1: pitboss.v1.DecisionRequest.event:type_name -> pitboss.v1.Event
 	3,  // 2: pitboss.v1.DecisionRequest.options:type_name -> pitboss.v1.DecisionOptions
 	2,  // 3: pitboss.v1.GetDecisionRequest.explain:type_name -> pitboss.v1.Explain
-	1,  // 4: pitboss.v1.Decision.status:type_name -> pitboss.v1.Status
-	0,  // 5: pitboss.v1.Decision.outcome:type_name -> pitboss.v1.Outcome
-	7,  // 6: pitboss.v1.Decision.reactions:type_name -> pitboss.v1.Reaction
-	6,  // 7: pitboss.v1.Decision.reasons:type_name -> pitboss.v1.Reason
-	8,  // 8: pitboss.v1.Decision.model:type_name -> pitboss.v1.ModelRef
-	15, // 9: pitboss.v1.Decision.features_as_of:type_name -> google.protobuf.Timestamp
-	10, // 10: pitboss.v1.Decision.degraded:type_name -> pitboss.v1.Degraded
-	11, // 11: pitboss.v1.Decision.timings_us:type_name -> pitboss.v1.Timings
-	15, // 12: pitboss.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 13: pitboss.v1.Decision.features:type_name -> pitboss.v1.FeatureValue
-	15, // 14: pitboss.v1.Decision.watermark:type_name -> google.protobuf.Timestamp
-	13, // 15: pitboss.v1.Decision.entity_ages:type_name -> pitboss.v1.EntityAge
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	0,  // 4: pitboss.v1.Counterfactual.outcome:type_name -> pitboss.v1.Outcome
+	1,  // 5: pitboss.v1.Decision.status:type_name -> pitboss.v1.Status
+	0,  // 6: pitboss.v1.Decision.outcome:type_name -> pitboss.v1.Outcome
+	8,  // 7: pitboss.v1.Decision.reactions:type_name -> pitboss.v1.Reaction
+	6,  // 8: pitboss.v1.Decision.reasons:type_name -> pitboss.v1.Reason
+	9,  // 9: pitboss.v1.Decision.model:type_name -> pitboss.v1.ModelRef
+	16, // 10: pitboss.v1.Decision.features_as_of:type_name -> google.protobuf.Timestamp
+	11, // 11: pitboss.v1.Decision.degraded:type_name -> pitboss.v1.Degraded
+	12, // 12: pitboss.v1.Decision.timings_us:type_name -> pitboss.v1.Timings
+	16, // 13: pitboss.v1.Decision.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 14: pitboss.v1.Decision.features:type_name -> pitboss.v1.FeatureValue
+	16, // 15: pitboss.v1.Decision.watermark:type_name -> google.protobuf.Timestamp
+	14, // 16: pitboss.v1.Decision.entity_ages:type_name -> pitboss.v1.EntityAge
+	7,  // 17: pitboss.v1.Decision.counterfactuals:type_name -> pitboss.v1.Counterfactual
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_decision_proto_init() }
@@ -1353,16 +1581,17 @@ func file_pitboss_v1_decision_proto_init() {
 	}
 	file_pitboss_v1_event_proto_init()
 	file_pitboss_v1_decision_proto_msgTypes[3].OneofWrappers = []any{}
-	file_pitboss_v1_decision_proto_msgTypes[6].OneofWrappers = []any{}
-	file_pitboss_v1_decision_proto_msgTypes[9].OneofWrappers = []any{}
+	file_pitboss_v1_decision_proto_msgTypes[4].OneofWrappers = []any{}
+	file_pitboss_v1_decision_proto_msgTypes[7].OneofWrappers = []any{}
 	file_pitboss_v1_decision_proto_msgTypes[10].OneofWrappers = []any{}
+	file_pitboss_v1_decision_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_decision_proto_rawDesc), len(file_pitboss_v1_decision_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

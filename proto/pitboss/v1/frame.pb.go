@@ -875,9 +875,11 @@ func (x *Inputs) GetAliasKeyId() string {
 
 // Verdicts are what chance, time and other decisions added; replay takes them as they are.
 type Verdicts struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Skipped       []*Degraded            `protobuf:"bytes,1,rep,name=skipped,proto3" json:"skipped,omitempty"`
-	Explain       Explain                `protobuf:"varint,2,opt,name=explain,proto3,enum=pitboss.v1.Explain" json:"explain,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Skipped []*Degraded            `protobuf:"bytes,1,rep,name=skipped,proto3" json:"skipped,omitempty"`
+	Explain Explain                `protobuf:"varint,2,opt,name=explain,proto3,enum=pitboss.v1.Explain" json:"explain,omitempty"`
+	// The language of the texts, from logic version 2 on.
+	Language      string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -926,6 +928,13 @@ func (x *Verdicts) GetExplain() Explain {
 	return Explain_EXPLAIN_UNSPECIFIED
 }
 
+func (x *Verdicts) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
 // Outputs are what replay must make again, byte for byte.
 type Outputs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -944,9 +953,11 @@ type Outputs struct {
 	ExpiresAtUs       int64  `protobuf:"varint,12,opt,name=expires_at_us,json=expiresAtUs,proto3" json:"expires_at_us,omitempty"`
 	// SHA-256 over what the outputs were made from: the event as it was stored, inputs and verdicts (package decide says
 	// how), so that a change to any byte of them shows even where it would not move the outcome.
-	InputsHash    []byte `protobuf:"bytes,13,opt,name=inputs_hash,json=inputsHash,proto3" json:"inputs_hash,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	InputsHash []byte `protobuf:"bytes,13,opt,name=inputs_hash,json=inputsHash,proto3" json:"inputs_hash,omitempty"`
+	// The float64 sum of the leaves, which base_value and contributions add up to; from logic version 2 on.
+	ExplainedMargin *float64 `protobuf:"fixed64,14,opt,name=explained_margin,json=explainedMargin,proto3,oneof" json:"explained_margin,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Outputs) Reset() {
@@ -1068,6 +1079,13 @@ func (x *Outputs) GetInputsHash() []byte {
 		return x.InputsHash
 	}
 	return nil
+}
+
+func (x *Outputs) GetExplainedMargin() float64 {
+	if x != nil && x.ExplainedMargin != nil {
+		return *x.ExplainedMargin
+	}
+	return 0
 }
 
 // Observations are facts about the making; replay leaves them out.
@@ -1333,10 +1351,11 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"policyHash\x12#\n" +
 	"\rrates_version\x18\f \x01(\tR\fratesVersion\x12 \n" +
 	"\falias_key_id\x18\r \x01(\tR\n" +
-	"aliasKeyId\"i\n" +
+	"aliasKeyId\"\x85\x01\n" +
 	"\bVerdicts\x12.\n" +
 	"\askipped\x18\x01 \x03(\v2\x14.pitboss.v1.DegradedR\askipped\x12-\n" +
-	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\"\x86\x04\n" +
+	"\aexplain\x18\x02 \x01(\x0e2\x13.pitboss.v1.ExplainR\aexplain\x12\x1a\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\"\xcb\x04\n" +
 	"\aOutputs\x12-\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x13.pitboss.v1.OutcomeR\aoutcome\x12\x19\n" +
 	"\x05score\x18\x02 \x01(\x01H\x00R\x05score\x88\x01\x01\x12\x1b\n" +
@@ -1354,10 +1373,12 @@ const file_pitboss_v1_frame_proto_rawDesc = "" +
 	"\x12contributions_hash\x18\v \x01(\fR\x11contributionsHash\x12\"\n" +
 	"\rexpires_at_us\x18\f \x01(\x03R\vexpiresAtUs\x12\x1f\n" +
 	"\vinputs_hash\x18\r \x01(\fR\n" +
-	"inputsHashB\b\n" +
+	"inputsHash\x12.\n" +
+	"\x10explained_margin\x18\x0e \x01(\x01H\x03R\x0fexplainedMargin\x88\x01\x01B\b\n" +
 	"\x06_scoreB\t\n" +
 	"\a_marginB\r\n" +
-	"\v_base_value\"\x95\x02\n" +
+	"\v_base_valueB\x13\n" +
+	"\x11_explained_margin\"\x95\x02\n" +
 	"\fObservations\x122\n" +
 	"\n" +
 	"timings_us\x18\x01 \x01(\v2\x13.pitboss.v1.TimingsR\ttimingsUs\x12\x14\n" +

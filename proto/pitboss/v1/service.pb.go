@@ -24,6 +24,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ExplainMethod is how a score is explained.
+type ExplainMethod int32
+
+const (
+	// Taken as EXPLAIN_METHOD_PATH_DEPENDENT.
+	ExplainMethod_EXPLAIN_METHOD_UNSPECIFIED ExplainMethod = 0
+	// Against all of the training rows, as the trees' own counts remember them: what reasons are made of.
+	ExplainMethod_EXPLAIN_METHOD_PATH_DEPENDENT ExplainMethod = 1
+	// Against the bundle's reference sample, row by row.
+	ExplainMethod_EXPLAIN_METHOD_INTERVENTIONAL ExplainMethod = 2
+	// What pairs of features do together.
+	ExplainMethod_EXPLAIN_METHOD_INTERACTIONS ExplainMethod = 3
+)
+
+// Enum value maps for ExplainMethod.
+var (
+	ExplainMethod_name = map[int32]string{
+		0: "EXPLAIN_METHOD_UNSPECIFIED",
+		1: "EXPLAIN_METHOD_PATH_DEPENDENT",
+		2: "EXPLAIN_METHOD_INTERVENTIONAL",
+		3: "EXPLAIN_METHOD_INTERACTIONS",
+	}
+	ExplainMethod_value = map[string]int32{
+		"EXPLAIN_METHOD_UNSPECIFIED":    0,
+		"EXPLAIN_METHOD_PATH_DEPENDENT": 1,
+		"EXPLAIN_METHOD_INTERVENTIONAL": 2,
+		"EXPLAIN_METHOD_INTERACTIONS":   3,
+	}
+)
+
+func (x ExplainMethod) Enum() *ExplainMethod {
+	p := new(ExplainMethod)
+	*p = x
+	return p
+}
+
+func (x ExplainMethod) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExplainMethod) Descriptor() protoreflect.EnumDescriptor {
+	return file_pitboss_v1_service_proto_enumTypes[0].Descriptor()
+}
+
+func (ExplainMethod) Type() protoreflect.EnumType {
+	return &file_pitboss_v1_service_proto_enumTypes[0]
+}
+
+func (x ExplainMethod) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExplainMethod.Descriptor instead.
+func (ExplainMethod) EnumDescriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
 // PublishStatus is what became of one event.
 type PublishStatus int32
 
@@ -68,11 +125,11 @@ func (x PublishStatus) String() string {
 }
 
 func (PublishStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_pitboss_v1_service_proto_enumTypes[0].Descriptor()
+	return file_pitboss_v1_service_proto_enumTypes[1].Descriptor()
 }
 
 func (PublishStatus) Type() protoreflect.EnumType {
-	return &file_pitboss_v1_service_proto_enumTypes[0]
+	return &file_pitboss_v1_service_proto_enumTypes[1]
 }
 
 func (x PublishStatus) Number() protoreflect.EnumNumber {
@@ -81,7 +138,323 @@ func (x PublishStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PublishStatus.Descriptor instead.
 func (PublishStatus) EnumDescriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{1}
+}
+
+// ExplainDecisionRequest asks for an explanation of a score.
+type ExplainDecisionRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	DecisionId string                 `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	Method     ExplainMethod          `protobuf:"varint,2,opt,name=method,proto3,enum=pitboss.v1.ExplainMethod" json:"method,omitempty"`
+	// Features to tell of; none is all. Of interactions: all pairs that have one of them.
+	Features []string `protobuf:"bytes,3,rep,name=features,proto3" json:"features,omitempty"`
+	// How many contributions or pairs, the largest first: 1 to 1000; 0 is 20.
+	Limit uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// How many rows of the reference sample to compare with, the first ones; 0 is all. EXPLAIN_METHOD_INTERVENTIONAL only.
+	Background    uint32 `protobuf:"varint,5,opt,name=background,proto3" json:"background,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainDecisionRequest) Reset() {
+	*x = ExplainDecisionRequest{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainDecisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainDecisionRequest) ProtoMessage() {}
+
+func (x *ExplainDecisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainDecisionRequest.ProtoReflect.Descriptor instead.
+func (*ExplainDecisionRequest) Descriptor() ([]byte, []int) {
 	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ExplainDecisionRequest) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ExplainDecisionRequest) GetMethod() ExplainMethod {
+	if x != nil {
+		return x.Method
+	}
+	return ExplainMethod_EXPLAIN_METHOD_UNSPECIFIED
+}
+
+func (x *ExplainDecisionRequest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *ExplainDecisionRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ExplainDecisionRequest) GetBackground() uint32 {
+	if x != nil {
+		return x.Background
+	}
+	return 0
+}
+
+// ExplainDecisionResponse explains the score of a decision: explained_margin = base_value + sum of all contributions; of
+// interactions, a contribution is the sum of the feature's pairs, that with itself among them.
+type ExplainDecisionResponse struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	DecisionId      string                 `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	Method          ExplainMethod          `protobuf:"varint,2,opt,name=method,proto3,enum=pitboss.v1.ExplainMethod" json:"method,omitempty"`
+	Model           *ModelRef              `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	BaseValue       float64                `protobuf:"fixed64,4,opt,name=base_value,json=baseValue,proto3" json:"base_value,omitempty"`
+	ExplainedMargin float64                `protobuf:"fixed64,5,opt,name=explained_margin,json=explainedMargin,proto3" json:"explained_margin,omitempty"`
+	Contributions   []*FeatureContribution `protobuf:"bytes,6,rep,name=contributions,proto3" json:"contributions,omitempty"`
+	Interactions    []*FeatureInteraction  `protobuf:"bytes,7,rep,name=interactions,proto3" json:"interactions,omitempty"`
+	// Rows of the reference sample that were compared with.
+	Background uint32 `protobuf:"varint,8,opt,name=background,proto3" json:"background,omitempty"`
+	// How many contributions or pairs there are in all.
+	All           uint32 `protobuf:"varint,9,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainDecisionResponse) Reset() {
+	*x = ExplainDecisionResponse{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainDecisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainDecisionResponse) ProtoMessage() {}
+
+func (x *ExplainDecisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainDecisionResponse.ProtoReflect.Descriptor instead.
+func (*ExplainDecisionResponse) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExplainDecisionResponse) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ExplainDecisionResponse) GetMethod() ExplainMethod {
+	if x != nil {
+		return x.Method
+	}
+	return ExplainMethod_EXPLAIN_METHOD_UNSPECIFIED
+}
+
+func (x *ExplainDecisionResponse) GetModel() *ModelRef {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *ExplainDecisionResponse) GetBaseValue() float64 {
+	if x != nil {
+		return x.BaseValue
+	}
+	return 0
+}
+
+func (x *ExplainDecisionResponse) GetExplainedMargin() float64 {
+	if x != nil {
+		return x.ExplainedMargin
+	}
+	return 0
+}
+
+func (x *ExplainDecisionResponse) GetContributions() []*FeatureContribution {
+	if x != nil {
+		return x.Contributions
+	}
+	return nil
+}
+
+func (x *ExplainDecisionResponse) GetInteractions() []*FeatureInteraction {
+	if x != nil {
+		return x.Interactions
+	}
+	return nil
+}
+
+func (x *ExplainDecisionResponse) GetBackground() uint32 {
+	if x != nil {
+		return x.Background
+	}
+	return 0
+}
+
+func (x *ExplainDecisionResponse) GetAll() uint32 {
+	if x != nil {
+		return x.All
+	}
+	return 0
+}
+
+// FeatureContribution is what a feature moved the margin, in log-odds.
+type FeatureContribution struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Feature string                 `protobuf:"bytes,1,opt,name=feature,proto3" json:"feature,omitempty"`
+	// Absent where missing.
+	Value         *float64 `protobuf:"fixed64,2,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Contribution  float64  `protobuf:"fixed64,3,opt,name=contribution,proto3" json:"contribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureContribution) Reset() {
+	*x = FeatureContribution{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureContribution) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureContribution) ProtoMessage() {}
+
+func (x *FeatureContribution) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureContribution.ProtoReflect.Descriptor instead.
+func (*FeatureContribution) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FeatureContribution) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *FeatureContribution) GetValue() float64 {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return 0
+}
+
+func (x *FeatureContribution) GetContribution() float64 {
+	if x != nil {
+		return x.Contribution
+	}
+	return 0
+}
+
+// FeatureInteraction is what two features move the margin together: half of it for each, as SHAP gives it. Of a feature with
+// itself it is what is left to it alone.
+type FeatureInteraction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Feature       string                 `protobuf:"bytes,1,opt,name=feature,proto3" json:"feature,omitempty"`
+	Other         string                 `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`
+	Interaction   float64                `protobuf:"fixed64,3,opt,name=interaction,proto3" json:"interaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureInteraction) Reset() {
+	*x = FeatureInteraction{}
+	mi := &file_pitboss_v1_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureInteraction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureInteraction) ProtoMessage() {}
+
+func (x *FeatureInteraction) ProtoReflect() protoreflect.Message {
+	mi := &file_pitboss_v1_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureInteraction.ProtoReflect.Descriptor instead.
+func (*FeatureInteraction) Descriptor() ([]byte, []int) {
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FeatureInteraction) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *FeatureInteraction) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *FeatureInteraction) GetInteraction() float64 {
+	if x != nil {
+		return x.Interaction
+	}
+	return 0
 }
 
 // PublishRequest holds 1 to 1000 events.
@@ -94,7 +467,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[0]
+	mi := &file_pitboss_v1_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -106,7 +479,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[0]
+	mi := &file_pitboss_v1_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -119,7 +492,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{0}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PublishRequest) GetEvents() []*Event {
@@ -143,7 +516,7 @@ type FieldError struct {
 
 func (x *FieldError) Reset() {
 	*x = FieldError{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[1]
+	mi := &file_pitboss_v1_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -155,7 +528,7 @@ func (x *FieldError) String() string {
 func (*FieldError) ProtoMessage() {}
 
 func (x *FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[1]
+	mi := &file_pitboss_v1_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -168,7 +541,7 @@ func (x *FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldError.ProtoReflect.Descriptor instead.
 func (*FieldError) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{1}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FieldError) GetReason() string {
@@ -204,7 +577,7 @@ type PublishResult struct {
 
 func (x *PublishResult) Reset() {
 	*x = PublishResult{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[2]
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -216,7 +589,7 @@ func (x *PublishResult) String() string {
 func (*PublishResult) ProtoMessage() {}
 
 func (x *PublishResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[2]
+	mi := &file_pitboss_v1_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -229,7 +602,7 @@ func (x *PublishResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResult.ProtoReflect.Descriptor instead.
 func (*PublishResult) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{2}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PublishResult) GetEventId() string {
@@ -263,7 +636,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[3]
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +648,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[3]
+	mi := &file_pitboss_v1_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +661,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{3}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PublishResponse) GetResults() []*PublishResult {
@@ -311,7 +684,7 @@ type GetEntityFeaturesRequest struct {
 
 func (x *GetEntityFeaturesRequest) Reset() {
 	*x = GetEntityFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[4]
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -323,7 +696,7 @@ func (x *GetEntityFeaturesRequest) String() string {
 func (*GetEntityFeaturesRequest) ProtoMessage() {}
 
 func (x *GetEntityFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[4]
+	mi := &file_pitboss_v1_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -336,7 +709,7 @@ func (x *GetEntityFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEntityFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*GetEntityFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{4}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetEntityFeaturesRequest) GetTenant() string {
@@ -381,7 +754,7 @@ type GetEntityFeaturesResponse struct {
 
 func (x *GetEntityFeaturesResponse) Reset() {
 	*x = GetEntityFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[5]
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +766,7 @@ func (x *GetEntityFeaturesResponse) String() string {
 func (*GetEntityFeaturesResponse) ProtoMessage() {}
 
 func (x *GetEntityFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[5]
+	mi := &file_pitboss_v1_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +779,7 @@ func (x *GetEntityFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEntityFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*GetEntityFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetEntityFeaturesResponse) GetEntity() *Identifier {
@@ -482,7 +855,7 @@ type ExplainEntityFeaturesRequest struct {
 
 func (x *ExplainEntityFeaturesRequest) Reset() {
 	*x = ExplainEntityFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +867,7 @@ func (x *ExplainEntityFeaturesRequest) String() string {
 func (*ExplainEntityFeaturesRequest) ProtoMessage() {}
 
 func (x *ExplainEntityFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[6]
+	mi := &file_pitboss_v1_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +880,7 @@ func (x *ExplainEntityFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainEntityFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*ExplainEntityFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExplainEntityFeaturesRequest) GetTenant() string {
@@ -570,7 +943,7 @@ type ExplainEntityFeaturesResponse struct {
 
 func (x *ExplainEntityFeaturesResponse) Reset() {
 	*x = ExplainEntityFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +955,7 @@ func (x *ExplainEntityFeaturesResponse) String() string {
 func (*ExplainEntityFeaturesResponse) ProtoMessage() {}
 
 func (x *ExplainEntityFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[7]
+	mi := &file_pitboss_v1_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +968,7 @@ func (x *ExplainEntityFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainEntityFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*ExplainEntityFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExplainEntityFeaturesResponse) GetEntity() *Identifier {
@@ -708,7 +1081,7 @@ type FeatureExplanation struct {
 
 func (x *FeatureExplanation) Reset() {
 	*x = FeatureExplanation{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +1093,7 @@ func (x *FeatureExplanation) String() string {
 func (*FeatureExplanation) ProtoMessage() {}
 
 func (x *FeatureExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[8]
+	mi := &file_pitboss_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +1106,7 @@ func (x *FeatureExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureExplanation.ProtoReflect.Descriptor instead.
 func (*FeatureExplanation) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FeatureExplanation) GetName() string {
@@ -864,7 +1237,7 @@ type ExplainedTile struct {
 
 func (x *ExplainedTile) Reset() {
 	*x = ExplainedTile{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1249,7 @@ func (x *ExplainedTile) String() string {
 func (*ExplainedTile) ProtoMessage() {}
 
 func (x *ExplainedTile) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[9]
+	mi := &file_pitboss_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1262,7 @@ func (x *ExplainedTile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedTile.ProtoReflect.Descriptor instead.
 func (*ExplainedTile) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{9}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainedTile) GetFrom() *timestamppb.Timestamp {
@@ -941,7 +1314,7 @@ type ExplainedEvent struct {
 
 func (x *ExplainedEvent) Reset() {
 	*x = ExplainedEvent{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1326,7 @@ func (x *ExplainedEvent) String() string {
 func (*ExplainedEvent) ProtoMessage() {}
 
 func (x *ExplainedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[10]
+	mi := &file_pitboss_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1339,7 @@ func (x *ExplainedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedEvent.ProtoReflect.Descriptor instead.
 func (*ExplainedEvent) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExplainedEvent) GetAt() *timestamppb.Timestamp {
@@ -1005,7 +1378,7 @@ type GetFeaturesRequest struct {
 
 func (x *GetFeaturesRequest) Reset() {
 	*x = GetFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1390,7 @@ func (x *GetFeaturesRequest) String() string {
 func (*GetFeaturesRequest) ProtoMessage() {}
 
 func (x *GetFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[11]
+	mi := &file_pitboss_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1403,7 @@ func (x *GetFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*GetFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetFeaturesRequest) GetTenant() string {
@@ -1071,7 +1444,7 @@ type EntityRow struct {
 
 func (x *EntityRow) Reset() {
 	*x = EntityRow{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1456,7 @@ func (x *EntityRow) String() string {
 func (*EntityRow) ProtoMessage() {}
 
 func (x *EntityRow) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[12]
+	mi := &file_pitboss_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1469,7 @@ func (x *EntityRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityRow.ProtoReflect.Descriptor instead.
 func (*EntityRow) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EntityRow) GetEntities() []*Identifier {
@@ -1126,7 +1499,7 @@ type GetFeaturesResponse struct {
 
 func (x *GetFeaturesResponse) Reset() {
 	*x = GetFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	mi := &file_pitboss_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1511,7 @@ func (x *GetFeaturesResponse) String() string {
 func (*GetFeaturesResponse) ProtoMessage() {}
 
 func (x *GetFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[13]
+	mi := &file_pitboss_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1524,7 @@ func (x *GetFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*GetFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetFeaturesResponse) GetFeaturesAsOf() *timestamppb.Timestamp {
@@ -1221,7 +1594,7 @@ type FeatureRow struct {
 
 func (x *FeatureRow) Reset() {
 	*x = FeatureRow{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	mi := &file_pitboss_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1606,7 @@ func (x *FeatureRow) String() string {
 func (*FeatureRow) ProtoMessage() {}
 
 func (x *FeatureRow) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[14]
+	mi := &file_pitboss_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1619,7 @@ func (x *FeatureRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureRow.ProtoReflect.Descriptor instead.
 func (*FeatureRow) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FeatureRow) GetEntities() []*EntityState {
@@ -1280,7 +1653,7 @@ type EntityState struct {
 
 func (x *EntityState) Reset() {
 	*x = EntityState{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	mi := &file_pitboss_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1665,7 @@ func (x *EntityState) String() string {
 func (*EntityState) ProtoMessage() {}
 
 func (x *EntityState) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[15]
+	mi := &file_pitboss_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1678,7 @@ func (x *EntityState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityState.ProtoReflect.Descriptor instead.
 func (*EntityState) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EntityState) GetEntity() *Identifier {
@@ -1353,7 +1726,7 @@ type ServedValue struct {
 
 func (x *ServedValue) Reset() {
 	*x = ServedValue{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	mi := &file_pitboss_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1738,7 @@ func (x *ServedValue) String() string {
 func (*ServedValue) ProtoMessage() {}
 
 func (x *ServedValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[16]
+	mi := &file_pitboss_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1751,7 @@ func (x *ServedValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServedValue.ProtoReflect.Descriptor instead.
 func (*ServedValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ServedValue) GetValue() float64 {
@@ -1420,7 +1793,7 @@ type PushFeaturesRequest struct {
 
 func (x *PushFeaturesRequest) Reset() {
 	*x = PushFeaturesRequest{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[17]
+	mi := &file_pitboss_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1805,7 @@ func (x *PushFeaturesRequest) String() string {
 func (*PushFeaturesRequest) ProtoMessage() {}
 
 func (x *PushFeaturesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[17]
+	mi := &file_pitboss_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1818,7 @@ func (x *PushFeaturesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushFeaturesRequest.ProtoReflect.Descriptor instead.
 func (*PushFeaturesRequest) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PushFeaturesRequest) GetTenant() string {
@@ -1476,7 +1849,7 @@ type EntityPush struct {
 
 func (x *EntityPush) Reset() {
 	*x = EntityPush{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[18]
+	mi := &file_pitboss_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1861,7 @@ func (x *EntityPush) String() string {
 func (*EntityPush) ProtoMessage() {}
 
 func (x *EntityPush) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[18]
+	mi := &file_pitboss_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1874,7 @@ func (x *EntityPush) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityPush.ProtoReflect.Descriptor instead.
 func (*EntityPush) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{18}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EntityPush) GetEntity() *Identifier {
@@ -1544,7 +1917,7 @@ type PushValue struct {
 
 func (x *PushValue) Reset() {
 	*x = PushValue{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[19]
+	mi := &file_pitboss_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1929,7 @@ func (x *PushValue) String() string {
 func (*PushValue) ProtoMessage() {}
 
 func (x *PushValue) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[19]
+	mi := &file_pitboss_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1942,7 @@ func (x *PushValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushValue.ProtoReflect.Descriptor instead.
 func (*PushValue) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{19}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PushValue) GetKey() string {
@@ -1646,7 +2019,7 @@ type PushFeaturesResponse struct {
 
 func (x *PushFeaturesResponse) Reset() {
 	*x = PushFeaturesResponse{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[20]
+	mi := &file_pitboss_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +2031,7 @@ func (x *PushFeaturesResponse) String() string {
 func (*PushFeaturesResponse) ProtoMessage() {}
 
 func (x *PushFeaturesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[20]
+	mi := &file_pitboss_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +2044,7 @@ func (x *PushFeaturesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushFeaturesResponse.ProtoReflect.Descriptor instead.
 func (*PushFeaturesResponse) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{20}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PushFeaturesResponse) GetResults() []*PushResult {
@@ -1695,7 +2068,7 @@ type PushResult struct {
 
 func (x *PushResult) Reset() {
 	*x = PushResult{}
-	mi := &file_pitboss_v1_service_proto_msgTypes[21]
+	mi := &file_pitboss_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +2080,7 @@ func (x *PushResult) String() string {
 func (*PushResult) ProtoMessage() {}
 
 func (x *PushResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pitboss_v1_service_proto_msgTypes[21]
+	mi := &file_pitboss_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +2093,7 @@ func (x *PushResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResult.ProtoReflect.Descriptor instead.
 func (*PushResult) Descriptor() ([]byte, []int) {
-	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{21}
+	return file_pitboss_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PushResult) GetStatus() PublishStatus {
@@ -1749,7 +2122,39 @@ var File_pitboss_v1_service_proto protoreflect.FileDescriptor
 const file_pitboss_v1_service_proto_rawDesc = "" +
 	"\n" +
 	"\x18pitboss/v1/service.proto\x12\n" +
-	"pitboss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19pitboss/v1/decision.proto\x1a\x16pitboss/v1/event.proto\";\n" +
+	"pitboss.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19pitboss/v1/decision.proto\x1a\x16pitboss/v1/event.proto\"\xbe\x01\n" +
+	"\x16ExplainDecisionRequest\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x121\n" +
+	"\x06method\x18\x02 \x01(\x0e2\x19.pitboss.v1.ExplainMethodR\x06method\x12\x1a\n" +
+	"\bfeatures\x18\x03 \x03(\tR\bfeatures\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1e\n" +
+	"\n" +
+	"background\x18\x05 \x01(\rR\n" +
+	"background\"\xa0\x03\n" +
+	"\x17ExplainDecisionResponse\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x121\n" +
+	"\x06method\x18\x02 \x01(\x0e2\x19.pitboss.v1.ExplainMethodR\x06method\x12*\n" +
+	"\x05model\x18\x03 \x01(\v2\x14.pitboss.v1.ModelRefR\x05model\x12\x1d\n" +
+	"\n" +
+	"base_value\x18\x04 \x01(\x01R\tbaseValue\x12)\n" +
+	"\x10explained_margin\x18\x05 \x01(\x01R\x0fexplainedMargin\x12E\n" +
+	"\rcontributions\x18\x06 \x03(\v2\x1f.pitboss.v1.FeatureContributionR\rcontributions\x12B\n" +
+	"\finteractions\x18\a \x03(\v2\x1e.pitboss.v1.FeatureInteractionR\finteractions\x12\x1e\n" +
+	"\n" +
+	"background\x18\b \x01(\rR\n" +
+	"background\x12\x10\n" +
+	"\x03all\x18\t \x01(\rR\x03all\"x\n" +
+	"\x13FeatureContribution\x12\x18\n" +
+	"\afeature\x18\x01 \x01(\tR\afeature\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\"\n" +
+	"\fcontribution\x18\x03 \x01(\x01R\fcontributionB\b\n" +
+	"\x06_value\"f\n" +
+	"\x12FeatureInteraction\x12\x18\n" +
+	"\afeature\x18\x01 \x01(\tR\afeature\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\tR\x05other\x12 \n" +
+	"\vinteraction\x18\x03 \x01(\x01R\vinteraction\";\n" +
 	"\x0ePublishRequest\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.pitboss.v1.EventR\x06events\"R\n" +
 	"\n" +
@@ -1892,16 +2297,22 @@ const file_pitboss_v1_service_proto_rawDesc = "" +
 	"PushResult\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.pitboss.v1.PublishStatusR\x06status\x12,\n" +
 	"\x05error\x18\x02 \x01(\v2\x16.pitboss.v1.FieldErrorR\x05error\x12\x1a\n" +
-	"\boutdated\x18\x03 \x01(\rR\boutdated*\xa7\x01\n" +
+	"\boutdated\x18\x03 \x01(\rR\boutdated*\x96\x01\n" +
+	"\rExplainMethod\x12\x1e\n" +
+	"\x1aEXPLAIN_METHOD_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dEXPLAIN_METHOD_PATH_DEPENDENT\x10\x01\x12!\n" +
+	"\x1dEXPLAIN_METHOD_INTERVENTIONAL\x10\x02\x12\x1f\n" +
+	"\x1bEXPLAIN_METHOD_INTERACTIONS\x10\x03*\xa7\x01\n" +
 	"\rPublishStatus\x12\x1e\n" +
 	"\x1aPUBLISH_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PUBLISH_STATUS_ACCEPTED\x10\x01\x12\x1c\n" +
 	"\x18PUBLISH_STATUS_DUPLICATE\x10\x02\x12\x1b\n" +
 	"\x17PUBLISH_STATUS_REJECTED\x10\x03\x12\x1e\n" +
-	"\x1aPUBLISH_STATUS_UNAVAILABLE\x10\x042\x93\x01\n" +
+	"\x1aPUBLISH_STATUS_UNAVAILABLE\x10\x042\xef\x01\n" +
 	"\x0fDecisionService\x12;\n" +
 	"\x06Decide\x12\x1b.pitboss.v1.DecisionRequest\x1a\x14.pitboss.v1.Decision\x12C\n" +
-	"\vGetDecision\x12\x1e.pitboss.v1.GetDecisionRequest\x1a\x14.pitboss.v1.Decision2R\n" +
+	"\vGetDecision\x12\x1e.pitboss.v1.GetDecisionRequest\x1a\x14.pitboss.v1.Decision\x12Z\n" +
+	"\x0fExplainDecision\x12\".pitboss.v1.ExplainDecisionRequest\x1a#.pitboss.v1.ExplainDecisionResponse2R\n" +
 	"\fEventService\x12B\n" +
 	"\aPublish\x12\x1a.pitboss.v1.PublishRequest\x1a\x1b.pitboss.v1.PublishResponse2\x83\x03\n" +
 	"\x0eFeatureService\x12`\n" +
@@ -1922,102 +2333,115 @@ func file_pitboss_v1_service_proto_rawDescGZIP() []byte {
 	return file_pitboss_v1_service_proto_rawDescData
 }
 
-var file_pitboss_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_pitboss_v1_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_pitboss_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_pitboss_v1_service_proto_goTypes = []any{
-	(PublishStatus)(0),                    // 0: pitboss.v1.PublishStatus
-	(*PublishRequest)(nil),                // 1: pitboss.v1.PublishRequest
-	(*FieldError)(nil),                    // 2: pitboss.v1.FieldError
-	(*PublishResult)(nil),                 // 3: pitboss.v1.PublishResult
-	(*PublishResponse)(nil),               // 4: pitboss.v1.PublishResponse
-	(*GetEntityFeaturesRequest)(nil),      // 5: pitboss.v1.GetEntityFeaturesRequest
-	(*GetEntityFeaturesResponse)(nil),     // 6: pitboss.v1.GetEntityFeaturesResponse
-	(*ExplainEntityFeaturesRequest)(nil),  // 7: pitboss.v1.ExplainEntityFeaturesRequest
-	(*ExplainEntityFeaturesResponse)(nil), // 8: pitboss.v1.ExplainEntityFeaturesResponse
-	(*FeatureExplanation)(nil),            // 9: pitboss.v1.FeatureExplanation
-	(*ExplainedTile)(nil),                 // 10: pitboss.v1.ExplainedTile
-	(*ExplainedEvent)(nil),                // 11: pitboss.v1.ExplainedEvent
-	(*GetFeaturesRequest)(nil),            // 12: pitboss.v1.GetFeaturesRequest
-	(*EntityRow)(nil),                     // 13: pitboss.v1.EntityRow
-	(*GetFeaturesResponse)(nil),           // 14: pitboss.v1.GetFeaturesResponse
-	(*FeatureRow)(nil),                    // 15: pitboss.v1.FeatureRow
-	(*EntityState)(nil),                   // 16: pitboss.v1.EntityState
-	(*ServedValue)(nil),                   // 17: pitboss.v1.ServedValue
-	(*PushFeaturesRequest)(nil),           // 18: pitboss.v1.PushFeaturesRequest
-	(*EntityPush)(nil),                    // 19: pitboss.v1.EntityPush
-	(*PushValue)(nil),                     // 20: pitboss.v1.PushValue
-	(*PushFeaturesResponse)(nil),          // 21: pitboss.v1.PushFeaturesResponse
-	(*PushResult)(nil),                    // 22: pitboss.v1.PushResult
-	(*Event)(nil),                         // 23: pitboss.v1.Event
-	(*Identifier)(nil),                    // 24: pitboss.v1.Identifier
-	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
-	(*FeatureValue)(nil),                  // 26: pitboss.v1.FeatureValue
-	(*DecisionRequest)(nil),               // 27: pitboss.v1.DecisionRequest
-	(*GetDecisionRequest)(nil),            // 28: pitboss.v1.GetDecisionRequest
-	(*Decision)(nil),                      // 29: pitboss.v1.Decision
+	(ExplainMethod)(0),                    // 0: pitboss.v1.ExplainMethod
+	(PublishStatus)(0),                    // 1: pitboss.v1.PublishStatus
+	(*ExplainDecisionRequest)(nil),        // 2: pitboss.v1.ExplainDecisionRequest
+	(*ExplainDecisionResponse)(nil),       // 3: pitboss.v1.ExplainDecisionResponse
+	(*FeatureContribution)(nil),           // 4: pitboss.v1.FeatureContribution
+	(*FeatureInteraction)(nil),            // 5: pitboss.v1.FeatureInteraction
+	(*PublishRequest)(nil),                // 6: pitboss.v1.PublishRequest
+	(*FieldError)(nil),                    // 7: pitboss.v1.FieldError
+	(*PublishResult)(nil),                 // 8: pitboss.v1.PublishResult
+	(*PublishResponse)(nil),               // 9: pitboss.v1.PublishResponse
+	(*GetEntityFeaturesRequest)(nil),      // 10: pitboss.v1.GetEntityFeaturesRequest
+	(*GetEntityFeaturesResponse)(nil),     // 11: pitboss.v1.GetEntityFeaturesResponse
+	(*ExplainEntityFeaturesRequest)(nil),  // 12: pitboss.v1.ExplainEntityFeaturesRequest
+	(*ExplainEntityFeaturesResponse)(nil), // 13: pitboss.v1.ExplainEntityFeaturesResponse
+	(*FeatureExplanation)(nil),            // 14: pitboss.v1.FeatureExplanation
+	(*ExplainedTile)(nil),                 // 15: pitboss.v1.ExplainedTile
+	(*ExplainedEvent)(nil),                // 16: pitboss.v1.ExplainedEvent
+	(*GetFeaturesRequest)(nil),            // 17: pitboss.v1.GetFeaturesRequest
+	(*EntityRow)(nil),                     // 18: pitboss.v1.EntityRow
+	(*GetFeaturesResponse)(nil),           // 19: pitboss.v1.GetFeaturesResponse
+	(*FeatureRow)(nil),                    // 20: pitboss.v1.FeatureRow
+	(*EntityState)(nil),                   // 21: pitboss.v1.EntityState
+	(*ServedValue)(nil),                   // 22: pitboss.v1.ServedValue
+	(*PushFeaturesRequest)(nil),           // 23: pitboss.v1.PushFeaturesRequest
+	(*EntityPush)(nil),                    // 24: pitboss.v1.EntityPush
+	(*PushValue)(nil),                     // 25: pitboss.v1.PushValue
+	(*PushFeaturesResponse)(nil),          // 26: pitboss.v1.PushFeaturesResponse
+	(*PushResult)(nil),                    // 27: pitboss.v1.PushResult
+	(*ModelRef)(nil),                      // 28: pitboss.v1.ModelRef
+	(*Event)(nil),                         // 29: pitboss.v1.Event
+	(*Identifier)(nil),                    // 30: pitboss.v1.Identifier
+	(*timestamppb.Timestamp)(nil),         // 31: google.protobuf.Timestamp
+	(*FeatureValue)(nil),                  // 32: pitboss.v1.FeatureValue
+	(*DecisionRequest)(nil),               // 33: pitboss.v1.DecisionRequest
+	(*GetDecisionRequest)(nil),            // 34: pitboss.v1.GetDecisionRequest
+	(*Decision)(nil),                      // 35: pitboss.v1.Decision
 }
 var file_pitboss_v1_service_proto_depIdxs = []int32{
-	23, // 0: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
-	0,  // 1: pitboss.v1.PublishResult.status:type_name -> pitboss.v1.PublishStatus
-	2,  // 2: pitboss.v1.PublishResult.error:type_name -> pitboss.v1.FieldError
-	3,  // 3: pitboss.v1.PublishResponse.results:type_name -> pitboss.v1.PublishResult
-	24, // 4: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
-	25, // 5: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
-	24, // 6: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
-	25, // 7: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	26, // 8: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
-	25, // 9: pitboss.v1.GetEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
-	25, // 10: pitboss.v1.GetEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
-	24, // 11: pitboss.v1.ExplainEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
-	25, // 12: pitboss.v1.ExplainEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
-	24, // 13: pitboss.v1.ExplainEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
-	25, // 14: pitboss.v1.ExplainEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	25, // 15: pitboss.v1.ExplainEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
-	25, // 16: pitboss.v1.ExplainEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
-	9,  // 17: pitboss.v1.ExplainEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureExplanation
-	25, // 18: pitboss.v1.FeatureExplanation.window_from:type_name -> google.protobuf.Timestamp
-	25, // 19: pitboss.v1.FeatureExplanation.window_to:type_name -> google.protobuf.Timestamp
-	10, // 20: pitboss.v1.FeatureExplanation.tiles:type_name -> pitboss.v1.ExplainedTile
-	11, // 21: pitboss.v1.FeatureExplanation.events:type_name -> pitboss.v1.ExplainedEvent
-	25, // 22: pitboss.v1.FeatureExplanation.pushed_for:type_name -> google.protobuf.Timestamp
-	25, // 23: pitboss.v1.ExplainedTile.from:type_name -> google.protobuf.Timestamp
-	25, // 24: pitboss.v1.ExplainedEvent.at:type_name -> google.protobuf.Timestamp
-	13, // 25: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
-	24, // 26: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
-	25, // 27: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
-	15, // 28: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
-	25, // 29: pitboss.v1.GetFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
-	16, // 30: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
-	17, // 31: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
-	24, // 32: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
-	25, // 33: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
-	25, // 34: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
-	19, // 35: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
-	24, // 36: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
-	25, // 37: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
-	20, // 38: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
-	22, // 39: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
-	0,  // 40: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
-	2,  // 41: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
-	27, // 42: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
-	28, // 43: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
-	1,  // 44: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
-	5,  // 45: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
-	7,  // 46: pitboss.v1.FeatureService.ExplainEntityFeatures:input_type -> pitboss.v1.ExplainEntityFeaturesRequest
-	12, // 47: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
-	18, // 48: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
-	29, // 49: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
-	29, // 50: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
-	4,  // 51: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
-	6,  // 52: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
-	8,  // 53: pitboss.v1.FeatureService.ExplainEntityFeatures:output_type -> pitboss.v1.ExplainEntityFeaturesResponse
-	14, // 54: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
-	21, // 55: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
-	49, // [49:56] is the sub-list for method output_type
-	42, // [42:49] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	0,  // 0: pitboss.v1.ExplainDecisionRequest.method:type_name -> pitboss.v1.ExplainMethod
+	0,  // 1: pitboss.v1.ExplainDecisionResponse.method:type_name -> pitboss.v1.ExplainMethod
+	28, // 2: pitboss.v1.ExplainDecisionResponse.model:type_name -> pitboss.v1.ModelRef
+	4,  // 3: pitboss.v1.ExplainDecisionResponse.contributions:type_name -> pitboss.v1.FeatureContribution
+	5,  // 4: pitboss.v1.ExplainDecisionResponse.interactions:type_name -> pitboss.v1.FeatureInteraction
+	29, // 5: pitboss.v1.PublishRequest.events:type_name -> pitboss.v1.Event
+	1,  // 6: pitboss.v1.PublishResult.status:type_name -> pitboss.v1.PublishStatus
+	7,  // 7: pitboss.v1.PublishResult.error:type_name -> pitboss.v1.FieldError
+	8,  // 8: pitboss.v1.PublishResponse.results:type_name -> pitboss.v1.PublishResult
+	30, // 9: pitboss.v1.GetEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
+	31, // 10: pitboss.v1.GetEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
+	30, // 11: pitboss.v1.GetEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
+	31, // 12: pitboss.v1.GetEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	32, // 13: pitboss.v1.GetEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureValue
+	31, // 14: pitboss.v1.GetEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
+	31, // 15: pitboss.v1.GetEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	30, // 16: pitboss.v1.ExplainEntityFeaturesRequest.entity:type_name -> pitboss.v1.Identifier
+	31, // 17: pitboss.v1.ExplainEntityFeaturesRequest.at:type_name -> google.protobuf.Timestamp
+	30, // 18: pitboss.v1.ExplainEntityFeaturesResponse.entity:type_name -> pitboss.v1.Identifier
+	31, // 19: pitboss.v1.ExplainEntityFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	31, // 20: pitboss.v1.ExplainEntityFeaturesResponse.newest_event:type_name -> google.protobuf.Timestamp
+	31, // 21: pitboss.v1.ExplainEntityFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	14, // 22: pitboss.v1.ExplainEntityFeaturesResponse.features:type_name -> pitboss.v1.FeatureExplanation
+	31, // 23: pitboss.v1.FeatureExplanation.window_from:type_name -> google.protobuf.Timestamp
+	31, // 24: pitboss.v1.FeatureExplanation.window_to:type_name -> google.protobuf.Timestamp
+	15, // 25: pitboss.v1.FeatureExplanation.tiles:type_name -> pitboss.v1.ExplainedTile
+	16, // 26: pitboss.v1.FeatureExplanation.events:type_name -> pitboss.v1.ExplainedEvent
+	31, // 27: pitboss.v1.FeatureExplanation.pushed_for:type_name -> google.protobuf.Timestamp
+	31, // 28: pitboss.v1.ExplainedTile.from:type_name -> google.protobuf.Timestamp
+	31, // 29: pitboss.v1.ExplainedEvent.at:type_name -> google.protobuf.Timestamp
+	18, // 30: pitboss.v1.GetFeaturesRequest.rows:type_name -> pitboss.v1.EntityRow
+	30, // 31: pitboss.v1.EntityRow.entities:type_name -> pitboss.v1.Identifier
+	31, // 32: pitboss.v1.GetFeaturesResponse.features_as_of:type_name -> google.protobuf.Timestamp
+	20, // 33: pitboss.v1.GetFeaturesResponse.rows:type_name -> pitboss.v1.FeatureRow
+	31, // 34: pitboss.v1.GetFeaturesResponse.watermark:type_name -> google.protobuf.Timestamp
+	21, // 35: pitboss.v1.FeatureRow.entities:type_name -> pitboss.v1.EntityState
+	22, // 36: pitboss.v1.FeatureRow.values:type_name -> pitboss.v1.ServedValue
+	30, // 37: pitboss.v1.EntityState.entity:type_name -> pitboss.v1.Identifier
+	31, // 38: pitboss.v1.EntityState.newest_event:type_name -> google.protobuf.Timestamp
+	31, // 39: pitboss.v1.ServedValue.event_time:type_name -> google.protobuf.Timestamp
+	24, // 40: pitboss.v1.PushFeaturesRequest.entities:type_name -> pitboss.v1.EntityPush
+	30, // 41: pitboss.v1.EntityPush.entity:type_name -> pitboss.v1.Identifier
+	31, // 42: pitboss.v1.EntityPush.as_of:type_name -> google.protobuf.Timestamp
+	25, // 43: pitboss.v1.EntityPush.values:type_name -> pitboss.v1.PushValue
+	27, // 44: pitboss.v1.PushFeaturesResponse.results:type_name -> pitboss.v1.PushResult
+	1,  // 45: pitboss.v1.PushResult.status:type_name -> pitboss.v1.PublishStatus
+	7,  // 46: pitboss.v1.PushResult.error:type_name -> pitboss.v1.FieldError
+	33, // 47: pitboss.v1.DecisionService.Decide:input_type -> pitboss.v1.DecisionRequest
+	34, // 48: pitboss.v1.DecisionService.GetDecision:input_type -> pitboss.v1.GetDecisionRequest
+	2,  // 49: pitboss.v1.DecisionService.ExplainDecision:input_type -> pitboss.v1.ExplainDecisionRequest
+	6,  // 50: pitboss.v1.EventService.Publish:input_type -> pitboss.v1.PublishRequest
+	10, // 51: pitboss.v1.FeatureService.GetEntityFeatures:input_type -> pitboss.v1.GetEntityFeaturesRequest
+	12, // 52: pitboss.v1.FeatureService.ExplainEntityFeatures:input_type -> pitboss.v1.ExplainEntityFeaturesRequest
+	17, // 53: pitboss.v1.FeatureService.GetFeatures:input_type -> pitboss.v1.GetFeaturesRequest
+	23, // 54: pitboss.v1.FeatureService.PushFeatures:input_type -> pitboss.v1.PushFeaturesRequest
+	35, // 55: pitboss.v1.DecisionService.Decide:output_type -> pitboss.v1.Decision
+	35, // 56: pitboss.v1.DecisionService.GetDecision:output_type -> pitboss.v1.Decision
+	3,  // 57: pitboss.v1.DecisionService.ExplainDecision:output_type -> pitboss.v1.ExplainDecisionResponse
+	9,  // 58: pitboss.v1.EventService.Publish:output_type -> pitboss.v1.PublishResponse
+	11, // 59: pitboss.v1.FeatureService.GetEntityFeatures:output_type -> pitboss.v1.GetEntityFeaturesResponse
+	13, // 60: pitboss.v1.FeatureService.ExplainEntityFeatures:output_type -> pitboss.v1.ExplainEntityFeaturesResponse
+	19, // 61: pitboss.v1.FeatureService.GetFeatures:output_type -> pitboss.v1.GetFeaturesResponse
+	26, // 62: pitboss.v1.FeatureService.PushFeatures:output_type -> pitboss.v1.PushFeaturesResponse
+	55, // [55:63] is the sub-list for method output_type
+	47, // [47:55] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_pitboss_v1_service_proto_init() }
@@ -2027,13 +2451,14 @@ func file_pitboss_v1_service_proto_init() {
 	}
 	file_pitboss_v1_decision_proto_init()
 	file_pitboss_v1_event_proto_init()
-	file_pitboss_v1_service_proto_msgTypes[5].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[7].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[8].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[2].OneofWrappers = []any{}
 	file_pitboss_v1_service_proto_msgTypes[9].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[11].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[12].OneofWrappers = []any{}
 	file_pitboss_v1_service_proto_msgTypes[13].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[16].OneofWrappers = []any{}
-	file_pitboss_v1_service_proto_msgTypes[19].OneofWrappers = []any{
+	file_pitboss_v1_service_proto_msgTypes[17].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_pitboss_v1_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*PushValue_Number)(nil),
 		(*PushValue_Int)(nil),
 		(*PushValue_Flag)(nil),
@@ -2043,8 +2468,8 @@ func file_pitboss_v1_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pitboss_v1_service_proto_rawDesc), len(file_pitboss_v1_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   22,
+			NumEnums:      2,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DecisionService_Decide_FullMethodName      = "/pitboss.v1.DecisionService/Decide"
-	DecisionService_GetDecision_FullMethodName = "/pitboss.v1.DecisionService/GetDecision"
+	DecisionService_Decide_FullMethodName          = "/pitboss.v1.DecisionService/Decide"
+	DecisionService_GetDecision_FullMethodName     = "/pitboss.v1.DecisionService/GetDecision"
+	DecisionService_ExplainDecision_FullMethodName = "/pitboss.v1.DecisionService/ExplainDecision"
 )
 
 // DecisionServiceClient is the client API for DecisionService service.
@@ -35,6 +36,8 @@ type DecisionServiceClient interface {
 	Decide(ctx context.Context, in *DecisionRequest, opts ...grpc.CallOption) (*Decision, error)
 	// GetDecision gives a decision made before.
 	GetDecision(ctx context.Context, in *GetDecisionRequest, opts ...grpc.CallOption) (*Decision, error)
+	// ExplainDecision explains the score of a decision made before by another method than its reasons: slower, for people.
+	ExplainDecision(ctx context.Context, in *ExplainDecisionRequest, opts ...grpc.CallOption) (*ExplainDecisionResponse, error)
 }
 
 type decisionServiceClient struct {
@@ -65,6 +68,16 @@ func (c *decisionServiceClient) GetDecision(ctx context.Context, in *GetDecision
 	return out, nil
 }
 
+func (c *decisionServiceClient) ExplainDecision(ctx context.Context, in *ExplainDecisionRequest, opts ...grpc.CallOption) (*ExplainDecisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainDecisionResponse)
+	err := c.cc.Invoke(ctx, DecisionService_ExplainDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DecisionServiceServer is the server API for DecisionService service.
 // All implementations must embed UnimplementedDecisionServiceServer
 // for forward compatibility.
@@ -75,6 +88,8 @@ type DecisionServiceServer interface {
 	Decide(context.Context, *DecisionRequest) (*Decision, error)
 	// GetDecision gives a decision made before.
 	GetDecision(context.Context, *GetDecisionRequest) (*Decision, error)
+	// ExplainDecision explains the score of a decision made before by another method than its reasons: slower, for people.
+	ExplainDecision(context.Context, *ExplainDecisionRequest) (*ExplainDecisionResponse, error)
 	mustEmbedUnimplementedDecisionServiceServer()
 }
 
@@ -90,6 +105,9 @@ func (UnimplementedDecisionServiceServer) Decide(context.Context, *DecisionReque
 }
 func (UnimplementedDecisionServiceServer) GetDecision(context.Context, *GetDecisionRequest) (*Decision, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDecision not implemented")
+}
+func (UnimplementedDecisionServiceServer) ExplainDecision(context.Context, *ExplainDecisionRequest) (*ExplainDecisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainDecision not implemented")
 }
 func (UnimplementedDecisionServiceServer) mustEmbedUnimplementedDecisionServiceServer() {}
 func (UnimplementedDecisionServiceServer) testEmbeddedByValue()                         {}
@@ -148,6 +166,24 @@ func _DecisionService_GetDecision_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DecisionService_ExplainDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainDecisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DecisionServiceServer).ExplainDecision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DecisionService_ExplainDecision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DecisionServiceServer).ExplainDecision(ctx, req.(*ExplainDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DecisionService_ServiceDesc is the grpc.ServiceDesc for DecisionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -162,6 +198,10 @@ var DecisionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDecision",
 			Handler:    _DecisionService_GetDecision_Handler,
+		},
+		{
+			MethodName: "ExplainDecision",
+			Handler:    _DecisionService_ExplainDecision_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

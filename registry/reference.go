@@ -1,0 +1,58 @@
+package registry
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+)
+
+// maxReferenceRows bounds reference.csv.
+const maxReferenceRows = 1000
+
+// parseReference reads reference.csv for a model with these features: a header with their names, then a row of values for
+// each example, an empty cell for a missing one.
+func parseReference(file string, data []byte, names []string) ([][]float64, error) {
+	r := csv.NewReader(bytes.NewReader(data))
+	r.FieldsPerRecord = len(names)
+	r.ReuseRecord = true
+	header, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %q: header: %w", file, err)
+	}
+	for i, want := range names {
+		if header[i] != want {
+			return nil, fmt.Errorf("cannot read %q: column %d is %.64q and must be %q", file, i+1, header[i], want)
+		}
+	}
+	var out [][]float64
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %q: %w", file, err)
+		}
+		if len(out) == maxReferenceRows {
+			return nil, fmt.Errorf("cannot read %q: more than %d rows", file, maxReferenceRows)
+		}
+		row := make([]float64, len(names))
+		for i, cell := range record {
+			if row[i] = math.NaN(); cell == "" {
+				continue
+			}
+			if row[i], err = strconv.ParseFloat(cell, 64); err != nil || math.IsInf(row[i], 0) || math.IsNaN(row[i]) {
+				return nil, fmt.Errorf("cannot read %q: row %d: column %d: %.32q is not a finite number", file, len(out)+1, i+1, cell)
+			}
+		}
+		out = append(out, row)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("cannot read %q: it has no rows", file)
+	}
+	return out, nil
+}
