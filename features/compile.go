@@ -278,6 +278,11 @@ func (c *compiler) knownValue(what, field, value string, at *token.Token) {
 		if value != "server" && value != "client" {
 			c.refusef(at, "%s: trust is server or client, not %q", what, value)
 		}
+	case "address_class", "asn_class":
+		classes := []string{"tor", "vpn", "datacenter", "mobile", "eyeball", "unknown"} // of edge.AddressList
+		if !slices.Contains(classes, value) {
+			c.refusef(at, "%s: %s is one of %s, not %q%s", what, field, strings.Join(classes, ", "), value, meant(value, classes))
+		}
 	}
 }
 

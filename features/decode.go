@@ -58,7 +58,11 @@ const (
 	partBrand
 	partJurisdiction
 	partAddressClass
+	partASNClass
 	partCountry
+	partCountryCurrency
+	partCardCountry
+	partCardCurrency
 	partInt
 	partUint
 	partBool
@@ -150,7 +154,7 @@ func (p fieldPart) fieldType() FieldType {
 	switch p {
 	case partInt, partUint, partTime, partMinor, partBase:
 		return FieldInt
-	case partBool:
+	case partBool, partCountryCurrency, partCardCountry, partCardCurrency:
 		return FieldBool
 	case partNumber:
 		return FieldNumber
@@ -162,9 +166,10 @@ func (p fieldPart) fieldType() FieldType {
 // envelopeFields are in the order of their names.
 func envelopeFields() []fieldSource {
 	return []fieldSource{
-		{name: "address_class", part: partAddressClass}, {name: "brand", part: partBrand},
-		{name: "country", part: partCountry}, {name: "jurisdiction", part: partJurisdiction},
-		{name: "trust", part: partTrust}, {name: "type", part: partType},
+		{name: "address_class", part: partAddressClass}, {name: "asn_class", part: partASNClass}, {name: "brand", part: partBrand},
+		{name: "card_country_mismatch", part: partCardCountry}, {name: "card_currency_mismatch", part: partCardCurrency},
+		{name: "country", part: partCountry}, {name: "country_currency_mismatch", part: partCountryCurrency},
+		{name: "jurisdiction", part: partJurisdiction}, {name: "trust", part: partTrust}, {name: "type", part: partType},
 	}
 }
 
@@ -342,6 +347,10 @@ func (t *decodeTables) decodeFields(msg *pb.Event, dst *Event) {
 // since Protobuf does not tell them from absent ones.
 func (ev *Event) appendField(src *fieldSource, payload protoreflect.Message) {
 	if src.desc == nil {
+		if src.part.fieldType() == FieldBool {
+			ev.appendFlag(src.name, ev.mismatch(src.part))
+			return
+		}
 		ev.appendText(src.name, ev.envelope(src.part))
 		return
 	}
@@ -394,8 +403,31 @@ func (ev *Event) envelope(part fieldPart) string {
 		return ev.Msg.GetJurisdiction()
 	case partAddressClass:
 		return ev.Msg.GetEnrichment().GetAddressClass()
+	case partASNClass:
+		return ev.Msg.GetEnrichment().GetAsnClass()
 	default:
 		return ev.Msg.GetEnrichment().GetCountry()
+	}
+}
+
+// mismatch gives a flag of countries, nil where one side is not known.
+func (ev *Event) mismatch(part fieldPart) *bool {
+	en := ev.Msg.GetEnrichment()
+	switch {
+	case en == nil:
+		return nil
+	case part == partCountryCurrency:
+		return en.CountryCurrencyMismatch
+	case part == partCardCountry:
+		return en.CardCountryMismatch
+	default:
+		return en.CardCurrencyMismatch
+	}
+}
+
+func (ev *Event) appendFlag(name string, flag *bool) {
+	if flag != nil {
+		ev.appendInt(name, FieldBool, boolInt(*flag))
 	}
 }
 

@@ -71,7 +71,8 @@ const (
 
 // Field is one value of an event, by the name that feature sets use: a payload field's own name (`amount`, and
 // `amount_base` for money in the base currency; `currency` is its code), `attr_NAME` for an attribute (and
-// `attr_NAME_base`), or an envelope or enrichment name: type, trust, brand, jurisdiction, address_class, country.
+// `attr_NAME_base`), or an envelope or enrichment name: type, trust, brand, jurisdiction, address_class, asn_class, country,
+// country_currency_mismatch, card_country_mismatch, card_currency_mismatch.
 type Field struct {
 	Name   string
 	Type   FieldType

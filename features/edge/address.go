@@ -21,6 +21,10 @@ type AddressConfig struct {
 	// ASNDB is a file in MaxMind's DB format with autonomous_system_number, such as GeoLite2-ASN.mmdb. Default: none, and
 	// no asn is derived.
 	ASNDB string `yaml:"asn_db"`
+	// Currencies says which currencies are legal tender where, for the flags of countries: a .csv with one header line, a
+	// country's code and its currencies' codes, with spaces between. Default: builtin:country-currency (CLDR, of the day that
+	// its first line says).
+	Currencies string `yaml:"currencies"`
 }
 
 // AddressList is one list of networks or ASNs that share a class.
@@ -55,6 +59,7 @@ type addressBook struct {
 	lists   []addressList
 	country *geoDB
 	asn     *geoDB
+	tender  *tender
 	version string
 }
 
@@ -104,7 +109,12 @@ func openAddressBook(cfg AddressConfig, dir string) (*addressBook, error) {
 		*db.to = opened
 		versions = append(versions, opened.version)
 	}
-	book.version = strings.Join(versions, "+")
+	var version string
+	var err error
+	if book.tender, version, err = openTender(cfg.Currencies, dir); err != nil {
+		return nil, err
+	}
+	book.version = strings.Join(append(versions, version), "+")
 	return book, nil
 }
 
@@ -186,11 +196,24 @@ func (b *addressBook) class(a netip.Addr, asn uint32) string {
 		if l.networks != nil && a.IsValid() && l.networks.contains(a) {
 			return l.class
 		}
-		if l.asns != nil && asn != 0 {
-			if _, ok := l.asns[asn]; ok {
-				return l.class
-			}
+		if l.hasASN(asn) {
+			return l.class
 		}
 	}
 	return unknownClass
+}
+
+// asnClass gives the class by lists of ASNs alone.
+func (b *addressBook) asnClass(asn uint32) string {
+	for i := range b.lists {
+		if b.lists[i].hasASN(asn) {
+			return b.lists[i].class
+		}
+	}
+	return unknownClass
+}
+
+func (l *addressList) hasASN(asn uint32) bool {
+	_, ok := l.asns[asn]
+	return ok && asn != 0
 }

@@ -64,6 +64,9 @@ func (c *checker) enrich() *pb.Enrichment {
 		en.ListHits = c.tenant.lists.hits(en.ListHits, ent.id.GetKind(), ent.id.GetForm(), ent.value, ent.addr)
 	}
 	c.enrichAddress(en)
+	if c.enrichCountries(en) {
+		en.AddressVersion = c.edge.book.version
+	}
 	c.enrichNickname(en)
 	return en
 }
@@ -94,6 +97,9 @@ func (c *checker) enrichAddress(en *pb.Enrichment) {
 		addr = ip.addr
 	}
 	en.AddressClass = c.edge.book.class(addr, known.asn)
+	if known.asn != 0 {
+		en.AsnClass = c.edge.book.asnClass(known.asn)
+	}
 	en.AddressVersion = c.edge.book.version
 }
 
@@ -113,10 +119,10 @@ func (c *checker) enrichNickname(en *pb.Enrichment) {
 	if registered.GetNickname() == "" {
 		return
 	}
-	look := skeleton(registered.GetNickname())
+	look := c.edge.looks.skeleton(registered.GetNickname())
 	registered.Nickname = ""
 	en.ListHits = c.tenant.lists.hits(en.ListHits, nicknameList, pb.Form_FORM_RAW, look, netip.Addr{})
-	en.NicknameSkeleton = c.tenant.key.alias(nicknameKind, look)
+	en.NicknameSkeleton, en.NicknameVersion = c.tenant.key.alias(nicknameKind, look), c.edge.looks.version
 }
 
 // find gives the event's entity of a kind, nil where it names none.

@@ -182,6 +182,8 @@ type field struct {
 	signed   bool
 	// personal text is replaced by its alias.
 	personal bool
+	// card text is the country of a card.
+	card bool
 	// text says what more a text must be.
 	text textForm
 	// words are all that a text may be, where it may not be anything.
@@ -256,7 +258,7 @@ func planField(parent string, desc protoreflect.FieldDescriptor) (field, error) 
 	name := string(desc.Name())
 	own := string(desc.Parent().Name()) + "." + name
 	f := field{desc: desc, path: parent + "." + name, signed: signedFields()[name] || signedFields()[own], most: atMost()[name],
-		text: formOf(name), words: words()[own], personal: own == "AccountRegistered.nickname"}
+		text: formOf(name), words: words()[own], personal: own == "AccountRegistered.nickname", card: name == "bin_cc"}
 	switch {
 	case desc.IsList() || desc.IsMap():
 	case desc.Kind() == protoreflect.StringKind:

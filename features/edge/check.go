@@ -55,6 +55,8 @@ type checker struct {
 	receivedAt time.Time
 	tenant     *tenant
 	plan       *typePlan
+	// currency is the payload's, card the country of its card; empty where it has none.
+	currency, card string
 }
 
 // check finds the first thing that is wrong with the event. It changes nothing.

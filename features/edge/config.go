@@ -70,7 +70,7 @@ type TenantConfig struct {
 
 // DefaultConfig gives a configuration without tenants and with the built-in address lists.
 func DefaultConfig() Config {
-	return Config{Address: AddressConfig{Lists: defaultAddressLists()}, UnknownFields: unknownKeep}
+	return Config{Address: AddressConfig{Lists: defaultAddressLists(), Currencies: builtinCurrencies}, UnknownFields: unknownKeep}
 }
 
 // Validate says what is wrong with the configuration without opening a file.

@@ -22,6 +22,7 @@ type Edge struct {
 	payload protoreflect.OneofDescriptor
 	tenants map[string]*tenant
 	book    *addressBook
+	looks   *lookAlikes
 	lists   []*valueList
 	keys    *Keys
 	scratch sync.Pool
@@ -61,9 +62,12 @@ func New(cfg Config) (*Edge, error) {
 	if e.book, err = openAddressBook(cfg.Address, cfg.Dir); err != nil {
 		return nil, err
 	}
+	if e.looks, err = openLookAlikes(); err != nil {
+		return nil, err
+	}
 	for _, l := range cfg.Lists {
 		var loaded *valueList
-		if loaded, err = loadValueList(l, cfg.Kinds, cfg.Dir); err != nil {
+		if loaded, err = loadValueList(l, e.looks, cfg.Kinds, cfg.Dir); err != nil {
 			return nil, err
 		}
 		e.lists = append(e.lists, loaded)

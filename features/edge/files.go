@@ -38,6 +38,10 @@ func listFile(path string) string {
 		return "lists/datacenter-ipv4.txt.gz"
 	case "builtin:bad-asn":
 		return "lists/bad-asn.csv"
+	case builtinCurrencies:
+		return "lists/country-currency.csv"
+	case builtinConfusables:
+		return "lists/confusables.csv"
 	}
 	return path
 }
@@ -61,7 +65,7 @@ func readList(path, dir string) ([]byte, error) {
 	if strings.HasPrefix(path, "builtin:") {
 		data, err := builtin.ReadFile(listFile(path))
 		if err != nil {
-			return nil, fmt.Errorf("no built-in list %q: vpn-ipv4, datacenter-ipv4 and bad-asn are there",
+			return nil, fmt.Errorf("no built-in list %q: vpn-ipv4, datacenter-ipv4, bad-asn and country-currency are there",
 				strings.TrimPrefix(path, "builtin:"))
 		}
 		return data, nil

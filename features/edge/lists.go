@@ -50,7 +50,7 @@ type valueList struct {
 }
 
 // loadValueList reads and canonicalises one list.
-func loadValueList(cfg ListConfig, kinds *features.Kinds, dir string) (*valueList, error) {
+func loadValueList(cfg ListConfig, looks *lookAlikes, kinds *features.Kinds, dir string) (*valueList, error) {
 	if err := cfg.check(kinds); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func loadValueList(cfg ListConfig, kinds *features.Kinds, dir string) (*valueLis
 	if cfg.Kind == "ip" && cfg.Form != "alias" {
 		l.networks, l.entries, err = parseRanges(in, cfg.Path)
 	} else {
-		err = l.parseValues(in)
+		err = l.parseValues(in, looks)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list %q: %w", cfg.Name, err)
@@ -84,14 +84,14 @@ func (cfg ListConfig) check(kinds *features.Kinds) error {
 }
 
 // parseValues reads one value a line in the form that events are compared in.
-func (l *valueList) parseValues(in io.Reader) error {
+func (l *valueList) parseValues(in io.Reader, looks *lookAlikes) error {
 	l.values = map[string]struct{}{}
 	return eachLine(in, l.cfg.Path, func(line string) error {
 		l.entries++
 		value := line
 		switch {
 		case l.cfg.Kind == nicknameList:
-			value = skeleton(line)
+			value = looks.skeleton(line)
 		case l.cfg.Form != "alias":
 			canonical, problem := canonicalValue(l.cfg.Kind, line)
 			if problem != "" {

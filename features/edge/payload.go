@@ -28,7 +28,6 @@ func (c *checker) checkPayload() *Error {
 			c.plan.payloadField.Name())
 	}
 	payload := c.msg.ProtoReflect().Get(set).Message()
-	currency := ""
 	for i := range c.plan.fields {
 		f := &c.plan.fields[i]
 		if !payload.Has(f.desc) {
@@ -37,7 +36,7 @@ func (c *checker) checkPayload() *Error {
 			}
 			continue
 		}
-		if err := c.checkField(f, payload.Get(f.desc), &currency); err != nil {
+		if err := c.checkField(f, payload.Get(f.desc)); err != nil {
 			return err
 		}
 	}
@@ -45,11 +44,14 @@ func (c *checker) checkPayload() *Error {
 }
 
 // checkField checks one field of the payload. All amounts of a payload share a currency, which is the event's.
-func (c *checker) checkField(f *field, value protoreflect.Value, currency *string) *Error {
+func (c *checker) checkField(f *field, value protoreflect.Value) *Error {
 	switch f.kind {
 	case fieldBool:
 		return nil
 	case fieldText:
+		if f.card {
+			c.card = value.String()
+		}
 		return f.checkText(value.String())
 	case fieldInt:
 		if n := value.Int(); n < 0 && !f.signed {
@@ -70,10 +72,10 @@ func (c *checker) checkField(f *field, value protoreflect.Value, currency *strin
 		return err
 	case fieldMoney:
 		m, _ := value.Message().Interface().(*pb.Money)
-		if *currency != "" && m.GetCurrency() != *currency {
-			return refuse(InvalidField, f.path+".currency", "not %s as the amounts before it", *currency)
+		if c.currency != "" && m.GetCurrency() != c.currency {
+			return refuse(InvalidField, f.path+".currency", "not %s as the amounts before it", c.currency)
 		}
-		*currency = m.GetCurrency()
+		c.currency = m.GetCurrency()
 		return c.checkMoney(f.path, m, f.signed)
 	}
 	return nil

@@ -1,6 +1,9 @@
 package edge
 
 import (
+	"encoding/csv"
+	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -8,22 +11,64 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// skeleton gives what a nickname looks like: names that a reader takes for one another share it. It follows the
-// skeleton of Unicode TS 39 §4 with a table made for nicknames: compatibility forms are joined (NFKC), case is folded,
-// accents, separators and invisible characters go, and look-alikes of Greek, Cyrillic and digits become the Latin letter.
-// A name of nothing but such characters is its own skeleton, so that they do not all become one.
-func skeleton(name string) string {
-	folded := norm.NFD.String(cases.Fold().String(norm.NFKC.String(name)))
+const builtinConfusables = "builtin:confusables"
+
+// lookAlikes are characters that a reader takes for Latin letters or digits.
+type lookAlikes struct {
+	version string
+	latin   map[rune]string
+}
+
+// openLookAlikes reads the table of this build.
+func openLookAlikes() (*lookAlikes, error) {
+	in, hash, err := openList(builtinConfusables, "")
+	if err != nil {
+		return nil, err
+	}
+	l := &lookAlikes{version: "confusables." + hash, latin: map[rune]string{}}
+	r := csv.NewReader(in)
+	r.Comment, r.FieldsPerRecord = '#', 3
+	rows, err := r.ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read list %q: %w", builtinConfusables, err)
+	}
+	for _, row := range rows[1:] {
+		code, err := strconv.ParseUint(row[0], 16, 21)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read list %q: %w", builtinConfusables, err)
+		}
+		for _, r := range fold(string(rune(code))) { // one: what this library folds to, if another has made the table
+			l.latin[r] = row[1]
+		}
+	}
+	return l, nil
+}
+
+// skeleton gives what a nickname looks like: names that a reader takes for one another share it. It is the skeleton of
+// Unicode TS 39 §4 made for nicknames: compatibility forms are joined (NFKC), case is folded, accents, separators and invisible
+// characters go, and what is taken for Latin becomes Latin, where digits and signs are taken for letters too. A name of nothing
+// but characters that go is its own skeleton, so that they do not all become one.
+func (l *lookAlikes) skeleton(name string) string {
+	folded := fold(name)
 	var out strings.Builder
 	out.Grow(len(folded))
 	for _, r := range folded {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+		if look, ok := lookAlike(r); ok {
+			out.WriteRune(look)
+			continue
+		}
+		latin, ok := l.latin[r]
+		if !ok {
+			if unicode.IsLetter(r) || unicode.IsDigit(r) {
+				out.WriteRune(r)
+			}
+			continue
+		}
+		for _, r := range latin {
 			if look, ok := lookAlike(r); ok {
 				r = look
 			}
 			out.WriteRune(r)
-		} else if look, ok := lookAlike(r); ok {
-			out.WriteRune(look)
 		}
 	}
 	if out.Len() == 0 {
@@ -32,63 +77,36 @@ func skeleton(name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(out.String(), "rn", "m"), "vv", "w")
 }
 
-// lookAlike gives the Latin letter that a folded character is taken for, whether in its small or its capital form. The
-// letters are among those of confusables.txt of Unicode TS 39 whose prototype is one Latin letter (Greek, Cyrillic and
-// Armenian only); digits and signs are what players write for letters. i and l are one: capital I is small l.
+// fold joins compatibility forms and case, and takes accents off their letters.
+func fold(name string) string { return norm.NFD.String(cases.Fold().String(norm.NFKC.String(name))) }
+
+// lookAlike gives the Latin letter for what players write for it, and for letters that are taken for it as capitals, which the
+// table of Unicode does not join with their small ones. i and l are one: capital I is small l.
 func lookAlike(r rune) (rune, bool) {
 	switch r {
-	case 'а', 'α', '4', '@':
+	case '4', '@':
 		return 'a', true
-	case 'в', 'β', 'ь', '8':
+	case '8':
 		return 'b', true
-	case 'с', 'ҫ':
+	case 'ҫ':
 		return 'c', true
-	case 'ԁ', 'đ':
+	case 'đ':
 		return 'd', true
-	case 'е', 'ε', 'є', '3':
+	case 'є', '3':
 		return 'e', true
-	case 'ɡ', '9':
+	case '9':
 		return 'g', true
-	case 'һ', 'н', 'η':
-		return 'h', true
-	case 'ј':
-		return 'j', true
-	case 'к', 'κ':
-		return 'k', true
-	case 'i', 'ı', 'і', 'ι', 'ӏ', 'ł', '1', '!', '|':
+	case 'i', 'ł', '1', '!', '|':
 		return 'l', true
-	case 'м', 'μ':
-		return 'm', true
-	case 'ո':
-		return 'n', true
-	case 'о', 'ο', 'օ', 'ø', 'ө', '0':
+	case 'ø', 'ө', '0':
 		return 'o', true
-	case 'р', 'ρ':
-		return 'p', true
-	}
-	return lookAlikeToZ(r)
-}
-
-// lookAlikeToZ goes on from q.
-func lookAlikeToZ(r rune) (rune, bool) {
-	switch r {
-	case 'ԛ':
-		return 'q', true
-	case 'ѕ', '5', '$':
+	case '5', '$':
 		return 's', true
-	case 'т', 'τ', '7':
+	case '7':
 		return 't', true
-	case 'υ', 'ս':
-		return 'u', true
-	case 'ν', 'ѵ':
-		return 'v', true
-	case 'ԝ', 'ω':
+	case 'ω':
 		return 'w', true
-	case 'х', 'χ':
-		return 'x', true
-	case 'у', 'γ', 'ү':
-		return 'y', true
-	case 'ζ', '2':
+	case '2':
 		return 'z', true
 	}
 	return 0, false

@@ -525,7 +525,7 @@ type Enrichment struct {
 	AddressClass string `protobuf:"bytes,2,opt,name=address_class,json=addressClass,proto3" json:"address_class,omitempty"`
 	// ISO 3166-1 alpha-2 of the address, where a country database is configured.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
-	// Version of the address lists that address_class and country come from.
+	// Version of the lists and databases that address_class, asn_class, country and the flags of countries come from.
 	AddressVersion string `protobuf:"bytes,4,opt,name=address_version,json=addressVersion,proto3" json:"address_version,omitempty"`
 	// Alias of the nickname's skeleton: case folded, look-alike characters joined.
 	NicknameSkeleton string     `protobuf:"bytes,5,opt,name=nickname_skeleton,json=nicknameSkeleton,proto3" json:"nickname_skeleton,omitempty"`
@@ -543,8 +543,10 @@ type Enrichment struct {
 	CardCountryMismatch *bool `protobuf:"varint,11,opt,name=card_country_mismatch,json=cardCountryMismatch,proto3,oneof" json:"card_country_mismatch,omitempty"`
 	// The currency of the payload's amounts is not one of the card's country.
 	CardCurrencyMismatch *bool `protobuf:"varint,12,opt,name=card_currency_mismatch,json=cardCurrencyMismatch,proto3,oneof" json:"card_currency_mismatch,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Version of the look-alike characters behind nickname_skeleton.
+	NicknameVersion string `protobuf:"bytes,13,opt,name=nickname_version,json=nicknameVersion,proto3" json:"nickname_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Enrichment) Reset() {
@@ -659,6 +661,13 @@ func (x *Enrichment) GetCardCurrencyMismatch() bool {
 		return *x.CardCurrencyMismatch
 	}
 	return false
+}
+
+func (x *Enrichment) GetNicknameVersion() string {
+	if x != nil {
+		return x.NicknameVersion
+	}
+	return ""
 }
 
 // UnknownField is a field that nobody could read yet.
@@ -7994,7 +8003,7 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\aListHit\x12\x12\n" +
 	"\x04list\x18\x01 \x01(\tR\x04list\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\tR\x04kind\"\xf1\x04\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\x9c\x05\n" +
 	"\n" +
 	"Enrichment\x120\n" +
 	"\aderived\x18\x01 \x03(\v2\x16.pitboss.v1.IdentifierR\aderived\x12#\n" +
@@ -8010,7 +8019,8 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\x19country_currency_mismatch\x18\n" +
 	" \x01(\bH\x00R\x17countryCurrencyMismatch\x88\x01\x01\x127\n" +
 	"\x15card_country_mismatch\x18\v \x01(\bH\x01R\x13cardCountryMismatch\x88\x01\x01\x129\n" +
-	"\x16card_currency_mismatch\x18\f \x01(\bH\x02R\x14cardCurrencyMismatch\x88\x01\x01B\x1c\n" +
+	"\x16card_currency_mismatch\x18\f \x01(\bH\x02R\x14cardCurrencyMismatch\x88\x01\x01\x12)\n" +
+	"\x10nickname_version\x18\r \x01(\tR\x0fnicknameVersionB\x1c\n" +
 	"\x1a_country_currency_mismatchB\x18\n" +
 	"\x16_card_country_mismatchB\x19\n" +
 	"\x17_card_currency_mismatch\"R\n" +
