@@ -9,6 +9,9 @@ func (p *player) due() int64 {
 	if p.head < len(p.queue) {
 		return p.queue[p.head].at
 	}
+	if p.plotAt > 0 && p.plotAt < p.wake {
+		return p.plotAt
+	}
 	return p.wake
 }
 
@@ -22,6 +25,32 @@ func (a *agenda) init() {
 	for i := len(*a)/2 - 1; i >= 0; i-- {
 		a.down(i)
 	}
+	for i, p := range *a {
+		p.place = int32(i)
+	}
+}
+
+// fix puts a player where it belongs after its time has changed while it was not the first.
+func (a *agenda) fix(p *player) {
+	i := int(p.place)
+	if i >= len(*a) || (*a)[i] != p {
+		return // gone for good
+	}
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !a.less(i, parent) {
+			break
+		}
+		a.swap(i, parent)
+		i = parent
+	}
+	a.down(int(p.place))
+}
+
+func (a *agenda) swap(i, j int) {
+	h := *a
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = int32(i), int32(j)
 }
 
 // settle puts the first player where it belongs after its time has changed.
@@ -33,6 +62,9 @@ func (a *agenda) drop() {
 	n := len(old) - 1
 	old[0], old[n] = old[n], nil
 	*a = old[:n]
+	if n > 0 {
+		(*a)[0].place = 0
+	}
 	a.down(0)
 }
 
@@ -49,7 +81,7 @@ func (a *agenda) down(i int) {
 		if !a.less(child, i) {
 			return
 		}
-		h[i], h[child] = h[child], h[i]
+		a.swap(i, child)
 		i = child
 	}
 }

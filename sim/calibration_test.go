@@ -94,7 +94,7 @@ func TestBotsAreAsEvenAsTheirMimicryAllows(t *testing.T) {
 		t.Helper()
 		s := newSim(t, func(c *sim.Config) {
 			c.Players, c.Duration, c.NewShare, c.Rollbacks = 40, 14*time.Hour, 0, 0
-			c.Mix = sim.Mix{Bots: sim.Fraud{Share: 0.2, Mimicry: sim.Range{Min: mimicry, Max: mimicry}}}
+			c.Mix = sim.Mix{Frauds: only(sim.MetronomeBot, 0.2, mimicry)}
 		})
 		last, gaps := map[string]time.Time{}, map[string][]float64{}
 		for ev, ok := s.Next(); ok; ev, ok = s.Next() {
@@ -140,7 +140,7 @@ func variation(values []float64) float64 {
 func TestRingsTakeTheBonusAndLeave(t *testing.T) {
 	s := newSim(t, func(c *sim.Config) {
 		c.Players, c.Duration = 100, 6*24*time.Hour
-		c.Mix = sim.Mix{Rings: sim.Fraud{Share: 0.3}}
+		c.Mix = sim.Mix{Frauds: only(sim.BonusRing, 0.3, 0)}
 	})
 	count := map[string]int{}
 	registered := map[string]time.Time{}

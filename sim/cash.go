@@ -33,55 +33,115 @@ func (s *Sim) broke(p *player, now int64) {
 		s.leave(p, now)
 		return
 	}
-	s.deposit(p, now)
+	s.deposit(p, now, 0)
 }
 
-// deposit pays in, and takes the bonus that is offered.
-func (s *Sim) deposit(p *player, now int64) {
-	rng, ses := &p.rng, &p.session
-	units := int64(bonusMinimum)
-	if !p.habit.exact {
-		units = snapDeposit(rng.lognormal(p.habit.deposit, 0.6))
+// deposit pays in units, and takes the bonus that is offered; 0 is the player's usual deposit.
+func (s *Sim) deposit(p *player, now, units int64) {
+	if units == 0 {
+		units = bonusMinimum
+		if !p.habit.exact {
+			units = snapDeposit(p.rng.lognormal(p.habit.deposit*p.session.splurge, 0.6))
+		}
 	}
-	amount := units * p.brand.unit
+	s.pay(p, now, payment{units: units, declined: 0.08, country: p.brand.country, foreign: 0.02, unlike: 0.02})
+}
+
+// payment is one attempt to pay in.
+type payment struct {
+	units int64
+	// declined is the chance that the bank says no.
+	declined float64
+	// country is the card's; foreign the chance that it is another one's.
+	country string
+	foreign float64
+	// mismatch: the cardholder is not the player; unlike is the chance of it where it is not said.
+	mismatch bool
+	unlike   float64
+}
+
+// pay asks for a deposit, which is settled or fails some seconds later.
+func (s *Sim) pay(p *player, now int64, pay payment) {
+	rng, ses := &p.rng, &p.session
+	amount := pay.units * p.brand.unit
 	method := "card"
 	if ses.instrument&7 == 0 {
 		method = "wallet"
 	}
+	country := pay.country
+	if rng.chance(pay.foreign) {
+		country = foreignCards()[rng.intn(len(foreignCards()))]
+	}
+	id := keyText("y-", rng.pcg.Uint64())
 	b := s.news(p, now, "payment.deposit_requested", producerCashier, aboutVisit|aboutSession|aboutInstrument)
 	b.told.act = true
-	id := b.transaction(p)
+	ref := b.transaction(p)
 	b.ev.Payload = &pb.Event_PaymentDepositRequested{PaymentDepositRequested: &pb.PaymentDepositRequested{
-		Method: method, Amount: p.money(amount), BinCc: p.brand.country, ThreeDs: rng.chance(0.7), HolderMatch: !rng.chance(0.02),
+		Method: method, Amount: p.money(amount), BinCc: country, ThreeDs: rng.chance(0.7),
+		HolderMatch: !pay.mismatch && !rng.chance(pay.unlike), PaymentId: id,
 	}}
+	b.told.undo = p.before(0, 0)
+	done := b.told.undo.deed
 	p.tell(b)
 	at := now + rng.micros(4*second, 0.5)
-	p.wake = at + rng.micros(6*second, 0.5)
-	if rng.chance(0.08) {
+	p.wake = max(p.wake, at+rng.micros(6*second, 0.5))
+	if rng.chance(pay.declined) {
 		ses.declines++
 		b = s.news(p, at, "payment.deposit_failed", producerCashier, aboutVisit|aboutSession|aboutInstrument)
-		b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), id
+		b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
 		b.ev.Payload = &pb.Event_PaymentDepositFailed{PaymentDepositFailed: &pb.PaymentDepositFailed{
-			Method: method, Amount: p.money(amount), PspCode: "51", DeclineCode: [...]string{"insufficient_funds", "do_not_honour"}[rng.intn(2)],
+			Method: method, Amount: p.money(amount), PspCode: "psp-1", BinCc: country, PaymentId: id,
+			DeclineCode: [...]string{"51", "05", "14", "43"}[rng.pick([]int{55, 30, 10, 5})],
 		}}
 		p.tell(b)
 		return
 	}
 	b = s.news(p, at, "payment.deposit_settled", producerCashier, aboutVisit|aboutSession|aboutInstrument)
-	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), id
-	b.ev.Payload = &pb.Event_PaymentDepositSettled{PaymentDepositSettled: &pb.PaymentDepositSettled{Method: method, Amount: p.money(amount)}}
+	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	b.ev.Payload = &pb.Event_PaymentDepositSettled{PaymentDepositSettled: &pb.PaymentDepositSettled{
+		Method: method, Amount: p.money(amount), BinCc: country, PaymentId: id,
+	}}
 	p.tell(b)
 	p.wallet.real += amount
+	p.wallet.paidIn += amount
 	p.wallet.deposits++
+	s.qualify(p, at, amount, done)
+	s.perhapsDisputed(p, at, amount, ref, id, done)
 	s.offer(p, at+rng.micros(second, 0.4), amount)
+}
+
+// disputedShare is how many ordinary deposits end in a chargeback: .3 %, under the schemes' cap of 1.5 % (domain.md §5).
+const disputedShare = 0.003
+
+// perhapsDisputed lets the cardholder's bank take a deposit back, weeks later.
+func (s *Sim) perhapsDisputed(p *player, at, amount int64, ref, id string, done *deed) {
+	rng := &p.rng
+	share := max(p.habit.disputes, disputedShare)
+	filed := at + rng.micros(20*day, 0.7)
+	code := [...]string{"10.4", "4837", "13.1"}[rng.pick([]int{5, 3, 2})]
+	if !rng.chance(share) || p.wallet.disputed >= 30 || filed >= s.end {
+		return
+	}
+	p.wallet.disputed++
+	b := s.news(p, filed, "payment.chargeback", producerCashier, aboutInstrument)
+	b.told.act = true
+	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	b.ev.Payload = &pb.Event_PaymentChargeback{PaymentChargeback: &pb.PaymentChargeback{
+		Amount: p.money(amount), ReasonCode: code, FiledAt: timeOf(filed), PaymentId: id, Stage: "first",
+	}}
+	if p.truth.typology == Chargeback.String() {
+		b.told.loss = amount
+	}
+	b.told.deed = done
+	s.postpone(&b.told)
 }
 
 // offer is a bonus on a deposit: the whole of the first one, a quarter of some later ones.
 func (s *Sim) offer(p *player, at, amount int64) {
 	rng, w := &p.rng, &p.wallet
 	first := w.deposits == 1
-	offered := first || rng.chance(0.15)
-	if !offered || w.wagerTotal > 0 || amount < bonusMinimum*p.brand.unit || !rng.chance(p.habit.takesBonus) {
+	offered := first || rng.chance(s.offered(at))
+	if !offered || w.instant || w.wagerTotal > 0 || amount < bonusMinimum*p.brand.unit || !rng.chance(p.habit.takesBonus) {
 		return
 	}
 	kind, bonus := "welcome", min(amount, bonusLimit*p.brand.unit)
@@ -133,7 +193,7 @@ func (s *Sim) wager(p *player, at, stake int64) {
 // forfeit takes the bonus away: played out, or too old.
 func (s *Sim) forfeit(p *player, at int64) {
 	b := s.news(p, at, "bonus.forfeited", producerBonus, aboutVisit|aboutSession|aboutBonus)
-	b.ev.Payload = &pb.Event_BonusForfeited{BonusForfeited: &pb.BonusForfeited{Amount: p.money(p.wallet.bonus)}}
+	b.ev.Payload = &pb.Event_BonusForfeited{BonusForfeited: &pb.BonusForfeited{Amount: p.money(max(p.wallet.bonus, 0))}}
 	p.tell(b)
 	p.wallet.bonus, p.wallet.wagerTotal, p.wallet.wagerLeft = 0, 0, 0
 }
@@ -159,27 +219,57 @@ func (s *Sim) cashIn(p *player, now int64) {
 	s.leave(p, now+p.rng.micros(20*second, 0.5))
 }
 
-// withdraw asks for money, which is paid some hours later.
+// withdraw asks for money, which is approved and paid some hours later.
 func (s *Sim) withdraw(p *player, at, amount int64) {
-	rng := &p.rng
+	rng, w := &p.rng, &p.wallet
 	amount -= amount % 100
 	if amount <= 0 {
 		return
 	}
-	p.wallet.real -= amount
+	before := p.before(0, 0)
+	w.real -= amount
+	w.paidOut += amount
 	b := s.news(p, at, "payment.withdrawal_requested", producerCashier, aboutVisit|aboutSession|aboutInstrument)
 	b.told.act = true
-	id := b.transaction(p)
+	b.told.loss = s.lost(p, amount)
+	ref, id := b.transaction(p), keyText("y-", rng.pcg.Uint64())
 	kyc := "basic"
 	if p.keys.account&1 == 0 {
 		kyc = "full"
 	}
 	b.ev.Payload = &pb.Event_PaymentWithdrawalRequested{PaymentWithdrawalRequested: &pb.PaymentWithdrawalRequested{
-		Method: "card", Amount: p.money(amount), KycLevel: kyc,
+		Method: "card", Amount: p.money(amount), KycLevel: kyc, PaymentId: id,
 	}}
+	b.told.undo = before
 	p.tell(b)
-	paid := s.news(p, at+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
-	paid.ev.TransactionId, paid.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), id
-	paid.ev.Payload = &pb.Event_PaymentWithdrawalPaid{PaymentWithdrawalPaid: &pb.PaymentWithdrawalPaid{Method: "card", Amount: p.money(amount)}}
+	automatic := amount < 500*p.brand.unit
+	approved := s.news(p, at+rng.micros(25*minute, 0.7), "payment.withdrawal_approved", producerCashier, aboutInstrument)
+	approved.ev.TransactionId, approved.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	approved.ev.Payload = &pb.Event_PaymentWithdrawalApproved{PaymentWithdrawalApproved: &pb.PaymentWithdrawalApproved{
+		Method: "card", Amount: p.money(amount), PaymentId: id, Automatic: &automatic,
+	}}
+	approved.told.deed = before.deed
+	s.postpone(&approved.told)
+	paid := s.news(p, approved.told.at+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
+	paid.ev.TransactionId, paid.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	paid.ev.Payload = &pb.Event_PaymentWithdrawalPaid{PaymentWithdrawalPaid: &pb.PaymentWithdrawalPaid{
+		Method: "card", Amount: p.money(amount), PaymentId: id,
+	}}
+	paid.told.deed = before.deed
 	s.postpone(&paid.told)
+}
+
+// lost is how much of a fraud's withdrawal is money that the operator, or the account's owner, would have kept: all of a
+// thief's, and of others what goes beyond what they paid in. Of a carousel nothing is: the operator loses a licence by it.
+func (s *Sim) lost(p *player, amount int64) int64 {
+	w := &p.wallet
+	switch {
+	case !p.truth.fraud || p.truth.typology == Carousel.String():
+		return 0
+	case p.truth.typology == AccountTakeover.String():
+		return amount
+	}
+	loss := max(w.paidOut-w.paidIn-w.received+w.sent-w.lost, 0)
+	w.lost += loss
+	return loss
 }

@@ -13,25 +13,35 @@ type Range struct {
 
 // Fraud says how much of one fraud there is and how well it hides.
 type Fraud struct {
-	// Share of all accounts, 0 to 1. Where it is above 0 there is at least one agent (for rings: one ring).
+	// Share of all accounts, 0 to 1. Where it comes to half an account or more there is at least one agent, or one group.
 	Share float64
-	// Mimicry of the agents, 0 (crude) to 1 (as close to honest as the fraud's aim allows). A ring has one value.
+	// Mimicry of the agents, 0 (crude) to 1 (as close to honest as the fraud's aim allows). A group has one value.
 	Mimicry Range
 }
 
-// Mix is who plays: the frauds, and the honest players that look like them. Everyone else is an ordinary player.
+// Mix is who plays: the frauds, and the honest players that look like them. Everyone else is an ordinary player. But for
+// Frauds and Mobile, which are of all players, the shares are of honest players, and each is of one kind.
 type Mix struct {
-	// Bots are metronome bots.
-	Bots Fraud
-	// Rings are bonus rings. Share counts accounts, not rings.
-	Rings Fraud
-	// Autoplay is the share of honest players who let the machine press the button, as regularly as a bot.
+	// Frauds are the frauds by their typology. Of groups (rings, farms) Share counts accounts.
+	Frauds [Typologies]Fraud
+	// Autoplay lets the machine press the button, as regularly as a bot.
 	Autoplay float64
-	// Households is the share of honest players who share an address, sometimes a device or a card, with one to three
-	// others.
+	// Households share an address, sometimes a device or a card, with one to three others.
 	Households float64
-	// Hunters is the share of honest players who take every bonus and play it out within the rules.
+	// Hunters take every bonus and play it out within the rules.
 	Hunters float64
+	// Travellers play from abroad one week in three.
+	Travellers float64
+	// Bursts are VIPs who now and then play for ten to fifty times their stake.
+	Bursts float64
+	// Night works in shifts and plays at odd hours.
+	Night float64
+	// Streamers play for hours every evening, at one game.
+	Streamers float64
+	// VPN goes through one of few exits that many share.
+	VPN float64
+	// Metronomic uses a switch for an input device, which is as even as a machine.
+	Metronomic float64
 	// Mobile is the share of all players, fraudulent or not, behind a carrier's shared addresses.
 	Mobile float64
 }
@@ -71,10 +81,11 @@ type Config struct {
 	Mix Mix
 	// Labels say what becomes known.
 	Labels Labels
+	// Scenarios are what changes meanwhile. Default: nothing.
+	Scenarios []Scenario
 }
 
-// DefaultConfig gives the published figures of a casino with 2 % of fraudulent accounts, as far as its two frauds make
-// them up, watched for a week.
+// DefaultConfig gives the published figures of a casino with 2 % of fraudulent accounts, watched for a week.
 func DefaultConfig() Config {
 	return Config{
 		Seed:      1,
@@ -86,15 +97,29 @@ func DefaultConfig() Config {
 		NewShare:  0.2,
 		Rollbacks: 0.002,
 		Mix: Mix{
-			Bots:       Fraud{Share: 0.0016, Mimicry: Range{0, 1}},
-			Rings:      Fraud{Share: 0.011, Mimicry: Range{0, 1}},
+			Frauds:     usualFrauds(),
 			Autoplay:   0.08,
 			Households: 0.03,
 			Hunters:    0.01,
+			Travellers: 0.03,
+			Bursts:     0.005,
+			Night:      0.05,
+			Streamers:  0.002,
+			VPN:        0.06,
+			Metronomic: 0.003,
 			Mobile:     0.4,
 		},
 		Labels: Labels{Delay: 10 * 24 * time.Hour, Missing: 0.15, Wrong: 0.02, Reviewed: 0.02},
 	}
+}
+
+// usualFrauds are the shares of docs/sim.md, with every mimicry.
+func usualFrauds() [Typologies]Fraud {
+	var out [Typologies]Fraud
+	for t, k := range fraudKinds() {
+		out[t] = Fraud{Share: k.share, Mimicry: Range{0, 1}}
+	}
+	return out
 }
 
 const (
@@ -125,19 +150,49 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is %v: must be 0 to 1", s.name, s.value)
 		}
 	}
-	if c.Mix.Bots.Mimicry.Min > c.Mix.Bots.Mimicry.Max {
-		return fmt.Errorf("mix.bots.mimicry: min %v is above max %v", c.Mix.Bots.Mimicry.Min, c.Mix.Bots.Mimicry.Max)
+	if err := c.Mix.validate(); err != nil {
+		return err
 	}
-	if c.Mix.Rings.Mimicry.Min > c.Mix.Rings.Mimicry.Max {
-		return fmt.Errorf("mix.rings.mimicry: min %v is above max %v", c.Mix.Rings.Mimicry.Min, c.Mix.Rings.Mimicry.Max)
+	if err := c.checkScenarios(); err != nil {
+		return err
 	}
-	if sum := c.Mix.Bots.Share + c.Mix.Rings.Share; sum > 0.5 {
-		return fmt.Errorf("mix: frauds are %v of all accounts: at most half can be", sum)
+	sum := 0
+	for _, n := range c.accountsOf() {
+		if n.Accounts > c.Players/2 {
+			return fmt.Errorf("mix.%s: its smallest group has %d accounts: more than half of %d players", n.Typology, n.Accounts, c.Players)
+		}
+		sum += n.Accounts
 	}
-	if sum := c.Mix.Autoplay + c.Mix.Households + c.Mix.Hunters; sum > 1 {
-		return fmt.Errorf("mix: autoplay, households and hunters add up to %v: at most 1", sum)
+	if sum > c.Players/2 {
+		return fmt.Errorf("mix: frauds are %d of %d accounts: at most half can be", sum, c.Players)
 	}
 	return nil
+}
+
+// validate checks what the shares are together.
+func (m *Mix) validate() error {
+	for t, f := range m.Frauds {
+		if f.Mimicry.Min > f.Mimicry.Max {
+			return fmt.Errorf("mix.%s.mimicry: min %v is above max %v", Typology(t), f.Mimicry.Min, f.Mimicry.Max)
+		}
+	}
+	sum := 0.0
+	for _, s := range m.honest() {
+		sum += s.value
+	}
+	if sum > 1 {
+		return fmt.Errorf("mix: the shares of honest players add up to %v: at most 1", sum)
+	}
+	return nil
+}
+
+// honest are the shares of honest players of a kind of their own.
+func (m *Mix) honest() []namedShare {
+	return []namedShare{
+		{"mix.autoplay", m.Autoplay}, {"mix.households", m.Households}, {"mix.hunters", m.Hunters},
+		{"mix.travellers", m.Travellers}, {"mix.bursts", m.Bursts}, {"mix.night", m.Night},
+		{"mix.streamers", m.Streamers}, {"mix.vpn", m.VPN}, {"mix.metronomic", m.Metronomic},
+	}
 }
 
 type namedShare struct {
@@ -146,15 +201,16 @@ type namedShare struct {
 }
 
 func (c Config) shares() []namedShare {
-	return []namedShare{
-		{"new_share", c.NewShare}, {"rollbacks", c.Rollbacks},
-		{"mix.bots.share", c.Mix.Bots.Share}, {"mix.rings.share", c.Mix.Rings.Share},
-		{"mix.bots.mimicry.min", c.Mix.Bots.Mimicry.Min}, {"mix.bots.mimicry.max", c.Mix.Bots.Mimicry.Max},
-		{"mix.rings.mimicry.min", c.Mix.Rings.Mimicry.Min}, {"mix.rings.mimicry.max", c.Mix.Rings.Mimicry.Max},
-		{"mix.autoplay", c.Mix.Autoplay}, {"mix.households", c.Mix.Households},
-		{"mix.hunters", c.Mix.Hunters}, {"mix.mobile", c.Mix.Mobile},
-		{"labels.missing", c.Labels.Missing}, {"labels.wrong", c.Labels.Wrong}, {"labels.reviewed", c.Labels.Reviewed},
+	out := append(c.Mix.honest(),
+		namedShare{"new_share", c.NewShare}, namedShare{"rollbacks", c.Rollbacks}, namedShare{"mix.mobile", c.Mix.Mobile},
+		namedShare{"labels.missing", c.Labels.Missing}, namedShare{"labels.wrong", c.Labels.Wrong},
+		namedShare{"labels.reviewed", c.Labels.Reviewed})
+	for t, f := range c.Mix.Frauds {
+		name := "mix." + Typology(t).String()
+		out = append(out, namedShare{name + ".share", f.Share}, namedShare{name + ".mimicry.min", f.Mimicry.Min},
+			namedShare{name + ".mimicry.max", f.Mimicry.Max})
 	}
+	return out
 }
 
 // end is the first microsecond that is not watched.

@@ -15,6 +15,7 @@ const (
 	aboutGame // game and provider
 	aboutInstrument
 	aboutBonus
+	aboutPartner // who brought the player, where somebody did
 )
 
 // The entities of one event, at most.
@@ -40,6 +41,7 @@ func (s *Sim) news(p *player, at int64, kind string, producer uint8, what about)
 	setTime(&b.at, at)
 	ids := identifiers{block: b}
 	ids.addKey("player", "p-", p.keys.player)
+	b.told.name = b.ids[0].Value
 	ids.addKey("account", "a-", p.keys.account)
 	if what&aboutSession != 0 {
 		ids.addKey("session", "s-", p.session.key)
@@ -57,6 +59,10 @@ func (s *Sim) news(p *player, at int64, kind string, producer uint8, what about)
 	}
 	if what&aboutBonus != 0 {
 		ids.addKey("bonus", "b-", p.wallet.bonusKey)
+	}
+	if what&aboutPartner != 0 && p.keys.partner != 0 {
+		ids.add("affiliate", partnerText(p.keys.partner))
+		ids.addKey("click", "c-", p.keys.click)
 	}
 	return b
 }

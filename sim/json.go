@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "pitboss/proto/pitboss/v1"
 )
 
 // JSONWriter writes messages as JSON lines: the proto3 JSON mapping, with the fields in the order of their numbers and
@@ -57,6 +59,9 @@ func (j *JSONWriter) WriteTruth(t Truth) error {
 	b = appendString(append(b, `,"ring":`...), t.Ring)
 	b = appendString(append(b, `,"role":`...), t.Role)
 	b = strconv.AppendFloat(append(b, `,"mimicry":`...), t.Mimicry, 'g', -1, 64)
+	b = strconv.AppendBool(append(b, `,"at_risk":`...), t.AtRisk)
+	b = strconv.AppendInt(append(b, `,"loss_minor":`...), t.LossMinor, 10)
+	b = appendString(append(b, `,"currency":`...), t.Currency)
 	return j.line(append(b, '}'))
 }
 
@@ -70,7 +75,8 @@ func (j *JSONWriter) Flush() error {
 
 // planner remembers the fields of each message type in order of number, with their names ready to write.
 type planner struct {
-	plans map[protoreflect.MessageDescriptor][]plannedField
+	payload protoreflect.OneofDescriptor
+	plans   map[protoreflect.MessageDescriptor][]plannedField
 }
 
 type plannedField struct {
@@ -98,11 +104,27 @@ func (p *planner) fields(d protoreflect.MessageDescriptor) []plannedField {
 }
 
 func (p *planner) appendMessage(dst []byte, m protoreflect.Message) ([]byte, error) {
-	if t, ok := m.Interface().(*timestamppb.Timestamp); ok {
-		return appendTime(dst, t)
+	// What every event has many of is written without reflection, which would cost more than the rest together.
+	switch m := m.Interface().(type) {
+	case *timestamppb.Timestamp:
+		return appendTime(dst, m)
+	case *pb.Money:
+		if m.Exponent == nil && m.BaseMinor == nil {
+			return appendMoney(dst, m), nil
+		}
+	case *pb.Identifier:
+		return appendIdentifier(dst, m), nil
+	case *pb.Event:
+		if plain(m) {
+			return p.appendEvent(dst, m)
+		}
 	}
-	dst = append(dst, '{')
-	first := true
+	return p.appendReflected(append(dst, '{'), m, true)
+}
+
+// appendReflected appends the fields of a message in the order of their numbers, and the closing brace. first says that
+// nothing is in the object yet.
+func (p *planner) appendReflected(dst []byte, m protoreflect.Message, first bool) ([]byte, error) {
 	for _, f := range p.fields(m.Descriptor()) {
 		if !m.Has(f.fd) {
 			continue
@@ -151,10 +173,7 @@ func (p *planner) appendValue(dst []byte, fd protoreflect.FieldDescriptor, v pro
 		dst = base64.StdEncoding.AppendEncode(append(dst, '"'), v.Bytes())
 		return append(dst, '"'), nil
 	case protoreflect.EnumKind:
-		if ev := fd.Enum().Values().ByNumber(v.Enum()); ev != nil {
-			return append(append(append(dst, '"'), ev.Name()...), '"'), nil
-		}
-		return strconv.AppendInt(dst, int64(v.Enum()), 10), nil
+		return appendEnum(dst, fd.Enum(), v.Enum()), nil
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		return strconv.AppendInt(dst, v.Int(), 10), nil
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
@@ -170,22 +189,39 @@ func (p *planner) appendValue(dst []byte, fd protoreflect.FieldDescriptor, v pro
 	}
 }
 
+// appendTime writes RFC 3339 in UTC, with no more digits than groups of three need.
 func appendTime(dst []byte, t *timestamppb.Timestamp) ([]byte, error) {
 	if err := t.CheckValid(); err != nil {
 		return nil, fmt.Errorf("no time: %w", err)
 	}
-	at := t.AsTime()
-	dst = at.AppendFormat(append(dst, '"'), "2006-01-02T15:04:05")
-	switch n := t.GetNanos(); {
+	year, month, date := t.AsTime().Date()
+	ofDay := ((t.GetSeconds() % 86_400) + 86_400) % 86_400
+	dst = appendPadded(append(dst, '"'), int64(year), 4)
+	dst = appendPadded(append(dst, '-'), int64(month), 2)
+	dst = appendPadded(append(dst, '-'), int64(date), 2)
+	dst = appendPadded(append(dst, 'T'), ofDay/3600, 2)
+	dst = appendPadded(append(dst, ':'), ofDay/60%60, 2)
+	dst = appendPadded(append(dst, ':'), ofDay%60, 2)
+	switch n := int64(t.GetNanos()); {
 	case n == 0:
 	case n%1e6 == 0:
-		dst = at.AppendFormat(dst, ".000")
+		dst = appendPadded(append(dst, '.'), n/1e6, 3)
 	case n%1e3 == 0:
-		dst = at.AppendFormat(dst, ".000000")
+		dst = appendPadded(append(dst, '.'), n/1e3, 6)
 	default:
-		dst = at.AppendFormat(dst, ".000000000")
+		dst = appendPadded(append(dst, '.'), n, 9)
 	}
 	return append(dst, 'Z', '"'), nil
+}
+
+// appendPadded appends a number of at most width digits, with zeros before it.
+func appendPadded(dst []byte, n int64, width int) []byte {
+	var buf [9]byte
+	for i := width - 1; i >= 0; i-- {
+		buf[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(dst, buf[:width]...)
 }
 
 // appendString writes plain text as it is and leaves everything else to encoding/json.

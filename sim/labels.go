@@ -19,7 +19,7 @@ func (s *Sim) label(t *told) {
 		return
 	}
 	b := &eventBlock{}
-	b.told = told{at: t.at + delay, ev: &b.ev, producer: producerRisk, truth: t.truth, player: t.player}
+	b.told = told{at: t.at + delay, ev: &b.ev, producer: producerRisk, truth: t.truth, player: t.player, name: t.name}
 	ev := &b.ev
 	ev.Type, ev.SchemaVersion, ev.Tenant, ev.Trust = "label.assigned", 100, t.ev.Tenant, pb.Trust_TRUST_SERVER
 	ev.Brand, ev.Jurisdiction = t.ev.Brand, t.ev.Jurisdiction

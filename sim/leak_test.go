@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -18,10 +19,11 @@ import (
 // which that usually happens: fields that only one side fills, and identifiers, order and low digits that differ.
 
 func leakConfig(c *sim.Config) {
-	c.Players, c.Activity = 1500, 2
-	c.Mix.Bots = sim.Fraud{Share: 0.01} // mimicry 0: what is crude leaks most
-	c.Mix.Rings = sim.Fraud{Share: 0.1}
-	c.Labels.Reviewed, c.Mix.Hunters = 0.2, 0.1
+	c.Players, c.Activity, c.Duration = 500, 5, 6*24*time.Hour
+	for t := range c.Mix.Frauds {
+		c.Mix.Frauds[t] = sim.Fraud{Share: 0.01} // mimicry 0: what is crude leaks most
+	}
+	c.Labels.Reviewed, c.Labels.Delay, c.Mix.Hunters = 0.2, 12*time.Hour, 0.1
 }
 
 // filled adds every path of a message that is set.
@@ -43,18 +45,27 @@ func filled(m protoreflect.Message, prefix string, into map[string]int) {
 	})
 }
 
+func isAbout(ev *pb.Event, kind string) bool { return entityOf(ev, kind) != "" }
+
 func TestNobodyFillsFieldsOfTheirOwn(t *testing.T) {
 	s := newSim(t, leakConfig)
 	honest, fraud := map[string]int{}, map[string]int{}
-	for ev, ok := s.Next(); ok && s.Events() < 250_000; ev, ok = s.Next() {
+	// Of what is frequent, some is enough: reading fields by reflection costs more than making them.
+	const enough = 4000
+	for ev, ok := s.Next(); ok && s.Events() < 700_000; ev, ok = s.Next() {
 		into := honest
 		if s.Truth().Fraud {
 			into = fraud
 		}
-		filled(ev.ProtoReflect(), ev.GetType(), into)
+		if !isAbout(ev, "player") {
+			continue // a meter, a board, a table: nobody's
+		}
+		if into[ev.GetType()]++; into[ev.GetType()] <= enough {
+			filled(ev.ProtoReflect(), ev.GetType(), into)
+		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(fraud)) {
-		if honest[path] == 0 {
+		if honest[path] == 0 && fraud[path] >= 5 {
 			t.Errorf("%s is filled by frauds alone (%d times)", path, fraud[path])
 		}
 	}
@@ -107,7 +118,7 @@ func traits() []trait {
 
 // One observation for each player, not for each event: a player's identifiers are the same in all of them.
 func TestNamesAndDigitsTellNothing(t *testing.T) {
-	s := newSim(t, func(c *sim.Config) { leakConfig(c); c.Players, c.Activity = 4000, 50; c.Mix.Bots.Share = 0.02 })
+	s := newSim(t, func(c *sim.Config) { leakConfig(c); c.Players, c.Activity, c.Duration = 4000, 50, 48*time.Hour })
 	list := traits()
 	type group struct{ honest, fraud []float64 }
 	groups := make([]group, len(list))

@@ -26,8 +26,11 @@ type habit struct {
 	sessionSigma  float64
 	// dailyPlay, where above 0, is how long a machine plays each day, in sessions with breaks; see bot.go.
 	dailyPlay int64
-	// shift moves the hours of the day: night workers.
-	shift int
+	// shift moves the hours of the day: night workers. hours says which hours they are; slot, where above 0, is the moment
+	// of the day at which the player comes, within slotWidth.
+	shift           int
+	hours           hours
+	slot, slotWidth int64
 	// pace is how long the hand waits.
 	pace pace
 	// stake is the usual stake, an index into the ladder; restless is the chance to leave it at a bet; chases says that
@@ -39,6 +42,12 @@ type habit struct {
 	// chance while no bonus has to be played out, bonusTables the same while one has.
 	loyalty, tables, bonusTables float64
 	autoplay                     bool
+	// favourite, where above 0, is the game that is always played, less one.
+	favourite int
+	// live is the chance of a live table where a game is chosen.
+	live float64
+	// tournaments is the chance to take part in an evening's.
+	tournaments float64
 	// deposit is the usual deposit in units; exact says that it is always just what a bonus needs.
 	deposit float64
 	exact   bool
@@ -49,7 +58,33 @@ type habit struct {
 	cashesIn  bool
 	cashDelay int64
 	leaves    float64
+	// withdraws is the chance to withdraw at the end of a visit.
+	withdraws float64
+	// disputes is the chance that a deposit is disputed.
+	disputes float64
+	// failedLogins is how many fail before one does not, -1 where chance decides.
+	failedLogins int
+	// bursts is the chance of a visit at many times the usual stake.
+	bursts float64
+	// travels: a week in three is spent abroad.
+	travels bool
+	// cheat is what is wrong with client or script.
+	cheat cheat
+	// collusion is what a pair or trio agreed on; nil for everybody else.
+	collusion *collusion
 }
+
+// hours are the hours at which somebody plays.
+type hours uint8
+
+const (
+	// usual hours have their peak in the evening.
+	usual hours = iota
+	// evening is when tournaments are.
+	evening
+	// allDay is any hour alike.
+	allDay
+)
 
 // pace is how long a hand waits before the next bet, after the game is ready.
 type pace struct {
@@ -65,6 +100,7 @@ const (
 	paceHuman    = iota // the cycle, and a lognormal hand
 	paceFixed           // base, evenly +- spread microseconds
 	paceGaussian        // base, normal with cv spread
+	paceUniform         // base, evenly +- spread of it
 	paceReplay          // base, lognormal with sigma spread: replayed human gaps, without pauses
 )
 
@@ -73,6 +109,8 @@ func (p pace) wait(rng *stream, minCycle int64) int64 {
 	switch p.kind {
 	case paceFixed:
 		return max(minCycle, p.base+int64(rng.between(-p.spread, p.spread)))
+	case paceUniform:
+		return max(minCycle, int64(float64(p.base)*rng.between(1-p.spread, 1+p.spread)))
 	case paceGaussian:
 		return max(minCycle, int64(float64(p.base)*(1+float64(p.spread*rng.normal()))))
 	case paceReplay:
@@ -90,7 +128,12 @@ type player struct {
 	rng   stream
 	idx   int32
 	stage stage
+	// place is where the player is in the agenda.
+	place int32
 	truth *role
+	// plot is what the player does besides playing, at plotAt (0: never).
+	plot   plot
+	plotAt int64
 	// wake is when the player acts next; queue holds what they did that has not been told yet, in order of time.
 	wake  int64
 	queue []*told
@@ -108,6 +151,14 @@ type player struct {
 	// end is when this player stops for ever.
 	end int64
 
+	// friend is who gets a gift now and then, -1 for nobody; clickDelay is from an affiliate's page to the account.
+	friend     int32
+	clickDelay int64
+	// atRisk players lose hold of it, honest or not: see docs/sim.md.
+	atRisk bool
+	client clientProgram
+	mood   mood
+
 	wallet  wallet
 	session session
 	// dayStart and playedToday keep a machine's hours.
@@ -122,6 +173,11 @@ type keys struct {
 	// home is the address of the line; carrier, where not 0, is the pool of a phone without one.
 	home    uint32
 	carrier uint64
+	// fixed, where not 0, is the one address that all visits come from; vpn says that they come from an exit.
+	fixed uint32
+	vpn   bool
+	// partner is the affiliate who brought the player, 0 for nobody; click is the visit to the affiliate's page.
+	partner, click uint64
 }
 
 // account is what was said when it was opened.
@@ -140,6 +196,11 @@ type wallet struct {
 	deposits              int
 	// cashAt is when what a bonus brought is withdrawn; 0 where nothing waits.
 	cashAt int64
+	// What was paid in and out, sent to others and received from them; lost is what of it was told as a loss.
+	paidIn, paidOut, sent, received, lost int64
+	disputed                              int
+	// instant: deposits are not offered a bonus.
+	instant bool
 }
 
 func (w *wallet) total() int64 { return w.real + w.bonus }
@@ -152,11 +213,22 @@ type session struct {
 	game        *game
 	gameStart   int64
 	lastStake   int
-	losses      int
-	rounds      int
-	clientSeq   uint64
-	channel     string
-	instrument  uint64
+	// usualStake is the step that the player comes back to on this visit, splurge what deposits are multiplied by.
+	usualStake       int
+	splurge          float64
+	losses           int
+	rounds           int
+	clientSeq, nonce uint64
+	guard            guardState
+	// entry is the player's part in tonight's tournament.
+	entry *entry
+	// table is the live table, seated since when (0: not).
+	table  int32
+	seated int64
+	// checked is when the player was last told how long the visit is.
+	checked    int64
+	channel    string
+	instrument uint64
 	// beat is the time of the last heartbeat, beats how many there were.
 	beat     int64
 	beats    uint64
@@ -181,8 +253,43 @@ type told struct {
 	player   int32
 	// act says that a label about this event may follow: see labels.go.
 	act bool
+	// loss is the money, in minor units, that this act costs the operator or the account's owner.
+	loss int64
+	// finish sets what is known only when the event's turn comes.
+	finish func(ev *pb.Event)
+	// undo is how an answer that stops the act takes it back; deed is what this follows from, where it comes by itself.
+	undo *undo
+	deed *deed
+	// name is the player's identifier.
+	name string
+	// rollback says that the event takes a bet back.
+	rollback bool
 	// order breaks ties among what comes by itself.
 	order uint64
+}
+
+// undo is what a bet or a payment changes, as it was before.
+type undo struct {
+	player *player
+	// key and stake are of a bet; stake is 0 for payments.
+	key    uint64
+	stake  int64
+	wallet wallet
+	losses int
+	points int64
+	deed   *deed
+}
+
+// deed is a payment from which events follow by themselves, hours or weeks later. Of one that was undone none does.
+type deed struct{ undone bool }
+
+// before notes how things stand before an act.
+func (p *player) before(key uint64, stake int64) *undo {
+	u := &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses, deed: &deed{}}
+	if e := p.session.entry; e != nil {
+		u.points = e.points
+	}
+	return u
 }
 
 // tell queues an event of the player's, never before one that is queued.

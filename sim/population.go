@@ -12,6 +12,10 @@ const (
 	purposeIDs
 	purposeLabels
 	purposeKey
+	purposeAgent
+	purposeLive
+	purposeLookAlikes
+	purposeFaults
 )
 
 // Kinds of keys under purposeKey.
@@ -20,6 +24,7 @@ const (
 	keyAccount
 	keyDevice
 	keyInstrument
+	keyPartner
 )
 
 // populate makes everybody. Who is what is drawn over a shuffle of the accounts, so that no number tells it.
@@ -27,7 +32,7 @@ func (s *Sim) populate() {
 	rng := newStream(s.cfg.Seed, purposeLayout)
 	order := rng.shuffle(s.cfg.Players)
 	s.players = make([]player, s.cfg.Players)
-	honest := &role{typology: "honest"}
+	honest := &role{typology: honestTypology}
 	for i := range s.players {
 		s.newPlayer(int32(i), honest)
 	}
@@ -36,29 +41,30 @@ func (s *Sim) populate() {
 		order = order[n:]
 		return taken
 	}
-	s.populateBots(take(accounts(s.cfg.Mix.Bots.Share, s.cfg.Players, 1)))
-	s.populateRings(take(accounts(s.cfg.Mix.Rings.Share, s.cfg.Players, smallestRing)))
-	left := len(order)
-	s.populateAutoplay(take(accounts(s.cfg.Mix.Autoplay, left, 0)))
-	s.populateHunters(take(accounts(s.cfg.Mix.Hunters, left, 0)))
-	s.populateHouseholds(take(accounts(s.cfg.Mix.Households, left, 0)))
+	builders := s.builders()
+	for t, n := range s.cfg.accountsOf() {
+		builders[t](take(n.Accounts))
+	}
+	s.populateLookAlikes(order)
 	s.agenda = make(agenda, 0, len(s.players))
 	for i := range s.players {
 		p := &s.players[i]
 		s.begin(p)
-		if p.stage != gone && p.wake < s.end {
+		if p.stage != gone && p.due() < s.end {
 			s.agenda = append(s.agenda, p)
 		}
 	}
 	s.agenda.init()
 }
 
-// accounts is a share of n accounts, rounded; at least atLeast where the share is above 0.
-func accounts(share float64, n, atLeast int) int {
-	if share == 0 {
-		return 0
+// builders are what makes the agents of each typology.
+func (s *Sim) builders() [Typologies]func(idx []int32) {
+	return [Typologies]func(idx []int32){
+		MetronomeBot: s.populateBots, EmulatorFarm: s.populateFarms, BonusRing: s.populateRings, MultiAccount: s.populateMulti,
+		LiveCollusion: s.populateCollusion, TournamentBooster: s.populateBoosters, JackpotTamper: s.populateJackpotTampers,
+		Carousel: s.populateCarousels, AffiliateFraud: s.populateAffiliates, Chargeback: s.populateCards,
+		AccountTakeover: s.populateTakeovers, TamperClient: s.populateTampered, Backdoor: s.populateBackdoors,
 	}
-	return max(int(float64(share*float64(n))+0.5), atLeast)
 }
 
 // newPlayer makes an ordinary player, who may then be given another role.
@@ -85,8 +91,23 @@ func (s *Sim) newPlayer(idx int32, r *role) {
 	if rng.chance(s.cfg.Mix.Mobile) {
 		p.keys.carrier = carrier + 1
 	}
+	if rng.chance(referredShare) {
+		p.keys.partner = mix(s.cfg.Seed, purposeKey, keyPartner, uint64(rng.intn(partners)))
+	}
+	p.clickDelay = rng.micros(4*minute, 1)
+	p.friend = -1
+	if rng.chance(0.3) {
+		p.friend = int32(rng.intn(s.cfg.Players))
+	}
+	if p.friend == idx {
+		p.friend = -1
+	}
+	p.client = newClient(rng)
 	p.registration = account{nickname: nickname(rng), emailDomain: emailDomain(rng)}
 	p.habit = s.ordinaryHabit(rng)
+	if rng.chance(atRiskShare) {
+		s.loseHold(p)
+	}
 	p.end = s.end
 	p.wallet.real = int64(rng.lognormal(6, 1.2)*float64(p.brand.unit) + 0.5)
 	p.wallet.deposits = 1 + rng.intn(20)
@@ -104,67 +125,16 @@ func (s *Sim) ordinaryHabit(rng *stream) *habit {
 		restless: 0.1, chases: rng.chance(0.1),
 		loyalty: rng.between(0.6, 0.98), tables: rng.float() * 0.3,
 		deposit: rng.lognormal(25, 0.7), takesBonus: rng.between(0.1, 0.6),
-		cashDelay: rng.micros(20*hour, 1), leaves: 0.02,
+		cashDelay: rng.micros(20*hour, 1), leaves: 0.02, withdraws: 0.1, live: 0, cheat: honestCheat(),
+	}
+	if rng.chance(0.12) {
+		h.live = rng.between(0.1, 0.6)
+	}
+	if rng.chance(0.08) {
+		h.tournaments = 0.5
 	}
 	h.bonusTables = h.tables
-	if rng.chance(0.05) {
-		h.shift = 8 + rng.intn(6)
-	}
 	return h
-}
-
-// populateAutoplay lets the machine press the button, where the regulator allows it: as even as a bot, but said so.
-func (s *Sim) populateAutoplay(idx []int32) {
-	truth := &role{typology: "honest", role: "autoplay"}
-	for _, i := range idx {
-		p := &s.players[i]
-		p.truth = truth
-		if !p.brand.autoplay {
-			p.brand = &s.world.brands[1]
-		}
-		p.habit.autoplay = true
-		p.habit.pace = pace{kind: paceFixed, base: p.rng.micros(2800*millisecond, 0.04), spread: 15 * float64(millisecond)}
-		p.habit.sessionMedian = 600 * second
-		p.habit.restless = 0.01
-	}
-}
-
-// populateHunters takes every bonus and plays it out on low variance, inside the rules: alone, with one account.
-func (s *Sim) populateHunters(idx []int32) {
-	truth := &role{typology: "honest", role: "bonus_hunter"}
-	for _, i := range idx {
-		p := &s.players[i]
-		rng := &p.rng
-		p.truth = truth
-		p.habit.takesBonus, p.habit.cashesIn = 0.95, true
-		p.habit.bonusTables = rng.between(0.5, 1)
-		p.habit.boldness = rng.between(0.02, 0.08)
-		p.habit.cashDelay = rng.micros(2*hour, 1.5)
-		p.habit.exact = rng.chance(0.3)
-	}
-}
-
-// populateHouseholds lets two to four players live behind one line.
-func (s *Sim) populateHouseholds(idx []int32) {
-	truth := &role{typology: "honest", role: "household"}
-	rng := newStream(s.cfg.Seed, purposeHousehold)
-	for len(idx) >= 2 {
-		n := min(2+rng.intn(3), len(idx))
-		head := &s.players[idx[0]]
-		device, card := rng.chance(0.3), rng.chance(0.15)
-		for _, i := range idx[:n] {
-			p := &s.players[i]
-			p.truth = truth
-			p.brand, p.keys.home, p.keys.carrier = head.brand, head.keys.home, 0
-			if device {
-				p.keys.devices[0] = head.keys.devices[0]
-			}
-			if card {
-				p.keys.instruments[0] = head.keys.instruments[0]
-			}
-		}
-		idx = idx[n:]
-	}
 }
 
 // begin sets when a player is first heard of.
@@ -191,14 +161,36 @@ func (s *Sim) unborn(p *player, at int64) {
 	p.wallet = wallet{}
 }
 
-// nextVisit is when an ordinary player comes back after a time: another day, by the hours that people keep.
+// nextVisit is when a player comes back after a time: another day, by the hours that people keep, or at a moment of the
+// day that is the player's own.
 func (s *Sim) nextVisit(p *player, after int64) int64 {
-	rng := &p.rng
+	rng, h := &p.rng, p.habit
+	if h.slot > 0 {
+		days := (after-s.start)/day + 1 + rng.failures(h.activeShare)
+		return s.start + days*day + h.slot - 1 + rng.uniform(max(h.slotWidth, 1))
+	}
 	tz := int64(p.brand.tz) * minute
 	local := (after + tz) / day * day
-	local += (1 + rng.failures(p.habit.activeShare)) * day
-	h := (rng.pick(s.hours) + p.habit.shift) % 24
-	return local + int64(h)*hour + rng.uniform(hour) - tz
+	local += (1 + rng.failures(min(h.activeShare*s.busy(local), 0.95))) * day
+	return local + s.hourOf(rng, h) - tz
+}
+
+// hourOf draws the moment of the day, local, at which somebody plays.
+func (s *Sim) hourOf(rng *stream, h *habit) int64 {
+	within := rng.uniform(hour)
+	switch h.hours {
+	case evening:
+		return int64(18+rng.intn(3))*hour + within
+	case allDay:
+		return int64(rng.intn(24))*hour + within
+	}
+	return int64((rng.pick(s.hours)+h.shift)%24)*hour + within
+}
+
+// usualHour moves a time to the hours that people keep, on the same day.
+func (s *Sim) usualHour(rng *stream, p *player, at int64) int64 {
+	tz := int64(p.brand.tz) * minute
+	return max((at+tz)/day*day+s.hourOf(rng, p.habit)-tz, s.start)
 }
 
 func nickname(rng *stream) string {

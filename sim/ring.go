@@ -13,15 +13,8 @@ const (
 // bonus, wagering on low variance, and everything out within half an hour to a shared card. docs/sim.md has the table of
 // what mimicry moves.
 func (s *Sim) populateRings(idx []int32) {
-	for n := uint64(0); len(idx) > 0; n++ {
-		rng := newStream(s.cfg.Seed, purposeRing, n)
-		size := min(smallestRing+int(rng.failures(ringStop)), largestRing, len(idx))
-		if len(idx)-size < smallestRing {
-			size = min(len(idx), largestRing)
-		}
-		s.populateRing(&rng, fmt.Sprintf("ring-%d", n+1), idx[:size])
-		idx = idx[size:]
-	}
+	size := func(rng *stream) int { return min(smallestRing+int(rng.failures(ringStop)), largestRing) }
+	s.eachGroup(BonusRing, idx, size, s.populateRing)
 }
 
 // shared is what a ring's members have in common.
@@ -29,8 +22,8 @@ type shared struct {
 	devices, lines, cards, names bool
 }
 
-func (s *Sim) populateRing(rng *stream, name string, idx []int32) {
-	m := rng.between(s.cfg.Mix.Rings.Mimicry.Min, s.cfg.Mix.Rings.Mimicry.Max)
+func (s *Sim) populateRing(rng *stream, g *group) {
+	m, idx := g.mimicry, g.idx
 	var with shared
 	if !rng.chance(0.1) { // a tenth share nothing but their timing
 		hide := 1 - float64(0.5*m)
@@ -47,10 +40,13 @@ func (s *Sim) populateRing(rng *stream, name string, idx []int32) {
 		if n == 0 {
 			part = "organiser"
 		}
-		p.truth = &role{typology: "bonus_ring", role: part, ring: name, mimicry: m, fraud: true}
+		p.truth = g.role(part)
 		p.brand = head.brand
 		p.started = true
 		s.unborn(p, born+rng.uniform(burst))
+		if !rng.chance(m) {
+			p.keys.partner = 0 // nobody sends a crude ring
+		}
 		s.shareOut(rng, p, head, &s.players[idx[n%hosts]], with)
 		ringHabit(rng, p.habit, m)
 	}

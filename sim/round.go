@@ -12,7 +12,7 @@ func (s *Sim) stake(p *player) (int64, int) {
 	} else if rng.chance(p.habit.restless) {
 		step += rng.intn(3) - 1
 		if rng.chance(0.5) {
-			step = p.habit.stake
+			step = p.session.usualStake
 		}
 	}
 	if p.habit.chases && p.session.losses >= 6 {
@@ -31,54 +31,95 @@ func (s *Sim) stake(p *player) (int64, int) {
 	return stake, step
 }
 
+// turn is one round as it is played.
+type turn struct {
+	key   uint64
+	draw  *draw
+	stake int64
+	mode  string
+	// bet is the bet's transaction.
+	bet, selection, clientSeed string
+	// pressed is when the bet was placed, shown when the result is known.
+	pressed, shown int64
+}
+
 // round plays one round: started, bet, result, perhaps a win, closed; or a bet that is taken back.
 func (s *Sim) round(p *player, now, stake int64) {
 	rng, ses, g := &p.rng, &p.session, p.session.game
-	ses.rounds++
-	ses.clientSeq++
-	key := rng.pcg.Uint64()
-	mode := "manual"
+	t := &turn{key: rng.pcg.Uint64(), stake: stake, mode: "manual"}
 	if p.habit.autoplay && p.brand.autoplay && g.autoplay {
-		mode = "autoplay"
+		t.mode = "autoplay"
 	}
-	b := s.inRound(p, now, "round.started", key)
+	t.clientSeed = keyText("", ses.key)
+	t.draw = newDraw(rng.pcg.Uint64(), rng.pcg.Uint64(), t.clientSeed, p.nextNonce())
+	if g.table {
+		t.selection = [...]string{"red", "black"}[rng.intn(2)]
+	} else {
+		t.selection = "spin"
+	}
+	t.pressed = now + rng.micros(3*millisecond, 0.3)
+	t.shown = t.pressed + rng.micros(35*millisecond, 0.3)
+	at := s.playOut(p, now, t)
+	p.wake = max(now+p.habit.pace.wait(rng, g.minCycle), at+1)
+}
+
+// playOut tells a round from its beginning to its end, and gives the end.
+func (s *Sim) playOut(p *player, now int64, t *turn) int64 {
+	rng, ses := &p.rng, &p.session
+	ses.rounds++
+	b := s.inRound(p, now, "round.started", t.key)
 	b.ev.Payload = &pb.Event_RoundStarted{RoundStarted: &pb.RoundStarted{
-		SeedCommitHash: keyText("", rng.pcg.Uint64()), Nonce: ses.clientSeq, InputMode: mode, ClientSeq: ses.clientSeq,
+		SeedCommitHash: hexText(t.draw.commit[:]), Nonce: ses.nonce, InputMode: t.mode, ClientSeq: ses.clientSeq,
 	}}
 	p.tell(b)
-	at := now + rng.micros(3*millisecond, 0.3)
-	bet := s.bet(p, at, key, stake, mode)
+	s.bet(p, t)
 	if rng.chance(s.cfg.Rollbacks) {
-		s.rollBack(p, at, key, stake, bet)
-		return
+		return s.rollBack(p, t.pressed+2*second+rng.micros(2*second, 0.5), t)
 	}
-	bonusBet := p.takeStake(stake)
-	at += rng.micros(35*millisecond, 0.3)
-	b = s.inRound(p, at, "round.result", key)
-	b.ev.Payload = &pb.Event_RoundResult{RoundResult: &pb.RoundResult{
-		ShownAt: timeOf(at + g.minCycle*9/10), OutcomeHash: keyText("", rng.pcg.Uint64()),
-	}}
-	p.tell(b)
-	var win int64
-	if rng.chance(g.hit) {
-		win = stake * int64(g.wins.x100[rng.pick(g.wins.weights)]) / 100
+	bonusBet := p.takeStake(t.stake)
+	at := t.pressed
+	if ses.game.jackpot > 0 {
+		at = s.contribute(p, at, t)
+	}
+	at = max(at+1, t.shown)
+	outcome, x100 := ses.game.result(t.draw.unit(), t.selection)
+	outcome, x100 = s.forced(p, t, outcome, x100)
+	s.showResult(p, at, t, outcome, x100)
+	win := t.stake * int64(x100) / 100
+	if win == 0 && rng.chance(p.habit.cheat.takesBack) {
+		p.giveBack(t.stake, bonusBet)
+		return s.rollBack(p, at+rng.micros(400*millisecond, 0.4), t)
 	}
 	if win > 0 {
 		at += rng.micros(6*millisecond, 0.3)
-		b = s.inRound(p, at, "win.credited", key)
-		b.transaction(p)
-		b.ev.ReferenceTransactionId = bet
-		b.ev.Payload = &pb.Event_WinCredited{WinCredited: &pb.WinCredited{Amount: p.money(win)}}
-		p.tell(b)
+		s.win(p, at, t, win)
 		ses.losses = 0
 	} else {
 		ses.losses++
 	}
 	p.takeWin(win, bonusBet)
+	if ses.game.jackpot > 0 {
+		at = s.perhapsJackpot(p, at, t)
+	}
 	at += rng.micros(5*millisecond, 0.3)
-	s.closeRound(p, at, key, stake, win, false)
-	s.wager(p, at+rng.micros(20*millisecond, 0.3), stake)
-	p.wake = max(now+p.habit.pace.wait(rng, g.minCycle), at+1)
+	s.closeRound(p, at, t.key, t.stake, win, false)
+	s.score(p, at+rng.micros(15*millisecond, 0.3), t, x100)
+	s.wager(p, at+rng.micros(20*millisecond, 0.3), t.stake)
+	return s.ghosts(p, at)
+}
+
+// nextNonce counts the rounds of a session; a tampered client repeats one now and then, or leaves one out.
+func (p *player) nextNonce() uint64 {
+	ses, c := &p.session, p.habit.cheat
+	ses.clientSeq++
+	ses.nonce++
+	if c.repeats > 0 && ses.nonce > 1 && p.rng.chance(c.repeats) {
+		ses.nonce--
+	}
+	if c.holes > 0 && p.rng.chance(c.holes) {
+		ses.clientSeq++
+	}
+	return ses.nonce
 }
 
 func (s *Sim) inRound(p *player, at int64, kind string, key uint64) *eventBlock {
@@ -87,37 +128,60 @@ func (s *Sim) inRound(p *player, at int64, kind string, key uint64) *eventBlock 
 	return b
 }
 
-// bet tells the debit and gives its transaction.
-func (s *Sim) bet(p *player, at int64, key uint64, stake int64, mode string) string {
+// bet tells the debit.
+func (s *Sim) bet(p *player, t *turn) {
 	rng, w, g := &p.rng, &p.wallet, p.session.game
-	b := s.inRound(p, at, "bet.placed", key)
+	b := s.inRound(p, t.pressed, "bet.placed", t.key)
 	b.told.act = p.session.rounds%25 == 1
-	id := b.transaction(p)
-	fromReal := min(w.real, stake)
+	t.bet = b.transaction(p)
+	fromReal := min(w.real, t.stake)
 	bet := &pb.BetPlaced{
-		Amount: p.money(stake), Real: p.money(fromReal), Bonus: p.money(stake - fromReal), Selection: "spin",
-		ClientTsMs: (at - rng.micros(60*millisecond, 0.4)) / millisecond, GestureId: keyText("", rng.pcg.Uint64()),
-		BalanceBefore: p.money(w.total()), BalanceAfter: p.money(w.total() - stake), InputMode: mode,
+		Amount: p.money(t.stake), Real: p.money(fromReal), Bonus: p.money(t.stake - fromReal), Selection: t.selection,
+		ClientTsMs:    (t.pressed - rng.micros(60*millisecond, 0.4)) / millisecond,
+		BalanceBefore: p.money(w.total()), BalanceAfter: p.money(w.total() - t.stake), InputMode: t.mode,
 	}
 	if g.table {
-		bet.Selection, bet.OddsPpm = [...]string{"red", "black"}[rng.intn(2)], 2_000_000
+		bet.OddsPpm = 2_000_000
+	}
+	gesture := rng.pcg.Uint64()
+	if s.gesture(p, t.pressed, t.mode) {
+		bet.GestureId = keyText("", gesture)
 	}
 	b.ev.Payload = &pb.Event_BetPlaced{BetPlaced: bet}
+	b.told.undo = p.before(t.key, t.stake)
 	p.tell(b)
-	return id
 }
 
-// rollBack takes a bet back: the wallet did not answer in time.
-func (s *Sim) rollBack(p *player, at int64, key uint64, stake int64, bet string) {
-	at += 2*second + p.rng.micros(2*second, 0.5)
-	b := s.inRound(p, at, "bet.rolled_back", key)
+func (s *Sim) showResult(p *player, at int64, t *turn, outcome string, x100 int) {
+	payout := int64(x100) * 10_000
+	shown := at + p.session.game.minCycle*9/10
+	b := s.inRound(p, at, "round.result", t.key)
+	b.ev.Payload = &pb.Event_RoundResult{RoundResult: &pb.RoundResult{
+		ShownAt: timeOf(shown), OutcomeHash: hexText(t.draw.digest[:]), ServerSeed: string(t.draw.seed[:]),
+		ClientSeed: t.clientSeed, Outcome: outcome, PayoutPpm: &payout,
+	}}
+	p.tell(b)
+}
+
+func (s *Sim) win(p *player, at int64, t *turn, win int64) {
+	b := s.inRound(p, at, "win.credited", t.key)
 	b.transaction(p)
-	b.ev.ReferenceTransactionId = bet
-	b.ev.Payload = &pb.Event_BetRolledBack{BetRolledBack: &pb.BetRolledBack{Amount: p.money(stake), Reason: "timeout"}}
+	b.ev.ReferenceTransactionId = t.bet
+	b.ev.Payload = &pb.Event_WinCredited{WinCredited: &pb.WinCredited{Amount: p.money(win)}}
+	p.tell(b)
+}
+
+// rollBack takes a bet back at a time, and gives the round's end: the wallet did not answer in time, or so it is said.
+func (s *Sim) rollBack(p *player, at int64, t *turn) int64 {
+	b := s.inRound(p, at, "bet.rolled_back", t.key)
+	b.transaction(p)
+	b.ev.ReferenceTransactionId = t.bet
+	b.ev.Payload = &pb.Event_BetRolledBack{BetRolledBack: &pb.BetRolledBack{Amount: p.money(t.stake), Reason: "timeout"}}
+	b.told.rollback = true
 	p.tell(b)
 	at += p.rng.micros(10*millisecond, 0.3)
-	s.closeRound(p, at, key, 0, 0, true)
-	p.wake = at + p.habit.pace.wait(&p.rng, p.session.game.minCycle)
+	s.closeRound(p, at, t.key, 0, 0, true)
+	return at
 }
 
 func (s *Sim) closeRound(p *player, at int64, key uint64, stake, win int64, interrupted bool) {
@@ -136,6 +200,9 @@ func (p *player) takeStake(stake int64) bool {
 	w.bonus -= stake - fromReal
 	return fromReal < stake
 }
+
+// giveBack is the credit of a stake that is taken back.
+func (p *player) giveBack(stake int64, bonusBet bool) { p.takeWin(stake, bonusBet) }
 
 func (p *player) takeWin(win int64, bonusBet bool) {
 	if bonusBet && p.wallet.wagerTotal > 0 {

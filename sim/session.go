@@ -4,16 +4,22 @@ import pb "pitboss/proto/pitboss/v1"
 
 // step lets a player act at the time that it waits for.
 func (s *Sim) step(p *player) {
-	now := p.wake
 	switch {
-	case p.stage == gone || p.stage != playing && now >= p.end:
-		p.stage = gone
+	case p.plotAt > 0 && p.plotAt < p.wake:
+		now := max(p.plotAt, s.now)
+		next := p.plot.act(s, p, now)
+		if next > 0 {
+			next = max(next, now+1)
+		}
+		p.plotAt = next
+	case p.stage == gone || p.stage != playing && p.wake >= p.end:
+		p.stage, p.plotAt = gone, 0
 	case p.stage == unborn:
-		s.register(p, now)
+		s.register(p, p.wake)
 	case p.stage == away:
-		s.visit(p, now)
+		s.visit(p, p.wake)
 	default:
-		s.act(p, now)
+		s.act(p, p.wake)
 	}
 	if n := len(p.queue); n > p.head {
 		p.wake = max(p.wake, p.queue[n-1].at+1)
@@ -21,19 +27,42 @@ func (s *Sim) step(p *player) {
 }
 
 // arrive takes a device and an address for a visit.
-func (s *Sim) arrive(p *player) {
+func (s *Sim) arrive(p *player, now int64) {
 	rng := &p.rng
 	which := rng.pick([]int{80, 20})
 	p.session = session{
 		key: rng.pcg.Uint64(), device: p.keys.devices[which], address: p.keys.home,
-		instrument: p.keys.instruments[rng.pick([]int{85, 15})], lastStake: p.habit.stake, channel: "web",
+		instrument: p.keys.instruments[rng.pick([]int{85, 15})], lastStake: p.habit.stake, usualStake: p.habit.stake, splurge: 1,
+		channel: "web",
 	}
-	if p.keys.carrier > 0 {
-		p.session.address = carrierAddress(p.keys.carrier-1, rng.pcg.Uint64())
-	}
+	p.session.address = s.address(p, now)
 	if which == 1 || p.keys.devices[0]&3 == 0 {
 		p.session.channel = [...]string{"android", "ios"}[p.session.device>>8&1]
 	}
+	if rng.chance(p.habit.bursts) {
+		times := rng.between(10, 50)
+		p.session.usualStake = stepBelow(s.steps, float64(s.steps[p.habit.stake])*times)
+		p.session.lastStake, p.session.splurge = p.session.usualStake, times/2
+	}
+}
+
+// address is where a visit comes from.
+func (s *Sim) address(p *player, now int64) uint32 {
+	rng := &p.rng
+	host := rng.pcg.Uint64()
+	// One week in three, another for each traveller.
+	week := uint64((now - s.start) / (7 * day))
+	switch {
+	case p.keys.fixed != 0:
+		return p.keys.fixed
+	case p.habit.travels && mix(p.keys.player, week)%3 == 0:
+		return abroadAddress(mix(p.keys.player, week, 1)%countriesAbroad, mix(p.keys.player, week, 2))
+	case p.keys.vpn:
+		return exitAddress(host)
+	case p.keys.carrier > 0:
+		return carrierAddress(p.keys.carrier-1, host)
+	}
+	return p.keys.home
 }
 
 // firstUse says whether the player never used the session's device.
@@ -49,48 +78,91 @@ func (p *player) firstUse() bool {
 
 // register opens the account; the first visit follows.
 func (s *Sim) register(p *player, now int64) {
-	s.arrive(p)
-	b := s.news(p, now, "account.registered", producerAccounts, aboutVisit)
+	s.arrive(p, now)
+	at := now
+	if p.keys.partner != 0 {
+		s.click(p, at)
+		at += p.rng.micros(p.clickDelay, 0.6)
+	}
+	b := s.news(p, at, "account.registered", producerAccounts, aboutVisit|aboutPartner)
 	b.told.act = true
 	b.ev.Payload = &pb.Event_AccountRegistered{AccountRegistered: &pb.AccountRegistered{
 		Nickname: p.registration.nickname, EmailDomain: p.registration.emailDomain, Locale: p.brand.locale, TzOffsetMin: p.brand.tz,
 	}}
 	p.tell(b)
 	p.registered, p.stage = true, away
-	p.wake = now + p.rng.micros(20*second, 0.5)
+	if p.rng.chance(0.1) {
+		s.setLimit(p, at+p.rng.micros(5*second, 0.4))
+	}
+	p.wake = at + p.rng.micros(20*second, 0.5)
 }
 
 // visit logs in and opens the lobby.
 func (s *Sim) visit(p *player, now int64) {
 	rng := &p.rng
-	s.arrive(p)
-	at := now
-	if rng.chance(0.03) {
-		for n := range int64(1 + rng.intn(2)) {
-			b := s.news(p, at, "auth.failed", producerAccounts, aboutVisit)
-			b.ev.Payload = &pb.Event_AuthFailed{AuthFailed: &pb.AuthFailed{Method: "password", Reason: "credentials", FailCount: n + 1}}
-			p.tell(b)
-			at += rng.micros(7*second, 0.6)
-		}
-	}
-	b := s.news(p, at, "auth.login", producerAccounts, aboutVisit)
-	b.ev.Payload = &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{
-		Method: "password", NewDevice: p.firstUse(), RttMs: rng.micros(45*millisecond, 0.5) / millisecond,
-	}}
-	p.tell(b)
-	at += rng.micros(400*millisecond, 0.4)
-	b = s.news(p, at, "session.started", producerAccounts, aboutVisit|aboutSession)
+	s.arrive(p, now)
+	at := s.login(p, now)
+	b := s.news(p, at, "session.started", producerAccounts, aboutVisit|aboutSession)
 	b.ev.Payload = &pb.Event_SessionStarted{SessionStarted: &pb.SessionStarted{Channel: p.session.channel, ClientBuild: "7.3.1"}}
 	p.tell(b)
-	p.session.start, p.session.beat = at, at
+	p.session.start, p.session.beat, p.session.checked, p.session.guard.since = at, at, at, at
 	p.session.end = min(at+rng.micros(p.habit.sessionMedian, p.habit.sessionSigma), at+12*hour)
 	p.stage = playing
 	if w := &p.wallet; w.wagerTotal > 0 && at-w.bonusAt > 7*day {
 		s.forfeit(p, at+100*millisecond)
 	}
 	low := float64(p.wallet.real) < p.habit.deposit/2*float64(p.brand.unit)
-	p.session.topUp = rng.chance(0.6) && low && p.wallet.wagerTotal == 0 && p.wallet.cashAt == 0
+	p.session.topUp = rng.chance(0.6) && low && p.wallet.wagerTotal == 0 && p.wallet.cashAt == 0 || p.session.splurge > 1
+	if rng.chance(p.habit.tournaments) {
+		s.enter(p, at+rng.micros(4*second, 0.5))
+	}
 	p.wake = at + rng.micros(8*second, 0.6)
+}
+
+// login tells failed attempts and the one that went well, and gives the time after it.
+func (s *Sim) login(p *player, at int64) int64 {
+	rng := &p.rng
+	failed := p.habit.failedLogins - 1
+	pause := 2 * second
+	if failed < 0 {
+		failed, pause = 0, 7*second
+		if rng.chance(0.03) {
+			failed = 1 + rng.intn(2)
+		}
+	}
+	for n := range failed {
+		b := s.news(p, at, "auth.failed", producerAccounts, aboutVisit)
+		b.ev.Payload = &pb.Event_AuthFailed{AuthFailed: &pb.AuthFailed{Method: "password", Reason: "credentials", FailCount: int64(n + 1)}}
+		p.tell(b)
+		at += rng.micros(pause, 0.6)
+	}
+	if failed > 0 && rng.chance(0.15) {
+		b := s.news(p, at, "auth.password_reset", producerAccounts, aboutVisit)
+		b.ev.Payload = &pb.Event_AuthPasswordReset{AuthPasswordReset: &pb.AuthPasswordReset{Method: "email", Result: "done"}}
+		p.tell(b)
+		at += rng.micros(90*second, 0.6)
+	}
+	b := s.news(p, at, "auth.login", producerAccounts, aboutVisit)
+	b.told.act = p.truth.typology == AccountTakeover.String()
+	b.ev.Payload = &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{
+		Method: "password", NewDevice: p.firstUse(), RttMs: rng.micros(45*millisecond, 0.5) / millisecond,
+	}}
+	p.tell(b)
+	return at + rng.micros(400*millisecond, 0.4)
+}
+
+// come makes sure that a player is here, for so long at least, and gives the time from which on they can act.
+func (s *Sim) come(p *player, now, linger int64) int64 {
+	if p.stage == away {
+		s.visit(p, now)
+		p.session.topUp = false
+		p.session.end = p.session.start + 20*second + linger
+	}
+	at := now
+	if n := len(p.queue); n > p.head {
+		at = max(at, p.queue[n-1].at)
+	}
+	return at + p.rng.micros(5*second, 0.4)
 }
 
 // act is one moment of a session: cash in, leave, look into the lobby, pay in, or play a round.
@@ -110,16 +182,33 @@ func (s *Sim) act(p *player, now int64) {
 	}
 	if ses.topUp {
 		ses.topUp = false
-		s.deposit(p, now)
+		s.deposit(p, now, 0)
 		return
 	}
 	stake, step := s.stake(p)
-	if stake > p.wallet.total() {
+	stake = p.capped(stake, now)
+	if stake > p.wallet.total() || stake <= 0 {
 		s.broke(p, now)
 		return
 	}
 	ses.lastStake = step
-	s.round(p, now, stake)
+	if ses.game.live {
+		s.playLive(p, now, stake)
+	} else {
+		s.round(p, now, stake)
+	}
+	p.wake += p.throttled(now)
+	if ses.rounds%batchRounds == 0 {
+		s.report(p, s.lastTold(p, now)+1)
+	}
+}
+
+// lastTold is the time of the last event that waits to be told, or now.
+func (s *Sim) lastTold(p *player, now int64) int64 {
+	if n := len(p.queue); n > p.head {
+		return p.queue[n-1].at
+	}
+	return now
 }
 
 // background tells what a client tells by itself: that it lives, and that its address has changed.
@@ -132,7 +221,10 @@ func (s *Sim) background(p *player, now int64) {
 		b.ev.Payload = &pb.Event_SessionHeartbeat{SessionHeartbeat: &pb.SessionHeartbeat{Seq: ses.beats, Focus: !p.rng.chance(0.02)}}
 		p.tell(b)
 	}
-	if p.keys.carrier > 0 && p.rng.chance(0.0005) {
+	if now-ses.checked > hour {
+		s.realityCheck(p, now)
+	}
+	if p.keys.carrier > 0 && p.keys.fixed == 0 && p.rng.chance(0.0005) {
 		ses.address = carrierAddress(p.keys.carrier-1, p.rng.pcg.Uint64())
 		b := s.news(p, now, "session.env_changed", producerAccounts, aboutVisit|aboutSession)
 		b.ev.Payload = &pb.Event_SessionEnvChanged{SessionEnvChanged: &pb.SessionEnvChanged{Field: "ip"}}
@@ -140,54 +232,22 @@ func (s *Sim) background(p *player, now int64) {
 	}
 }
 
-// launch closes the game that is open and opens another.
-func (s *Sim) launch(p *player, now int64) {
-	s.closeGame(p, now)
-	p.session.game = s.chooseGame(p)
-	p.session.gameStart = now
-	g := p.session.game
-	b := s.news(p, now+p.rng.micros(900*millisecond, 0.4), "game.launched", g.producer, aboutVisit|aboutSession|aboutGame)
-	b.ev.Payload = &pb.Event_GameLaunched{GameLaunched: &pb.GameLaunched{
-		GameVersion: g.version, RtpPpm: g.rtp, Volatility: g.volatility, MinCycleMs: g.minCycle / millisecond,
-		AutoplayAllowed: g.autoplay && p.brand.autoplay,
-	}}
-	p.tell(b)
-	p.wake = now + p.rng.micros(5*second, 0.5)
-}
-
-// chooseGame takes an even chance or one of the slots; the first are the most popular.
-func (s *Sim) chooseGame(p *player) *game {
-	rng := &p.rng
-	tables := p.habit.tables
-	if p.wallet.wagerTotal > 0 {
-		tables = p.habit.bonusTables
-	}
-	if rng.chance(tables) {
-		return &s.world.games[s.world.tables[rng.intn(len(s.world.tables))]]
-	}
-	u := rng.float()
-	return &s.world.games[s.world.slots[int(u*u*float64(len(s.world.slots)))]]
-}
-
-func (s *Sim) closeGame(p *player, now int64) {
-	if p.session.game == nil {
-		return
-	}
-	b := s.news(p, now, "game.closed", p.session.game.producer, aboutVisit|aboutSession|aboutGame)
-	b.ev.Payload = &pb.Event_GameClosed{GameClosed: &pb.GameClosed{DurationMs: (now - p.session.gameStart) / millisecond}}
-	p.tell(b)
-	p.session.game = nil
-}
-
 // leave ends the visit and sets when the player comes back.
 func (s *Sim) leave(p *player, now int64) {
 	rng := &p.rng
 	s.closeGame(p, now)
 	at := now
-	if !p.habit.cashesIn && p.wallet.wagerTotal == 0 && p.wallet.real >= 20*p.brand.unit && rng.chance(0.1) {
+	if p.session.guard.gaps > 0 {
+		s.report(p, at+1)
+	}
+	if !p.habit.cashesIn && p.wallet.wagerTotal == 0 && p.wallet.real >= 20*p.brand.unit && rng.chance(p.habit.withdraws) {
 		at += rng.micros(15*second, 0.5)
 		s.withdraw(p, at, int64(float64(p.wallet.real)*rng.between(0.5, 1)))
 	}
+	if rng.chance(0.05) {
+		s.gift(p, at+rng.micros(8*second, 0.5))
+	}
+	at = s.settings(p, at)
 	at += rng.micros(3*second, 0.8)
 	b := s.news(p, at, "session.ended", producerAccounts, aboutVisit|aboutSession)
 	b.ev.Payload = &pb.Event_SessionEnded{SessionEnded: &pb.SessionEnded{Reason: "logout", DurationMs: (at - p.session.start) / millisecond}}

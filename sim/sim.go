@@ -5,8 +5,8 @@
 // It is not a model of any operator, and what is measured on it is said to be measured on simulated data. It has no
 // clock and sends nothing: whoever uses it decides how fast, and where to.
 //
-// Start reading at Sim.Next; then session.go for a visit, population.go for who plays, and bot.go and ring.go for the
-// two frauds. docs/sim.md has every parameter with its source.
+// Start reading at Sim.Next; then session.go for a visit, population.go for who plays, and plot.go, bot.go
+// and ring.go for frauds. docs/sim.md has every parameter with its source.
 package sim
 
 import (
@@ -24,7 +24,14 @@ type Sim struct {
 	steps      []int64
 	start, end int64
 
-	players []player
+	jackpots    []jackpot
+	tournaments [3]*tournament
+	tables      []liveTable
+
+	players   []player
+	scenarios scenarios
+	// now is the time of the last act.
+	now int64
 	// agenda has every player with something still to do, later what comes by itself after hours or days.
 	agenda agenda
 	later  later
@@ -34,6 +41,9 @@ type Sim struct {
 	seq    [producers]uint64
 	names  [producers]string
 	last   Truth
+	// spoken is the event that Next gave last, for an answer to it; answers counts what became of them.
+	spoken  *told
+	answers Answers
 	// events counts what was told, postponed what was put into later.
 	events, postponed uint64
 }
@@ -46,14 +56,21 @@ type Truth struct {
 	Player string
 	// Fraud says whether a fraudulent account made it.
 	Fraud bool
-	// Typology is honest, metronome_bot or bonus_ring.
+	// Typology is honest or a fraud's: see Typology. What happened to the victim of a takeover has the fraud's, and is none.
 	Typology string
 	// Ring names the agents that work together; empty for honest players.
 	Ring string
-	// Role is bot, organiser or member; for honest players empty or the look-alike: autoplay, bonus_hunter, household.
+	// Role is the part in the fraud; for honest players empty or the look-alike: autoplay, household, traveller, ...
 	Role string
 	// Mimicry is how well the agent hides, 0 to 1; 0 for honest players.
 	Mimicry float64
+	// AtRisk players lose hold of their play. It has nothing to do with fraud.
+	AtRisk bool
+	// LossMinor is the money that this act costs the operator or the account's owner, in minor units of Currency: what is
+	// saved where it is stopped. 0 for all that costs nothing by itself.
+	LossMinor int64
+	// Currency is LossMinor's; empty where that is 0.
+	Currency string
 }
 
 // New makes a casino, with everybody in it. It refuses impossible parameters by name.
@@ -63,12 +80,14 @@ func New(cfg Config) (*Sim, error) {
 	}
 	s := &Sim{
 		cfg: cfg, world: newWorld(), hours: hourWeights(), steps: ladder(),
-		start: cfg.Start.UnixMicro(), end: cfg.end(),
+		start: cfg.Start.UnixMicro(), end: cfg.end(), scenarios: cfg.scenarioTimes(),
 		ids: newStream(cfg.Seed, purposeIDs), labels: newStream(cfg.Seed, purposeLabels),
 	}
 	for i := range s.names {
 		s.names[i] = producerName(uint8(i))
 	}
+	s.openJackpots()
+	s.openTables()
 	s.populate()
 	return s, nil
 }
@@ -81,7 +100,12 @@ func (s *Sim) Next() (*pb.Event, bool) {
 			if s.later[0].at >= s.end {
 				return nil, false
 			}
-			return s.emit(s.later.pop()), true
+			t := s.later.pop()
+			if t.deed != nil && t.deed.undone {
+				continue
+			}
+			s.now = max(s.now, t.at)
+			return s.emit(t), true
 		}
 		if len(s.agenda) == 0 {
 			return nil, false
@@ -89,6 +113,10 @@ func (s *Sim) Next() (*pb.Event, bool) {
 		p := s.agenda[0]
 		if p.due() >= s.end {
 			return nil, false
+		}
+		s.now = max(s.now, p.due())
+		if s.scenarios.currency > 0 && s.now >= s.scenarios.currency {
+			s.convert()
 		}
 		if p.head < len(p.queue) {
 			t := p.queue[p.head]
@@ -114,13 +142,21 @@ func (s *Sim) emit(t *told) *pb.Event {
 	s.seq[t.producer]++
 	ev.ProducerId, ev.ProducerSeq = s.names[t.producer], s.seq[t.producer]
 	s.events++
+	if t.finish != nil {
+		t.finish(ev)
+	}
+	p := &s.players[t.player]
 	s.last = Truth{
-		EventID: ev.EventId, Player: ev.Entities[0].Value, Fraud: t.truth.fraud, Typology: t.truth.typology,
-		Ring: t.truth.ring, Role: t.truth.role, Mimicry: t.truth.mimicry,
+		EventID: ev.EventId, Player: t.name, Fraud: t.truth.fraud, Typology: t.truth.typology,
+		Ring: t.truth.ring, Role: t.truth.role, Mimicry: t.truth.mimicry, AtRisk: p.atRisk, LossMinor: t.loss,
+	}
+	if t.loss != 0 {
+		s.last.Currency = p.brand.currency
 	}
 	if t.act {
 		s.label(t)
 	}
+	s.spoken = t
 	return ev
 }
 

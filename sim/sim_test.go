@@ -24,6 +24,13 @@ func newSim(t testing.TB, change func(*sim.Config)) *sim.Sim {
 	return s
 }
 
+// only is a mix with one fraud, of one mimicry.
+func only(t sim.Typology, share, mimicry float64) [sim.Typologies]sim.Fraud {
+	var out [sim.Typologies]sim.Fraud
+	out[t] = sim.Fraud{Share: share, Mimicry: sim.Range{Min: mimicry, Max: mimicry}}
+	return out
+}
+
 // digest plays a casino to its end and hashes its events and its truth as they are written.
 func digest(t *testing.T, change func(*sim.Config)) (events, truth string, n uint64) {
 	t.Helper()
@@ -50,10 +57,15 @@ func digest(t *testing.T, change func(*sim.Config)) (events, truth string, n uin
 // The golden digests hold on every machine, at GOAMD64=v3 too, where a compiler may fuse products into sums. A change
 // that moves them changes what every seed means: say so in the commit.
 func TestSameBytesForASeed(t *testing.T) {
-	small := func(c *sim.Config) { c.Players, c.Duration = 80, 30*time.Hour }
+	small := func(c *sim.Config) {
+		c.Players, c.Duration = 200, 20*time.Hour
+		for i := range c.Mix.Frauds { // some of each
+			c.Mix.Frauds[i].Share = 0.01
+		}
+	}
 	events, truth, n := digest(t, small)
-	const wantEvents = "d7dbfb2513c0d823e61676f73dce5ed6386e2fd229bc175246053a3acb1c5aad"
-	const wantTruth = "04a859cccc7f5dbee62c873efb8e5a9e6f87d1ffd23b29401281541fcbfd3a17"
+	const wantEvents = "16a938d8ff0cd3ebe8399a25ec9906d7a3fd462056f18836bdf8661d642615af"
+	const wantTruth = "66235debac2bfe29041a94d4a3421cb02af3048d9330fd7aa01ac1d70a857f2f"
 	if events != wantEvents {
 		t.Errorf("events: got %s (%d events), want %s", events, n, wantEvents)
 	}
@@ -73,7 +85,7 @@ func TestSameBytesForASeed(t *testing.T) {
 func TestShorterIsAPrefix(t *testing.T) {
 	quiet := func(d time.Duration) func(*sim.Config) {
 		return func(c *sim.Config) {
-			c.Duration, c.NewShare, c.Mix.Bots.Share, c.Mix.Rings.Share, c.Labels.Reviewed = d, 0, 0, 0, 0
+			c.Duration, c.NewShare, c.Mix.Frauds, c.Labels.Reviewed = d, 0, [sim.Typologies]sim.Fraud{}, 0
 		}
 	}
 	short, long := newSim(t, quiet(5*time.Hour)), newSim(t, quiet(9*time.Hour))
@@ -182,11 +194,16 @@ func TestConfigRefusesTheImpossible(t *testing.T) {
 	f("tenant", func(c *sim.Config) { c.Tenant = "" })
 	f("labels.delay", func(c *sim.Config) { c.Labels.Delay = 0 })
 	f("labels.wrong", func(c *sim.Config) { c.Labels.Wrong = 2 })
-	f("mix.bots.share", func(c *sim.Config) { c.Mix.Bots.Share = 1.5 })
-	f("mix.rings.mimicry.max", func(c *sim.Config) { c.Mix.Rings.Mimicry.Max = nan() })
-	f("mix.bots.mimicry", func(c *sim.Config) { c.Mix.Bots.Mimicry = sim.Range{Min: 1, Max: 0.5} })
-	f("mix.rings.mimicry", func(c *sim.Config) { c.Mix.Rings.Mimicry = sim.Range{Min: 1, Max: 0.5} })
-	f("at most half", func(c *sim.Config) { c.Mix.Bots.Share, c.Mix.Rings.Share = 0.4, 0.4 })
+	f("mix.metronome_bot.share", func(c *sim.Config) { c.Mix.Frauds[sim.MetronomeBot].Share = 1.5 })
+	f("mix.bonus_ring.mimicry.max", func(c *sim.Config) { c.Mix.Frauds[sim.BonusRing].Mimicry.Max = nan() })
+	f("mix.backdoor.mimicry", func(c *sim.Config) { c.Mix.Frauds[sim.Backdoor].Mimicry = sim.Range{Min: 1, Max: 0.5} })
+	f("unknown kind", func(c *sim.Config) { c.Scenarios = []sim.Scenario{{Kind: "war"}} })
+	f("there twice", func(c *sim.Config) { c.Scenarios = []sim.Scenario{{Kind: "launch"}, {Kind: "launch"}} })
+	f("scenarios[0].after", func(c *sim.Config) { c.Scenarios = []sim.Scenario{{Kind: "launch", After: -1}} })
+	f("smallest group", func(c *sim.Config) { c.Players, c.Mix.Frauds = 20, only(sim.AffiliateFraud, 0.1, 0) })
+	f("at most half", func(c *sim.Config) {
+		c.Mix.Frauds[sim.MetronomeBot].Share, c.Mix.Frauds[sim.BonusRing].Share = 0.3, 0.4
+	})
 	f("add up", func(c *sim.Config) { c.Mix.Autoplay, c.Mix.Hunters = 0.6, 0.6 })
 }
 
@@ -212,7 +229,10 @@ func TestEdgesOfTheConfig(t *testing.T) {
 	f(func(c *sim.Config) { c.Activity = 1000 })
 	f(func(c *sim.Config) { c.NewShare = 1 })
 	f(func(c *sim.Config) { c.Rollbacks = 1 })
-	f(func(c *sim.Config) { c.Mix.Bots.Share, c.Mix.Rings.Share = 0.25, 0.25; c.Players = 23 })
+	f(func(c *sim.Config) {
+		c.Mix.Frauds[sim.MetronomeBot].Share, c.Mix.Frauds[sim.BonusRing].Share = 0.2, 0.2
+		c.Players = 23
+	})
 	f(func(c *sim.Config) { c.Mix = sim.Mix{Autoplay: 1} })
 	f(func(c *sim.Config) { c.Mix = sim.Mix{Households: 1, Mobile: 1} })
 	f(func(c *sim.Config) { c.Labels = sim.Labels{Delay: time.Minute, Missing: 1, Wrong: 1, Reviewed: 1} })

@@ -1,6 +1,9 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Times are microseconds.
 const (
@@ -21,6 +24,10 @@ type game struct {
 	// minCycle is the shortest cycle a game may have: 2.5 s for slots and 5 s for the rest (UKGC RTS 14).
 	minCycle int64
 	autoplay bool
+	// jackpot, where above 0, says that a part of every bet goes into the brand's jackpot.
+	jackpot int
+	// live games have a dealer, and rounds that go on by themselves.
+	live bool
 	// table games are bets on an even chance: low variance, and what bonuses are played out on.
 	table bool
 	// hit is the chance of a win; wins are its sizes in hundredths of the stake with their weights.
@@ -30,6 +37,18 @@ type game struct {
 
 type payTable struct {
 	x100, weights []int
+	// names are what the outcomes are called, total is the sum of the weights.
+	names []string
+	total int
+}
+
+func newPayTable(x100, weights []int) *payTable {
+	p := &payTable{x100: x100, weights: weights}
+	for i, x := range x100 {
+		p.names = append(p.names, "x"+strconv.FormatFloat(float64(x)/100, 'g', -1, 64))
+		p.total += weights[i]
+	}
+	return p
 }
 
 // mean is the mean win of a hit, in hundredths of the stake.
@@ -44,6 +63,8 @@ func (p *payTable) mean() float64 {
 
 // brand is one site of the operator.
 type brand struct {
+	// index is its place in the world.
+	index                                         int
 	name, jurisdiction, currency, locale, country string
 	// unit is a euro's worth in minor units, roughly: stakes and deposits are scaled by it.
 	unit int64
@@ -59,18 +80,21 @@ type world struct {
 	games  []game
 	slots  []int
 	tables []int
-	brands []brand
+	// linked are the slots with a jackpot; live is the game with a dealer, novelty the slot of a game launch.
+	linked        []int
+	live, novelty int
+	brands        []brand
 }
 
 func newWorld() *world {
-	low := &payTable{[]int{50, 100, 200, 500, 1000, 2000, 5000}, []int{250, 250, 200, 180, 80, 30, 10}}
-	medium := &payTable{[]int{50, 100, 200, 500, 1000, 2500, 10000, 50000}, []int{300, 200, 180, 160, 90, 50, 18, 2}}
-	high := &payTable{[]int{50, 100, 200, 500, 1000, 2500, 10000, 50000, 100000}, []int{280, 180, 180, 160, 100, 70, 24, 5, 1}}
-	even := &payTable{[]int{200}, []int{1}}
+	low := newPayTable([]int{50, 100, 200, 500, 1000, 2000, 5000}, []int{250, 250, 200, 180, 80, 30, 10})
+	medium := newPayTable([]int{50, 100, 200, 500, 1000, 2500, 10000, 50000}, []int{300, 200, 180, 160, 90, 50, 18, 2})
+	high := newPayTable([]int{50, 100, 200, 500, 1000, 2500, 10000, 50000, 100000}, []int{280, 180, 180, 160, 100, 70, 24, 5, 1})
+	even := newPayTable([]int{200}, []int{1})
 	w := &world{brands: []brand{
-		{"lucky-reef", "GB", "GBP", "en-GB", "GB", 100, 0, false, 45},
-		{"nordspin", "MT", "EUR", "de-DE", "DE", 100, 60, true, 35},
-		{"nordspin-se", "MT", "SEK", "sv-SE", "SE", 1000, 60, true, 20},
+		{0, "lucky-reef", "GB", "GBP", "en-GB", "GB", 100, 0, false, 45},
+		{1, "nordspin", "MT", "EUR", "de-DE", "DE", 100, 60, true, 35},
+		{2, "nordspin-se", "MT", "SEK", "sv-SE", "SE", 1000, 60, true, 20},
 	}}
 	providers := []string{"aurora", "brightreel", "copperfox", "deepwell", "eastgate", "fjordplay"}
 	first := []string{"golden", "wild", "crystal", "mystic", "royal", "lucky", "frozen", "hidden"}
@@ -91,6 +115,11 @@ func newWorld() *world {
 		default:
 			g.volatility, g.wins = "high", high
 		}
+		if i%10 == 3 {
+			// What goes into the jackpot comes out of the payout.
+			g.jackpot, g.rtp = 1, g.rtp-15_000
+			w.linked = append(w.linked, len(w.games))
+		}
 		w.slots = append(w.slots, len(w.games))
 		w.games = append(w.games, g)
 	}
@@ -101,11 +130,31 @@ func newWorld() *world {
 			rtp: []int64{972973, 989400}[i%2], minCycle: 5000 * millisecond, autoplay: true, table: true, wins: even,
 		})
 	}
+	w.live = len(w.games)
+	w.games = append(w.games, game{
+		id: "live-roulette", provider: providers[4], producer: producerStudio, version: "3.0.0", volatility: "low",
+		rtp: 972973, minCycle: 5000 * millisecond, table: true, live: true, wins: even,
+	})
+	w.novelty = len(w.games)
+	w.games = append(w.games, game{
+		id: "comet-rush", provider: providers[5], producer: producerGames + 2, version: "0.9.0", volatility: "high",
+		rtp: 961000, minCycle: 2500 * millisecond, autoplay: true, wins: high,
+	})
 	for i := range w.games {
 		g := &w.games[i]
 		g.hit = float64(g.rtp) / 1e4 / g.wins.mean()
 	}
 	return w
+}
+
+// byID finds a game; nil where there is none.
+func (w *world) byID(id string) *game {
+	for i := range w.games {
+		if w.games[i].id == id {
+			return &w.games[i]
+		}
+	}
+	return nil
 }
 
 // ladder is what stakes snap to, in hundredths of a unit (domain: .1 .2 .4 .5 1 2 5 ...).
@@ -144,6 +193,11 @@ const (
 	producerCashier
 	producerBonus
 	producerRisk
+	producerGuard
+	producerJackpots
+	producerCups
+	producerStudio
+	producerPartners
 	producerGames
 )
 
@@ -154,16 +208,32 @@ func producerName(p uint8) string {
 	if p >= producerGames {
 		return fmt.Sprintf("rgs-%d", p-producerGames+1)
 	}
-	return [...]string{"pam-1", "cashier-1", "promo-1", "risk-1"}[p]
+	return [...]string{"pam-1", "cashier-1", "promo-1", "risk-1", "guard-1", "jackpots-1", "cups-1", "studio-1", "partners-1"}[p]
 }
 
-// Addresses are taken from blocks that belong to nobody on the internet: 240.0.0.0/4 (reserved) for homes,
-// 100.64.0.0/10 (carriers' own) for phones. So no simulated player has a real person's address.
+// Addresses are taken from blocks that belong to nobody on the internet, so that no simulated player has a real person's:
+// 240.0.0.0/5 (reserved) for homes, 248.0.0.0/6 (reserved) for homes and hotels abroad, 100.64.0.0/10 (carriers' own) for
+// phones, 198.18.0.0/15 (benchmarks) for data centres and 203.0.113.0/24 (documentation) for the exits of VPNs.
 
 // homeAddress is the address of a household's line: a /24 holds several homes.
 func homeAddress(net, host uint64) uint32 {
 	return 240<<24 | uint32(net%(1<<19))<<8 | uint32(host&0xff)
 }
+
+// countriesAbroad is how many countries there are besides the brands' own; each has 2^16 networks.
+const countriesAbroad = 8
+
+func abroadAddress(country, host uint64) uint32 {
+	return 248<<24 | uint32(country%countriesAbroad)<<16 | uint32(host&0xffff)
+}
+
+// hostingAddress is a machine's in a data centre.
+func hostingAddress(net, host uint64) uint32 {
+	return 198<<24 | 18<<16 | uint32(net&0x1ff)<<8 | uint32(host&0xff)
+}
+
+// exitAddress is one that thousands share.
+func exitAddress(host uint64) uint32 { return 203<<24 | 113<<8 | uint32(host&0x1f) }
 
 // carrierAddress is one of a carrier's shared addresses: pool says which /24.
 func carrierAddress(pool, host uint64) uint32 {
@@ -171,5 +241,10 @@ func carrierAddress(pool, host uint64) uint32 {
 }
 
 func addressText(a uint32) string {
-	return fmt.Sprintf("%d.%d.%d.%d", a>>24, a>>16&0xff, a>>8&0xff, a&0xff)
+	var buf [15]byte
+	b := strconv.AppendUint(buf[:0], uint64(a>>24), 10)
+	for shift := 16; shift >= 0; shift -= 8 {
+		b = strconv.AppendUint(append(b, '.'), uint64(a>>shift&0xff), 10)
+	}
+	return string(b)
 }

@@ -91,7 +91,7 @@ func runDemo(ctx context.Context, out, stderr io.Writer, f demoFlags) (err error
 	casinoCfg.Seed, casinoCfg.Players, casinoCfg.Start, casinoCfg.Duration, casinoCfg.Tenant = f.seed, f.players, start, demoDuration, demoTenant
 	// A busy casino with far more fraud than a real one, so that a minute shows some; the model was trained on as much.
 	casinoCfg.Activity, casinoCfg.NewShare = 4, .5
-	casinoCfg.Mix.Bots.Share, casinoCfg.Mix.Rings.Share = .015, .08
+	casinoCfg.Mix.Frauds = demoFrauds()
 	d := &demo{out: out, key: key, flags: f, cfg: casinoCfg, began: began, brokers: broker.ListenAddrs()}
 
 	// The demo ends with its casino, its casino with Ctrl-C; the server outlives the casino, so that nobody is cut off.
@@ -112,6 +112,14 @@ func runDemo(ctx context.Context, out, stderr io.Writer, f demoFlags) (err error
 		d.goodbye()
 	}
 	return err
+}
+
+// demoFrauds are the two kinds that the demo's bundle was trained on.
+func demoFrauds() [sim.Typologies]sim.Fraud {
+	every := sim.Range{Min: 0, Max: 1}
+	return [sim.Typologies]sim.Fraud{
+		sim.MetronomeBot: {Share: .015, Mimicry: every}, sim.BonusRing: {Share: .08, Mimicry: every},
+	}
 }
 
 // demoDir makes the demo's directory and says how to take it away.

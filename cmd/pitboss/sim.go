@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,15 +21,18 @@ import (
 
 // simFlags are what `pitboss sim` can be told.
 type simFlags struct {
-	cfg         sim.Config
-	start       string
-	out, truth  string
-	brokers     []string
-	topic       string
-	speed       float64
-	events      uint64
-	bots, rings float64
-	mimicry     float64
+	cfg        sim.Config
+	start      string
+	out, truth string
+	brokers    []string
+	topic      string
+	speed      float64
+	events     uint64
+	// agents are NAME=SHARE; only leaves out all others.
+	agents    []string
+	only      bool
+	mimicry   float64
+	scenarios []string
 }
 
 func newSimCmd() *cobra.Command {
@@ -35,8 +40,9 @@ func newSimCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim --out events.jsonl [--truth truth.jsonl] | --brokers HOST:PORT",
 		Short: "Write the events of a simulated casino, with known frauds in it",
-		Long: `Simulates a casino: honest players, metronome bots and bonus rings. The same seed and settings give the same bytes on
-any machine. The truth about each event goes to a file of its own; nothing of it is in the events.
+		Long: `Simulates a casino: honest players, honest players who look like frauds, and frauds of thirteen kinds. The same seed and
+settings give the same bytes on any machine. The truth about each event goes to a file of its own; nothing of it is in
+the events.
 
 Everything measured on this is measured on simulated data.`,
 		Example: `  pitboss sim --players 500 --duration 24h --out events.jsonl --truth truth.jsonl
@@ -51,8 +57,9 @@ Everything measured on this is measured on simulated data.`,
 	fl.DurationVar(&f.cfg.Duration, "duration", f.cfg.Duration, "how long the casino is watched; 0 is without end")
 	fl.Float64Var(&f.cfg.Activity, "activity", f.cfg.Activity, "multiplies how often players play")
 	fl.StringVar(&f.cfg.Tenant, "tenant", f.cfg.Tenant, "tenant of all events")
-	fl.Float64Var(&f.bots, "bots", f.cfg.Mix.Bots.Share, "share of accounts that are metronome bots")
-	fl.Float64Var(&f.rings, "rings", f.cfg.Mix.Rings.Share, "share of accounts in bonus rings")
+	fl.StringSliceVar(&f.agents, "agent", nil, "NAME=SHARE: share of accounts that are such frauds (docs/sim.md names them); may be repeated")
+	fl.BoolVar(&f.only, "only", false, "no frauds but those that --agent names")
+	fl.StringSliceVar(&f.scenarios, "scenario", nil, "KIND@AFTER, such as campaign@48h: bot_tier, campaign, launch, currency, weekend; may be repeated")
 	fl.Float64Var(&f.mimicry, "mimicry", -1, "how well every fraud hides, 0 (crude) to 1; default: drawn for each")
 	fl.StringVar(&f.out, "out", "", "file of the events as JSON lines; - is standard output")
 	fl.StringVar(&f.truth, "truth", "", "file of the truth as JSON lines")
@@ -72,13 +79,51 @@ func (f *simFlags) complete() error {
 		return &codedError{exitUsage, fmt.Errorf("--start: %w", err)}
 	}
 	f.cfg.Start = start
-	f.cfg.Mix.Bots.Share, f.cfg.Mix.Rings.Share = f.bots, f.rings
-	if f.mimicry >= 0 {
-		all := sim.Range{Min: f.mimicry, Max: f.mimicry}
-		f.cfg.Mix.Bots.Mimicry, f.cfg.Mix.Rings.Mimicry = all, all
+	if err := f.mix(); err != nil {
+		return &codedError{exitUsage, err}
 	}
 	if f.speed < 0 {
 		return &codedError{exitUsage, fmt.Errorf("--speed: %v is negative", f.speed)}
+	}
+	return nil
+}
+
+// mix sets who plays, and what happens meanwhile.
+func (f *simFlags) mix() error {
+	frauds := &f.cfg.Mix.Frauds
+	if f.only {
+		for t := range frauds {
+			frauds[t].Share = 0
+		}
+	}
+	for _, a := range f.agents {
+		name, value, ok := strings.Cut(a, "=")
+		if !ok {
+			return fmt.Errorf("--agent: %q: must be NAME=SHARE", a)
+		}
+		t, err := sim.ParseTypology(name)
+		if err != nil {
+			return fmt.Errorf("--agent: %w", err)
+		}
+		if frauds[t].Share, err = strconv.ParseFloat(value, 64); err != nil {
+			return fmt.Errorf("--agent %s: %q is no number", name, value)
+		}
+	}
+	if f.mimicry >= 0 {
+		for t := range frauds {
+			frauds[t].Mimicry = sim.Range{Min: f.mimicry, Max: f.mimicry}
+		}
+	}
+	for _, sc := range f.scenarios {
+		kind, after, _ := strings.Cut(sc, "@")
+		one := sim.Scenario{Kind: kind}
+		if after != "" {
+			var err error
+			if one.After, err = time.ParseDuration(after); err != nil {
+				return fmt.Errorf("--scenario %s: %w", kind, err)
+			}
+		}
+		f.cfg.Scenarios = append(f.cfg.Scenarios, one)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ casino := examples/casino
 casino-bundle: build venv ## Build the demo's bundle again (about 10 minutes).
 	rm -rf $(casino)/out && mkdir -p $(casino)/out
 	./pitboss keys new --tenant demo --alias-keys $(casino)/out/alias-keys.yaml --master-key $(casino)/out/master.key
-	./pitboss sim --seed 41 --players 300 --duration 672h --bots 0.03 --rings 0.15 --out $(casino)/out/events.jsonl
+	./pitboss sim --seed 41 --players 300 --duration 672h --only --agent metronome_bot=0.03,bonus_ring=0.15 --out $(casino)/out/events.jsonl
 	./pitboss features eval -c $(casino)/config.yaml --in-order --set $(casino)/features.yaml \
 	  --source $(casino)/out/events.jsonl --out $(casino)/out/vectors.parquet
 	$(cache)/venv/bin/python $(casino)/labels.py $(casino)/out/events.jsonl $(casino)/out/labels.csv
