@@ -185,7 +185,7 @@ func (e *Engine) apply(p *prepared, pos journal.Pos, key journal.KeyID, frame *p
 	for i := range p.entities[:p.own] {
 		entity := p.entities[i].e
 		entity.mu.Lock()
-		if entity.pos.Less(pos) { // at a replay, States may have the entity after this frame already
+		if entity.pos.Less(pos) && !p.entities[i].omitted { // at a replay, States may have the entity after this frame already
 			p.correctEntity(c, i) // while its position still says what was inside before
 			late = p.applyTo(c, &p.entities[i], pos, Void(frame.GetVoid())) || late
 			if i == p.subject {

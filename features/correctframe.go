@@ -51,9 +51,20 @@ func positionOf(p *pb.Position) journal.Pos {
 
 // replayCorrections makes the corrections of a frame ready as it says, whatever is known now: what States has may be of
 // later frames.
-func (e *Engine) replayCorrections(p *prepared, frame *pb.EventFrame, applied journal.Pos) error {
-	for _, r := range frame.GetCorrections() {
+func (e *Engine) replayCorrections(p *prepared, item *replayItem, applied journal.Pos) error {
+	for _, r := range item.event.GetCorrections() {
+		if done, err := e.gatheredCorrection(item.f.Pos, p.ev, r, applied); done || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		c := correction{cause: Void(r.GetCause()), before: Void(r.GetBefore()), original: positionOf(r.GetOriginal()), lostAt: r.GetLostAtUs()}
+		if !applied.IsZero() && e.past.before(applied) { // what a decision blocked is not in what was gathered
+			c.lostAt, c.target = p.ev.OccurredAt, p.ev.Key
+			p.corrections = append(p.corrections, c)
+			continue
+		}
 		if !applied.IsZero() {
 			p.block(c.original, c.before)
 			continue

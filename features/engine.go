@@ -50,6 +50,8 @@ type EngineConfig struct {
 	// Sides opens States beside the engine's, in which groups that are new to a state that has seen events are built from
 	// the journal. Default: none, and new groups warm up.
 	Sides Sides `yaml:"-"`
+	// Past is where a backfill finds what happened before the journal's first frame. Default: nowhere.
+	Past *Past `yaml:"-"`
 	// Kinds are the entity kinds; needed.
 	Kinds *Kinds `yaml:"-"`
 	// Log gets what an operator must know. Default: nothing is logged.
@@ -115,6 +117,8 @@ type Engine struct {
 	// follower says that the engine builds the state of a backfill: it follows the journal, and keeps no keys.
 	follower bool
 	fills    fills
+	// past is what a follower knows of what came before its journal; nil elsewhere.
+	past *pastView
 	// verifier looks at a follower's entities before each frame changes them; nil elsewhere.
 	verifier *verifier
 	// paced is called after each batch of a follower's replay, with how long it took.

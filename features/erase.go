@@ -2,6 +2,7 @@ package features
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -76,6 +77,7 @@ func (e *Engine) eraseInMemory(ctx context.Context, tenant string, kind Kind, su
 	// erasure finds it.
 	pos, err := e.sequence(ctx, &sealed, always, func(pos journal.Pos) {
 		p.keepTenantKey(e, pos, seal)
+		e.noteErasure(MakeEntityKey(tenant, kind, subject.GetValue()), pos, received)
 		e.applyErasure(pos, target, journal.KeyID(frame.GetKeyId()))
 	})
 	if err != nil {
@@ -109,6 +111,29 @@ func (e *entity) keyOf() journal.KeyID {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.subject
+}
+
+// noteErasure keeps a mark of an erasure beyond its frame, which retention may remove: without it a backfill from elsewhere
+// (past.go) would bring the entity back. The mark is a hash of the entity's key, under which nothing else is, and the time.
+// The caller holds seq.
+func (e *Engine) noteErasure(key EntityKey, pos journal.Pos, at int64) {
+	seen := Seen{Event: pos, Hour: ForEver}
+	binary.LittleEndian.PutUint64(seen.Content[:], uint64(at))
+	e.dedupe.Load().put(erasureKey(key), seen)
+}
+
+func erasureKey(key EntityKey) EventKey {
+	return hashKey("erasure", string(key.append(nil)))
+}
+
+// erased gives the last erasure of an entity: its frame, and the newest received_at of all frames before it. pos is zero
+// where there was none.
+func (e *Engine) erased(key EntityKey) (pos journal.Pos, at int64, err error) {
+	seen, ok, err := e.dedupe.Load().find(erasureKey(key))
+	if err != nil || !ok {
+		return pos, 0, err
+	}
+	return seen.Event, int64(binary.LittleEndian.Uint64(seen.Content[:])), nil
 }
 
 // applyErasure empties the entity and has the key dropped by the next checkpoint. The caller holds seq.
@@ -156,6 +181,7 @@ func (e *Engine) replayErasure(ctx context.Context, f journal.Frame) error {
 	e.seq.Lock()
 	defer e.seq.Unlock()
 	p.keepTenantKey(e, f.Pos, f.KeyID)
+	e.noteErasure(MakeEntityKey(frame.GetTenant(), kind, frame.GetSubject().GetValue()), f.Pos, f.Time)
 	e.applyErasure(f.Pos, target, journal.KeyID(frame.GetKeyId()))
 	return nil
 }

@@ -2,7 +2,6 @@ package features
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,8 +14,6 @@ import (
 const (
 	// fillNear is how many frames a backfill may be behind when it is handed over: they are read while everybody waits.
 	fillNear = 1000
-	// metaFillStart is from where a side sees everything.
-	metaFillStart = "fill_start"
 	// joinPause is between two steps of a join, fillLog between two lines about a backfill.
 	joinPause, fillLog = 20 * time.Millisecond, 10 * time.Second
 )
@@ -26,6 +23,13 @@ type fills struct {
 	// at is where it has still to read from, nil without one.
 	at   atomic.Pointer[journal.Pos]
 	done atomic.Uint64
+	// before is how many frames come before the journal's: what was gathered from a Past.
+	before atomic.Uint64
+	// gathered is how many of a Past's events were read, past what became of all, once they were.
+	gathered atomic.Uint64
+	past     atomic.Pointer[PastCounts]
+	// failed is why a Past cannot be gathered: nothing is backfilled until the next start.
+	failed atomic.Pointer[error]
 	// wake tells the one who fills that there is something to do.
 	wake chan struct{}
 }
@@ -140,7 +144,7 @@ func (e *Engine) fillStep(ctx context.Context) (more bool, err error) {
 		return true, nil
 	}
 	id := e.plan().table.filling()
-	if id == 0 || e.cfg.Sides == nil {
+	if id == 0 || e.cfg.Sides == nil || e.fills.failed.Load() != nil {
 		return false, nil
 	}
 	return true, e.buildSide(ctx, id)
@@ -149,7 +153,8 @@ func (e *Engine) fillStep(ctx context.Context) (more bool, err error) {
 // errOtherFill says that what was backfilled is of no use: the plan changed, or the journal was cut.
 var errOtherFill = errors.New("the backfill must begin anew")
 
-// buildSide reads the journal from its beginning, or from where the last attempt was, into a side, and hands it over.
+// buildSide reads the journal from its beginning, or from where the last attempt was, into a side, and hands it over. What
+// came before the journal's beginning is read first, where there is a Past.
 func (e *Engine) buildSide(ctx context.Context, id uint32) (err error) {
 	if unsure := e.makePlanSure(); unsure != nil {
 		return unsure
@@ -166,25 +171,21 @@ func (e *Engine) buildSide(ctx context.Context, id uint32) (err error) {
 		}
 		err = errors.Join(err, states.Close())
 		if errors.Is(err, errOtherFill) || errors.Is(err, ErrStateBehind) || errors.Is(err, ErrStateAhead) {
-			err = e.cfg.Sides.Keep("") // it begins anew
+			err = e.cfg.Sides.Keep() // it begins anew
 		}
 	}()
-	start, err := e.fillStart(ctx, states)
+	start, err := e.fillStart(ctx, states, id)
 	if err != nil {
 		return err
 	}
-	e.log.Info("a backfill begins", "groups", e.plan().fillCount(), "journal", e.journal.Tail())
-	f, epoch := e.follow(states, id, start), e.epoch.Load()
-	f.checkpoints.Lock()
-	err = f.rebuild(ctx)
-	f.checkpoints.Unlock()
-	for err == nil && e.journal.Head().Offset > f.sequencer.last.Offset+fillNear {
-		err = f.replay(ctx, f.sequencer.last)
-	}
+	log, err := e.layer(id, start)
 	if err != nil {
-		return fmt.Errorf("cannot backfill: %w", err)
+		return err
 	}
-	if err := f.Checkpoint(ctx); err != nil {
+	defer func() { err = errors.Join(err, log.Close()) }()
+	e.log.Info("a backfill begins", "groups", e.plan().fillCount(), "journal", e.journal.Tail(), "before_it", start.frames)
+	f, epoch := e.follow(states, log, id, start), e.epoch.Load()
+	if err := f.catchUp(ctx); err != nil {
 		return fmt.Errorf("cannot backfill: %w", err)
 	}
 	if err := e.switchPlan(ctx, func() (*plan, error) {
@@ -194,7 +195,7 @@ func (e *Engine) buildSide(ctx context.Context, id uint32) (err error) {
 		p, err := e.handOver(ctx, f, id, start)
 		if err == nil {
 			// Before the plan is written: should that fail, it is closed with the engine.
-			e.side.Store(&side{name: name, states: states})
+			e.side.Store(&side{name: name, states: states, start: start})
 			kept = true
 		}
 		return p, err
@@ -208,6 +209,20 @@ func (e *Engine) buildSide(ctx context.Context, id uint32) (err error) {
 	e.fills.at.Store(nil)
 	e.log.Info("a backfill is in use", "frames", f.stats.replayed.Load(), "since", start.since)
 	return nil
+}
+
+// catchUp reads a follower's journal until it is near the end, and makes a checkpoint there.
+func (e *Engine) catchUp(ctx context.Context) error {
+	e.checkpoints.Lock()
+	err := e.rebuild(ctx)
+	e.checkpoints.Unlock()
+	for err == nil && e.journal.Head().Offset > e.sequencer.last.Offset+fillNear {
+		err = e.replay(ctx, e.sequencer.last)
+	}
+	if err != nil {
+		return err
+	}
+	return e.Checkpoint(ctx)
 }
 
 // makePlanSure writes the plan again where it is not known which one States have. Until then a side must not go on: with the
@@ -238,7 +253,7 @@ func (e *Engine) handOver(ctx context.Context, f *Engine, id uint32, start fillS
 	if err := f.replay(ctx, f.sequencer.last); err != nil {
 		return nil, err
 	}
-	if f.sequencer.last.Less(e.sequencer.last) {
+	if start.inJournal(f.sequencer.last).Less(e.sequencer.last) {
 		return nil, fmt.Errorf("BUG: a backfill has frames up to %v, the engine up to %v", f.sequencer.last, e.sequencer.last)
 	}
 	f.checkpoints.Lock()
@@ -255,58 +270,28 @@ func (e *Engine) handOver(ctx context.Context, f *Engine, id uint32, start fillS
 	return newPlan(e.cfg.Kinds, e.cfg.SubjectKind, e.plan().sets, t, 0)
 }
 
-// fillStart is from where a side sees everything.
-type fillStart struct {
-	// since and from are as planGroup has them.
-	since int64
-	from  journal.Pos
-}
-
-// fillStart gives from where a side sees everything: always where the journal is whole. Else what came before its first
-// frame is not known, and that may have been received a little later than this one.
-func (e *Engine) fillStart(ctx context.Context, states States) (start fillStart, err error) {
-	data, err := states.Meta(metaFillStart)
-	if err != nil {
-		return start, fmt.Errorf("cannot read a backfill's start: %w", err)
-	}
-	if data != nil {
-		r := blobReader{rest: data}
-		start = fillStart{since: r.varint(), from: r.pos()}
-		return start, r.end()
-	}
-	if tail := e.journal.Tail(); tail.Offset > 1 {
-		cursor, err := e.journal.Read(journal.Pos{})
-		if err != nil {
-			return start, fmt.Errorf("cannot read the journal: %w", err)
-		}
-		f, err := cursor.Next(ctx)
-		if err = errors.Join(err, cursor.Close()); err != nil {
-			return start, fmt.Errorf("cannot read the journal: %w", err)
-		}
-		start = fillStart{since: f.Time + sweepSlack.Microseconds(), from: journal.Pos{Partition: f.Pos.Partition, Offset: f.Pos.Offset - 1}}
-	}
-	data = binary.AppendUvarint(binary.AppendVarint(nil, start.since), uint64(start.from.Partition))
-	if err := states.PutMeta(metaFillStart, binary.AppendUvarint(data, start.from.Offset)); err != nil {
-		return start, fmt.Errorf("cannot note a backfill's start: %w", err)
-	}
-	return start, nil
-}
-
 // follow gives an engine over the same journal that keeps the groups to be backfilled, and nothing else.
-func (e *Engine) follow(states States, id uint32, start fillStart) *Engine {
+func (e *Engine) follow(states States, log *layered, id uint32, start fillStart) *Engine {
 	const share = 4 // of this engine's memory
 	cfg := e.cfg
 	cfg.MaxEntities, cfg.MaxBytes = max(64, cfg.MaxEntities/share), max(1<<20, cfg.MaxBytes/share)
-	cfg.Sides = nil
-	cfg.OnCheckpoint = func(pos journal.Pos) { e.fills.at.Store(&pos) }
-	f := &Engine{cfg: cfg, journal: e.journal, states: states, log: e.log, gate: newGate(), slots: newSlots(), follower: true}
+	cfg.Sides, cfg.Past = nil, nil
+	cfg.OnCheckpoint = func(pos journal.Pos) {
+		pos = start.inJournal(pos)
+		e.fills.at.Store(&pos)
+	}
+	f := &Engine{cfg: cfg, journal: log, states: states, log: e.log, gate: newGate(), slots: newSlots(), follower: true}
+	if start.frames > 0 {
+		f.past = &pastView{start: start, erased: e.erased}
+	}
 	f.prepareds.New = func() any { return &prepared{} }
 	f.plans.Store(e.plan().filling(start))
 	e.fills.at.Store(&journal.Pos{})
+	e.fills.before.Store(start.frames)
 	logged, epoch := time.Now(), e.epoch.Load()
 	var pace pacer
 	f.paced = func(ctx context.Context, took time.Duration) error {
-		done, head := f.sequencer.last.Offset, e.journal.Head().Offset
+		done, head := f.sequencer.last.Offset, log.Head().Offset
 		e.fills.done.Store(done)
 		if time.Since(logged) >= fillLog {
 			logged = time.Now()
@@ -349,7 +334,10 @@ func (p *pacer) rests(done, head uint64) bool {
 // filling gives the plan of the groups to be backfilled, under the ids that they will have. It has no subject: keys are
 // the engine's own business.
 func (p *plan) filling(start fillStart) *plan {
-	fill := map[uint32]uint32{}
+	fill, from := map[uint32]uint32{}, start.from
+	if start.frames > 0 {
+		from = journal.Pos{} // what may be missing is said by replayCorrections: here, positions are others
+	}
 	for _, g := range p.table.groups {
 		if g.fill != 0 {
 			fill[g.id] = g.fill
@@ -360,7 +348,7 @@ func (p *plan) filling(start fillStart) *plan {
 		for _, g := range k.groups {
 			if fill[g.id] != 0 {
 				at := f.kindOf(k.kind)
-				at.groups = append(at.groups, &planGroup{group: g.group, id: fill[g.id], from: start.from})
+				at.groups = append(at.groups, &planGroup{group: g.group, id: fill[g.id], from: from})
 			}
 		}
 	}
@@ -410,8 +398,13 @@ type Backfill struct {
 	// Groups is how many are being built; Joining says that a finished one is being written into every entity.
 	Groups  int
 	Joining bool
-	// Done and Total are frames of the journal.
+	// Done and Total are frames of the journal, and of what was gathered from a Past.
 	Done, Total uint64
+	// Gathered is how many events of a Past were read, Past what became of them: nil until all were.
+	Gathered uint64
+	Past     *PastCounts
+	// Failed is why the Past cannot be read. Nothing is built until the next start.
+	Failed error
 }
 
 // Running says whether anything is left to do.
@@ -425,8 +418,12 @@ func (e *Engine) Backfill() Backfill {
 	}
 	b.Groups = e.plan().fillCount()
 	if b.Groups > 0 {
-		b.Done, b.Total = e.fills.done.Load(), e.journal.Head().Offset
+		b.Done, b.Total = e.fills.done.Load(), e.journal.Head().Offset+e.fills.before.Load()
 		b.Done = min(b.Done, b.Total)
+	}
+	b.Gathered, b.Past = e.fills.gathered.Load(), e.fills.past.Load()
+	if err := e.fills.failed.Load(); err != nil {
+		b.Failed = *err
 	}
 	return b
 }

@@ -37,6 +37,14 @@ func (k *kafkaOffsets) set(at *pb.KafkaOffset) {
 	k.list = append(k.list, proto.CloneOf(at))
 }
 
+// has says whether anything is noted of an offset's partition.
+func (k *kafkaOffsets) has(at *pb.KafkaOffset) bool {
+	p := kafkaPartition{partition: at.GetPartition()}
+	copy(p.topic[:], at.GetTopicId())
+	_, ok := k.index[p]
+	return ok
+}
+
 // copies gives offsets that nobody changes.
 func (k *kafkaOffsets) copies() []*pb.KafkaOffset {
 	list := make([]*pb.KafkaOffset, 0, len(k.list))

@@ -44,6 +44,8 @@ type preparedEntity struct {
 	e     *entity
 	// groups[from:to] are the event's contributions, by slot.
 	from, to int
+	// omitted says that nothing of the event goes into the entity.
+	omitted bool
 }
 
 type preparedGroup struct {

@@ -239,9 +239,15 @@ func (e *Engine) replayFrame(ctx context.Context, p *prepared, item *replayItem)
 func (e *Engine) replayEvent(ctx context.Context, p *prepared, item *replayItem) error {
 	p.prepare(e.plan(), &item.ev)
 	defer p.unpin()
+	e.past.place(item)
 	applied := positionOf(item.event.GetAppliedAt())
-	if err := e.replayCorrections(p, item.event, applied); err != nil {
+	if err := e.replayCorrections(p, item, applied); err != nil {
 		return err
+	}
+	if e.past.has(item.f.Pos) {
+		if err := e.past.omit(p); err != nil {
+			return err
+		}
 	}
 	if err := p.pin(ctx, e.cache.Load()); err != nil {
 		return err

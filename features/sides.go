@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"pitboss/journal"
 )
 
-// Sides are States beside the engine's, by name. Implementations are in features/states.
+// Sides are States beside the engine's, by name, and journals. Implementations are in features/states.
 type Sides interface {
 	// Open opens a side, and makes it where there is none.
 	Open(name string) (States, error)
-	// Keep removes every side but the named one; an empty name removes all. None of them is open.
-	Keep(name string) error
+	// Journal opens a journal that has no state, and makes it where there is none. Its name is that of no side.
+	Journal(name string) (journal.Journal, error)
+	// Keep removes every side and journal but the named ones. None of those removed is open.
+	Keep(names ...string) error
 }
 
 // side is a finished backfill: the groups of every entity up to the frame at which the plan took them in. An entity whose
@@ -19,6 +23,8 @@ type Sides interface {
 type side struct {
 	name   string
 	states States
+	// start says how its positions are to be read.
+	start fillStart
 	// after is the last key that was joined. It belongs to checkpoints.
 	after EntityKey
 }
@@ -32,24 +38,28 @@ func (e *Engine) openSide() error {
 	}
 	t := &e.plan().table
 	joining, filling := t.joining(), t.filling()
-	keep := ""
+	var keep []string
 	switch {
 	case joining != 0:
-		keep = sideName(joining)
+		keep = []string{sideName(joining)}
 	case filling != 0:
-		keep = sideName(filling)
+		keep = []string{sideName(filling), pastName(filling)}
 	}
-	if err := e.cfg.Sides.Keep(keep); err != nil {
+	if err := e.cfg.Sides.Keep(keep...); err != nil {
 		return fmt.Errorf("cannot remove what a backfill left: %w", err)
 	}
 	if joining == 0 {
 		return nil
 	}
-	states, err := e.cfg.Sides.Open(keep)
+	states, err := e.cfg.Sides.Open(keep[0])
 	if err != nil {
 		return fmt.Errorf("cannot open backfilled state: %w", err)
 	}
-	e.side.Store(&side{name: keep, states: states})
+	start, err := readFillStart(states)
+	if err != nil {
+		return errors.Join(err, states.Close())
+	}
+	e.side.Store(&side{name: keep[0], states: states, start: start})
 	return nil
 }
 
@@ -75,6 +85,7 @@ func (s *side) join(key EntityKey, kind *kindPlan, blob []byte, state *entitySta
 	if err := kind.decodeState(other, &from); err != nil {
 		return false, fmt.Errorf("backfilled: %w", err)
 	}
+	from.pos, from.born = s.start.inJournal(from.pos), s.start.bornInJournal(from.born)
 	for _, i := range missing {
 		state.groups[i] = from.groups[i]
 	}
@@ -184,7 +195,7 @@ func (e *Engine) endJoin(ctx context.Context, s *side) error {
 	if err := s.states.Close(); err != nil {
 		return fmt.Errorf("cannot close backfilled state: %w", err)
 	}
-	if err := e.cfg.Sides.Keep(""); err != nil {
+	if err := e.cfg.Sides.Keep(); err != nil {
 		return fmt.Errorf("cannot remove backfilled state: %w", err)
 	}
 	e.log.Info("backfilled groups are in every entity", "entities", e.stats.joined.Load())

@@ -2,6 +2,7 @@ package features
 
 import (
 	"context"
+	"math"
 
 	"pitboss/journal"
 )
@@ -26,7 +27,7 @@ type States interface {
 	// Seen reads one entry of the dedupe index.
 	Seen(key EventKey) (seen Seen, ok bool, err error)
 	// Note writes entries of the dedupe index; an entry replaces the one before. Entries may be dropped when they are
-	// older than SeenFor.
+	// older than SeenForHours, those of the hour ForEver never.
 	Note(ctx context.Context, batch []Noted) error
 
 	// Meta reads a named value; nil where there is none.
@@ -53,6 +54,9 @@ type StatePut struct {
 // SeenForHours is how long an event_id is remembered, in hours after the hour of its occurred_at: the 30 days that an
 // event may be late, and one hour for the clock's future bound.
 const SeenForHours = 30*24 + 1
+
+// ForEver is the Seen.Hour of an entry that is never dropped.
+const ForEver = math.MaxUint32
 
 // Seen is what the dedupe index knows of an event or of a transaction.
 type Seen struct {

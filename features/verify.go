@@ -96,7 +96,7 @@ func Verify(ctx context.Context, cfg VerifyConfig) (*VerifyReport, error) {
 // newVerifier makes the engine that the frames are applied to: one that follows the journal, and keeps no keys.
 func newVerifier(ctx context.Context, cfg VerifyConfig) (*verifier, error) {
 	ec := cfg.Engine
-	ec.OnCheckpoint, ec.Sides = func(journal.Pos) {}, nil
+	ec.OnCheckpoint, ec.Sides, ec.Past = func(journal.Pos) {}, nil, nil
 	ec.Log = slog.New(slog.DiscardHandler)
 	if cfg.Ahead == 0 {
 		cfg.Ahead = DefaultVerifyAhead
@@ -110,7 +110,7 @@ func newVerifier(ctx context.Context, cfg VerifyConfig) (*verifier, error) {
 		return nil, fmt.Errorf("%d frames ahead are too few: at least 1", cfg.Ahead)
 	}
 	e := &Engine{cfg: ec, journal: cfg.Journal, states: cfg.States, log: ec.Log, gate: newGate(), slots: newSlots(), follower: true}
-	start, err := e.fillStart(ctx, cfg.States)
+	start, err := e.fillStart(ctx, cfg.States, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -245,7 +245,7 @@ func (v *verifier) begin(r *remaking) error {
 	r.taken = slices.Grow(r.taken[:0], len(r.set.Features))[:len(r.set.Features)]
 	clear(r.taken)
 	if !r.vector.Inside {
-		return v.engine.replayCorrections(&r.prepared, frame, journal.Pos{})
+		return v.engine.replayCorrections(&r.prepared, r.item, journal.Pos{})
 	}
 	// What the decision did to the event was not done yet.
 	r.prepared.void = Void(frame.GetVoid())

@@ -48,6 +48,8 @@ type app struct {
 type appOptions struct {
 	// history accepts events with their own received_at, or none: what batch and import read.
 	history bool
+	// past is where a backfill finds what came before the journal.
+	past pastFlags
 	// observe sees every answer; see decide.Config.
 	observe func(*features.Event, *pb.Decision)
 }
@@ -89,7 +91,7 @@ func openApp(ctx context.Context, cfg *Config, log *slog.Logger, opt appOptions)
 		a.sets = append(a.sets, a.next)
 	}
 	a.followed = cfg.Timeline.Live || slices.ContainsFunc(a.sets, readsTimeline)
-	err = a.openEngine(ctx, a.sets)
+	err = a.openEngine(ctx, a.sets, opt.past)
 	if err != nil {
 		return nil, err
 	}
@@ -243,14 +245,21 @@ func (a *app) registryConfig() registry.Config {
 	}
 }
 
-func (a *app) openEngine(ctx context.Context, sets []*features.Set) error {
+func (a *app) openEngine(ctx context.Context, sets []*features.Set, from pastFlags) error {
 	cfg := a.cfg.Engine
 	cfg.Log = a.log
 	cfg.Durable = a.cfg.Durability == durabilityDisk
 	side := a.cfg.State
 	side.Dir, side.Log = filepath.Join(a.cfg.path(a.cfg.DataDir), "backfill"), a.log
-	cfg.Sides = states.Sides{Config: side}
+	log := a.cfg.Journal.config()
 	var err error
+	if log.MasterKey, err = readMasterKey(a.cfg.path(a.cfg.MasterKeyFile)); err != nil {
+		return err
+	}
+	cfg.Sides = states.Sides{Config: side, Log: log}
+	if cfg.Past, err = a.past(from); err != nil {
+		return err
+	}
 	if a.engine, err = features.OpenEngine(ctx, cfg, a.journal, a.states, sets...); err != nil {
 		return fmt.Errorf("cannot open the feature store: %w", err)
 	}

@@ -90,6 +90,8 @@ func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
 	gauge("pitboss_features_backfill_groups", "Groups that are being built from the journal; they warm up until then.", float64(b.Groups))
 	gauge("pitboss_features_backfill_done_frames", "Frames that the backfill has read.", float64(b.Done))
 	gauge("pitboss_features_backfill_total_frames", "Frames that it has to read. Growing as fast as those read, it will not end.", float64(b.Total))
+	gauge("pitboss_features_backfill_gathered_events", "Events read from a source of before the journal. Standing still while groups are built, gathering is over.", float64(b.Gathered))
+	gauge("pitboss_features_backfill_failed", "1 where that source cannot be read: the new groups only warm up until the next start.", asFloat(b.Failed != nil))
 	gauge("pitboss_features_backfill_joining", "1 while a finished backfill is copied into every entity.", asFloat(b.Joining))
 	gauge("pitboss_features_entities", "Entities in memory.", float64(s.Entities))
 	gauge("pitboss_features_entities_bytes", "Their memory, as estimated. At engine.max_bytes, idle ones leave.", float64(s.EntityBytes))

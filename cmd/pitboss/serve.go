@@ -21,6 +21,7 @@ import (
 func newServeCmd() *cobra.Command {
 	var config string
 	var history bool
+	var past pastFlags
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the server: decide by call, read Kafka, keep everything",
@@ -38,15 +39,19 @@ with one before a start does.`,
 			if err != nil {
 				return err
 			}
-			return runServe(cmd.Context(), cfg, history, cmd.ErrOrStderr())
+			if err := past.check(); err != nil {
+				return &codedError{exitUsage, err}
+			}
+			return runServe(cmd.Context(), cfg, appOptions{history: history, past: past}, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "configuration file")
 	cmd.Flags().BoolVar(&history, "history", false, "believe events that say when they came in: for passing history through a server, never for live play")
+	past.flags(cmd, "backfill-")
 	return cmd
 }
 
-func runServe(ctx context.Context, cfg *Config, history bool, logTo io.Writer) (err error) {
+func runServe(ctx context.Context, cfg *Config, opt appOptions, logTo io.Writer) (err error) {
 	log := newLogger(cfg.Log, logTo)
 	log.Info("starting", "build", buildString())
 	stopProfiling, err := startProfiling(cfg.Profiling, log)
@@ -54,10 +59,10 @@ func runServe(ctx context.Context, cfg *Config, history bool, logTo io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, stopProfiling()) }()
-	if history {
+	if opt.history {
 		log.Warn("events are believed when they say when they came in: nothing bounds their age")
 	}
-	a, err := openApp(ctx, cfg, log, appOptions{history: history})
+	a, err := openApp(ctx, cfg, log, opt)
 	if err != nil {
 		return err
 	}

@@ -182,8 +182,9 @@ func decideUntil(w *world, set *features.Set, caller int, stop <-chan struct{}) 
 type openSides struct {
 	features.Sides
 
-	mu   sync.Mutex // guards open
+	mu   sync.Mutex // guards all below
 	open []features.States
+	logs []journal.Journal
 }
 
 func (s *openSides) Open(name string) (features.States, error) {
@@ -196,13 +197,26 @@ func (s *openSides) Open(name string) (features.States, error) {
 	return states, err
 }
 
+func (s *openSides) Journal(name string) (journal.Journal, error) {
+	j, err := s.Sides.Journal(name)
+	if err == nil {
+		s.mu.Lock()
+		s.logs = append(s.logs, j)
+		s.mu.Unlock()
+	}
+	return j, err
+}
+
 func (s *openSides) die() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, states := range s.open {
 		_ = states.Close() // it may be closed
 	}
-	s.open = nil
+	for _, j := range s.logs {
+		_ = j.Close() // the same
+	}
+	s.open, s.logs = nil, nil
 }
 
 // faultySides gives sides whose writes fail in their turn.

@@ -46,9 +46,7 @@ func TestCrashBackfill(t *testing.T) { enginetest.RunCrashBackfill(t, files()) }
 
 func openJournal(t testing.TB, dir string) journal.Journal {
 	t.Helper()
-	cfg := journal.DefaultConfig()
-	cfg.Dir, cfg.MasterKey = dir+"/journal", bytes.Repeat([]byte{7}, 32)
-	j, _, err := journal.OpenFile(cfg)
+	j, _, err := journal.OpenFile(journalConfig(dir))
 	if err != nil {
 		t.Fatalf("cannot open the journal: %v", err)
 	}
@@ -56,7 +54,13 @@ func openJournal(t testing.TB, dir string) journal.Journal {
 }
 
 func openSides(_ testing.TB, dir string) features.Sides {
-	return states.Sides{Config: states.BadgerConfig{Dir: dir + "/backfill"}}
+	return states.Sides{Config: states.BadgerConfig{Dir: dir + "/backfill"}, Log: journalConfig(dir)}
+}
+
+func journalConfig(dir string) journal.Config {
+	cfg := journal.DefaultConfig()
+	cfg.Dir, cfg.MasterKey = dir+"/journal", bytes.Repeat([]byte{7}, 32)
+	return cfg
 }
 
 func openStates(t testing.TB, dir string) features.States {

@@ -402,7 +402,7 @@ func (w *world) wantValue(v *features.Vector, name string, want float64) {
 func (w *world) scratch(j journal.Journal) *features.Engine {
 	w.t.Helper()
 	cfg := w.cfg
-	cfg.OnCheckpoint, cfg.Sides = func(journal.Pos) {}, nil
+	cfg.OnCheckpoint, cfg.Sides, cfg.Past = func(journal.Pos) {}, nil, nil
 	e, err := features.OpenEngine(context.Background(), cfg, j, w.subject.Scratch(), w.sets...)
 	if err != nil {
 		w.t.Fatalf("cannot open an engine to compare with: %v", err)

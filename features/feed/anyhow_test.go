@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"pitboss/features"
+	"pitboss/features/feed"
 	"pitboss/features/states"
 	"pitboss/journal"
 	pb "pitboss/proto/pitboss/v1"
@@ -54,6 +55,7 @@ const (
 	fromTheStart = "from the start"
 	bySwitching  = "while events come in"
 	byAStop      = "by a stop"
+	fromTheTopic = "from the topic, when the journal has forgotten half of it"
 )
 
 // TestInterleaveTopic plays one set of events, of which some take others back, through topics with other numbers of
@@ -72,6 +74,7 @@ func TestInterleaveTopic(t *testing.T) {
 			{partitions: 1 + rng.Int32N(8), batch: 1 + rng.IntN(50), upgrade: bySwitching},
 			{partitions: 1 + rng.Int32N(8), batch: 1 + rng.IntN(2000), again: 0.5, shuffled: true, stops: 2, upgrade: byAStop},
 			{partitions: 1 + rng.Int32N(8), batch: 1 + rng.IntN(2000), again: rng.Float64(), shuffled: true, stops: 1 + rng.IntN(4), upgrade: bySwitching},
+			{partitions: 1 + rng.Int32N(8), batch: 1 + rng.IntN(2000), again: 0.3, shuffled: true, stops: 1, upgrade: fromTheTopic},
 		} {
 			if diff := cmp.Diff(first, play(t, kafka, events, rng, how)); diff != "" {
 				t.Errorf("played as %+v other features (-first +this):\n%.3000s", how, diff)
@@ -107,6 +110,7 @@ type house struct {
 	states  features.States
 	sides   features.Sides
 	sets    []*features.Set
+	past    *features.Past
 	cancel  context.CancelFunc
 	working sync.WaitGroup
 }
@@ -116,6 +120,7 @@ func (h *house) open() {
 	cfg := features.DefaultEngineConfig()
 	cfg.Kinds, cfg.Sides, cfg.MaxEntities, cfg.CheckpointFrames = newKinds(h.t), h.sides, 64, 300
 	cfg.OnCheckpoint = func(journal.Pos) {} // the journal stays whole, for backfills
+	cfg.Past = h.past
 	var err error
 	if h.engine, err = features.OpenEngine(h.t.Context(), cfg, h.journal, h.states, h.sets...); err != nil {
 		h.t.Fatal(err)
@@ -144,7 +149,7 @@ func play(t *testing.T, kafka *broker, events []*pb.Event, rng *rand.Rand, how p
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, kafka: kafka, edge: newEdge(t), set: newSet(t), journal: journal.NewMemory(journal.MemoryConfig{})}
+	r := &rig{t: t, kafka: kafka, edge: newEdge(t), set: newSet(t), journal: journal.NewMemory(journal.MemoryConfig{Forget: true})}
 	r.cfg = testConfig(kafka, fmt.Sprintf("played-%x", rng.Uint64()))
 	r.cfg.MaxBatch = how.batch
 	kafka.create(t, how.partitions, r.topic())
@@ -176,10 +181,34 @@ func play(t *testing.T, kafka *broker, events []*pb.Event, rng *rand.Rand, how p
 	}
 	r.caughtUp()
 	run.stop()
+	entities := r.entities()
+	if how.upgrade == fromTheTopic {
+		h.forgetHalf()
+		h.sets = both
+		h.readAgain()
+		h.open()
+	}
 	until(t, "the backfill to end", func() bool { return !h.engine.Backfill().Running() })
-	vectors := r.vectors()
+	vectors := r.vectors(entities)
 	h.end(true)
 	return vectors
+}
+
+// forgetHalf ends the process and takes the older half of the journal's frames away.
+func (h *house) forgetHalf() {
+	h.t.Helper()
+	h.end(true)
+	h.journal.SetFloor(journal.Pos{Offset: h.journal.Head().Offset / 2})
+}
+
+// readAgain lets the next start backfill from the topic, too.
+func (h *house) readAgain() {
+	h.t.Helper()
+	reader, err := feed.New(h.cfg, nil, h.edge, logger(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.past = &features.Past{Name: "kafka", Whole: true, Read: reader.ReadPast}
 }
 
 // records makes the topic's records: each event at least once.
@@ -200,25 +229,38 @@ func (r *rig) records(events []*pb.Event, rng *rand.Rand, how played) []*kgo.Rec
 	return records
 }
 
-// vectors gives the bits of all features of each entity, at its newest event, and their statuses.
-func (r *rig) vectors() map[string]string {
+// lastSeen is an entity, and the time of its newest event.
+type lastSeen struct {
+	ref features.EntityRef
+	at  int64
+}
+
+// entities gives all that the journal's events name.
+func (r *rig) entities() map[features.EntityKey]lastSeen {
 	r.t.Helper()
 	kinds := newKinds(r.t)
-	refs, last := map[features.EntityKey]features.EntityRef{}, map[features.EntityKey]int64{}
+	seen := map[features.EntityKey]lastSeen{}
 	for _, f := range r.frames() {
 		var ev features.Event
 		if err := features.Decode(kinds, f.GetEvent(), &ev); err != nil {
 			r.t.Fatal(err)
 		}
 		for _, ref := range ev.Entities {
-			refs[ref.Key] = features.EntityRef{Key: ref.Key, Kind: strings.Clone(ref.Kind), Alias: strings.Clone(ref.Alias)}
-			last[ref.Key] = max(last[ref.Key], ev.OccurredAt)
+			own := features.EntityRef{Key: ref.Key, Kind: strings.Clone(ref.Kind), Alias: strings.Clone(ref.Alias)}
+			seen[ref.Key] = lastSeen{own, max(seen[ref.Key].at, ev.OccurredAt)}
 		}
 	}
+	return seen
+}
+
+// vectors gives the bits of all features of each entity, at its newest event, and their statuses.
+func (r *rig) vectors(entities map[features.EntityKey]lastSeen) map[string]string {
+	r.t.Helper()
 	vectors := map[string]string{}
 	var v features.Vector
-	for key, ref := range refs {
-		if err := r.engine.Features(r.t.Context(), ref, last[key], r.set, &v); err != nil {
+	for _, seen := range entities {
+		ref := seen.ref
+		if err := r.engine.Features(r.t.Context(), ref, seen.at, r.set, &v); err != nil {
 			r.t.Fatal(err)
 		}
 		var b []byte

@@ -119,23 +119,23 @@ func (s *session) sort(fetches kgo.Fetches) (*batch, error) {
 
 // accept decodes and accepts every record, on two goroutines where there are as many processors: it is pure work, and
 // 44 % of what a record costs (BenchmarkIngest).
-func (s *session) accept(items []item) {
+func (f *Feed) accept(items []item) {
 	const few = 64 // less is not worth a goroutine
 	if len(items) < few || runtime.GOMAXPROCS(0) == 1 {
-		s.acceptAll(items)
+		f.acceptAll(items)
 		return
 	}
 	var other sync.WaitGroup
 	half := len(items) / 2
-	other.Go(func() { s.acceptAll(items[half:]) })
-	s.acceptAll(items[:half])
+	other.Go(func() { f.acceptAll(items[half:]) })
+	f.acceptAll(items[:half])
 	other.Wait()
 }
 
-func (s *session) acceptAll(items []item) {
+func (f *Feed) acceptAll(items []item) {
 	for i := range items {
 		it := &items[i]
-		it.refusal = s.acceptOne(it)
+		it.refusal = f.acceptOne(it)
 	}
 }
 

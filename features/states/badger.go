@@ -251,7 +251,11 @@ func (b *Badger) Note(ctx context.Context, batch []features.Noted) error {
 	return b.write(ctx, len(batch), func(i int) (*badger.Entry, error) {
 		n := &batch[i]
 		key := append(make([]byte, 0, 17), prefixSeen)
-		return badger.NewEntry(append(key, n.Key[:]...), appendSeen(nil, n.Seen)).WithTTL(keep), nil
+		e := badger.NewEntry(append(key, n.Key[:]...), appendSeen(nil, n.Seen))
+		if n.Seen.Hour == features.ForEver {
+			return e, nil
+		}
+		return e.WithTTL(keep), nil
 	})
 }
 

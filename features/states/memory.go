@@ -153,13 +153,17 @@ func (m *Memory) Note(ctx context.Context, batch []features.Noted) error {
 	}
 	for _, n := range batch {
 		m.seen[n.Key] = n.Seen
-		m.newest = max(m.newest, n.Seen.Hour)
+		if n.Seen.Hour != features.ForEver {
+			m.newest = max(m.newest, n.Seen.Hour)
+		}
 	}
 	if m.newest < m.swept+24 {
 		return nil
 	}
 	m.swept = m.newest
-	maps.DeleteFunc(m.seen, func(_ features.EventKey, s features.Seen) bool { return s.Hour+features.SeenForHours < m.newest })
+	maps.DeleteFunc(m.seen, func(_ features.EventKey, s features.Seen) bool {
+		return s.Hour != features.ForEver && s.Hour+features.SeenForHours < m.newest
+	})
 	return nil
 }
 

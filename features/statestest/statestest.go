@@ -245,6 +245,11 @@ func testSeen(t *testing.T, subject Subject) {
 	note(t, s, features.Noted{Key: eventKey(4), Seen: first}, features.Noted{Key: eventKey(4), Seen: decided})
 	wantSeen(t, s, 4, &decided)
 
+	// What is kept for ever is no hour of anything else.
+	always := features.Seen{Event: pos(9), Hour: features.ForEver, Content: [16]byte{1}}
+	note(t, s, features.Noted{Key: eventKey(8), Seen: always})
+	defer wantSeen(t, s, 8, &always)
+
 	// What may still be asked for is there, however far time has moved.
 	late := features.Seen{Event: pos(20), Hour: 480_000 + features.SeenForHours}
 	note(t, s, features.Noted{Key: eventKey(5), Seen: late})
