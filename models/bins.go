@@ -55,6 +55,7 @@ type binner struct {
 	slots      int
 	tinyIsZero bool
 	single     bool // values are rounded to float32, and no negative one is a category
+	exactSets  bool // sets hold the values themselves (exactSet), not bits of categories
 }
 
 // orderedKey maps float64 to integers in the same order, with both zeros the same.
@@ -93,6 +94,13 @@ func (b *binner) fill(row []float64, bins *binTable) {
 				bins[uint16(slot)] = v
 				slot++
 			}
+		}
+		if b.exactSets {
+			for j := range c.sets {
+				bins[uint16(slot)] = c.sets[j].exactBin(x)
+				slot++
+			}
+			continue
 		}
 		if b.single && x < 0 {
 			x = -1
@@ -168,7 +176,7 @@ type setKey struct {
 
 // newBinBuilder lays out the slots and cuts of all splits of a forest.
 func newBinBuilder(f *forest) (*binBuilder, error) {
-	b := &binBuilder{binner: binner{tinyIsZero: f.tinyIsZero, single: f.single}, byFeature: make([]int32, len(f.info.Features)),
+	b := &binBuilder{binner: binner{tinyIsZero: f.tinyIsZero, single: f.single, exactSets: f.exactSets}, byFeature: make([]int32, len(f.info.Features)),
 		rule: map[slotKey]uint32{}, set: map[setKey]uint32{}}
 	for i := range b.byFeature {
 		b.byFeature[i] = -1

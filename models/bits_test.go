@@ -38,7 +38,10 @@ func bitsOfEverything(t *testing.T, names []string, read func(testing.TB, string
 	s := models.Scratch{Kernel: kernel}
 	for _, name := range names {
 		g := read(t, name)
-		m := mustLoad(t, g.text)
+		m, err := models.LoadWith(g.text, models.Options{Reference: referenceOf(t, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
 		info := m.Info()
 		margins, phi, scores := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features)), make([]float64, info.Outputs)
 		put(info.Base)
@@ -79,6 +82,7 @@ func TestBitsAreTheSameEverywhere(t *testing.T) {
 	for _, k := range []models.Kernel{models.KernelScalar, models.KernelAuto} {
 		compareBits(t, "bits.txt", bitsOfEverything(t, goldenNames(t), readGolden, k))
 		compareBits(t, "bits_xgboost.txt", bitsOfEverything(t, xgboostNames(t), readXGBoost, k))
+		compareBits(t, "bits_onnx.txt", bitsOfEverything(t, onnxNames(t), readONNX, k))
 	}
 	compareBits(t, "bits_blocks.txt", bitsOfEverything(t, goldenNames(t), readGolden, models.KernelBlocks))
 }

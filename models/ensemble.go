@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -26,6 +27,7 @@ type ensemble struct {
 	blocks *blockTable     // the same for KernelBlocks
 	linear []*linearLeaves // by tree; nil when no tree has any
 	leafOf []uint32        // by node of walk: the leaf's number in its tree; only with linear
+	own    *ownMargins     // nil unless the library puts leaves together in a way of its own
 }
 
 var _ Model = (*ensemble)(nil)
@@ -34,10 +36,11 @@ var _ Model = (*ensemble)(nil)
 func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	w := newWalker(len(f.info.Features))
 	shapes := make([]shape, len(f.trees))
-	m := &ensemble{info: f.info, link: f.link, start: f.start}
+	m := &ensemble{info: f.info, link: f.link, start: f.start, own: f.own}
 	if m.start == nil {
 		m.start = make([]float64, f.info.Outputs)
 	}
+	m.info.Features = slices.Clone(f.info.Features) // what measure adds is this model's own
 	m.info.Hash = sha256.Sum256(data)
 	depths := make([]int, len(f.trees))
 	for i := range f.trees {
@@ -48,7 +51,9 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	if err := checkRange(f); err != nil {
 		return nil, err
 	}
-	m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
+	if m.info.Unexplainable = f.unexplainable; m.info.Unexplainable == "" {
+		m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
+	}
 	m.info.Bytes = m.estimate(f, shapes)
 	if m.info.Bytes > limits.MaxBytes {
 		return nil, fmt.Errorf("the compiled model takes %d bytes, MaxBytes is %d: %w", m.info.Bytes, limits.MaxBytes, ErrLimit)
@@ -127,6 +132,9 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	for i := range f.trees {
 		bytes += f.trees[i].extraBytes()
 	}
+	if f.own != nil {
+		bytes += 8 * len(f.own.raw)
+	}
 	if m.info.Unexplainable != "" {
 		return bytes
 	}
@@ -167,6 +175,9 @@ func (m *ensemble) Predict(row []float64, s *Scratch, margins []float64) error {
 		return err
 	}
 	leaves := m.find(row, s)
+	if m.own != nil {
+		return m.own.margins(m.walk.values, leaves, margins)
+	}
 	if m.bins.single {
 		m.sumSingle(leaves, margins)
 		return nil
@@ -264,6 +275,14 @@ func (m *ensemble) Score(margins, scores []float64) error {
 		return fmt.Errorf("cannot score %d margins into %d scores, the model has %d outputs", len(margins), len(scores), m.info.Outputs)
 	}
 	m.link.apply(margins, scores)
+	if m.link.kind != linkGraph {
+		return nil
+	}
+	for k, x := range scores {
+		if x-x != 0 {
+			return fmt.Errorf("the score of output %d is %v: there is none for such a margin", k, x)
+		}
+	}
 	return nil
 }
 

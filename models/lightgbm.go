@@ -13,19 +13,12 @@ import (
 // v4). The file is not trusted: whatever is wrong in it is an error that names the line, and a variant
 // that would be scored otherwise than by LightGBM itself is refused with ErrUnsupported.
 func LoadLightGBM(data []byte, limits Limits) (Model, error) {
-	if len(data) > limits.MaxFileBytes {
-		return nil, fmt.Errorf("cannot load a LightGBM model of %d bytes, MaxFileBytes is %d: %w", len(data), limits.MaxFileBytes, ErrLimit)
-	}
+	return loadAs("a LightGBM", parseLightGBM, data, Options{Limits: limits})
+}
+
+func parseLightGBM(data []byte, limits Limits) (*forest, error) {
 	p := &lightGBMParser{in: lineReader{rest: data}, limits: limits}
-	f, err := p.parse()
-	if err != nil {
-		return nil, fmt.Errorf("cannot load a LightGBM model: %w", err)
-	}
-	m, err := compile(f, data, limits)
-	if err != nil {
-		return nil, fmt.Errorf("cannot load a LightGBM model: %w", err)
-	}
-	return m, nil
+	return p.parse()
 }
 
 // maxTextBytes bounds what is kept of the file's own words: a name, the objective.

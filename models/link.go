@@ -13,6 +13,7 @@ const (
 	linkLogExp                // ln(1+e^x)
 	linkSignedSquare          // sign(x)*x*x
 	linkStep                  // 1 for x > 0, 0 otherwise
+	linkGraph                 // what an ONNX graph does
 )
 
 // link turns margins into scores, as the objective's ConvertOutput does in LightGBM and its
@@ -23,15 +24,22 @@ type link struct {
 	// divisor is the number of iterations for a random forest, whose score is made from the mean of its
 	// trees, and 1 otherwise.
 	divisor float64
+	graph   *graphLink // of linkGraph
 }
 
 // probability says that every score is in [0,1].
-func (l link) probability() bool { return l.kind == linkLogistic || l.kind == linkSoftmax }
+func (l link) probability() bool {
+	return l.kind == linkLogistic || l.kind == linkSoftmax || l.kind == linkGraph && l.graph.probability
+}
 
 // apply writes the scores of margins; the slices have one length and may be the same.
 func (l link) apply(margins, scores []float64) {
-	if l.kind == linkSoftmax {
+	switch l.kind {
+	case linkSoftmax:
 		l.softmax(margins, scores)
+		return
+	case linkGraph:
+		l.graph.apply(margins, scores)
 		return
 	}
 	for i, x := range margins {

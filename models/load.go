@@ -38,24 +38,99 @@ func DefaultLimits() Limits {
 	}
 }
 
+// Options are what a file does not say of a model.
+type Options struct {
+	// Limits bound the file; the zero value means DefaultLimits.
+	Limits Limits
+	// Names are the columns of a row, for a file that does not name them (ONNX with one input for all of them, XGBoost trained
+	// without names). Empty for the file's own, or f0, f1 ….
+	Names []string
+	// Reference are rows that stand in for the training rows: contributions then start from the mean over them, and go by
+	// where they went. Empty for the training rows, as far as the file has counted them.
+	Reference [][]float64
+}
+
 // Load reads a model file of any format this package knows, which it finds out from the first bytes.
 // Other formats are refused by name with ErrUnsupported.
 func Load(data []byte, limits Limits) (Model, error) {
-	if len(data) == 0 {
-		return nil, errors.New("cannot load a model: the file is empty")
+	return LoadWith(data, Options{Limits: limits})
+}
+
+// LoadWith is Load for a model of which more is known than its file says.
+func LoadWith(data []byte, o Options) (Model, error) {
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
 	}
+	what, parse, err := formatOf(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load a model: %w", err)
+	}
+	return loadAs(what, parse, data, o)
+}
+
+// parser reads a file of one format.
+type parser func(data []byte, limits Limits) (*forest, error)
+
+// formatOf finds out what a file is from its first bytes.
+func formatOf(data []byte) (what string, _ parser, _ error) {
 	switch {
+	case len(data) == 0:
+		return "", nil, errors.New("the file is empty")
 	case bytes.HasPrefix(data, []byte("tree\n")), bytes.HasPrefix(data, []byte("tree\r\n")):
-		return LoadLightGBM(data, limits)
+		return "a LightGBM", parseLightGBM, nil
 	case data[0] == '{':
-		return LoadXGBoost(data, limits)
-	case data[0] == 0x08:
-		return nil, fmt.Errorf("cannot load a model: it looks like ONNX: %w", ErrUnsupported)
+		return "an XGBoost", parseXGBoost, nil
+	case data[0] == 0x08: // the first field of an ONNX file is a number, its version
+		return "an ONNX", parseONNX, nil
 	case bytes.HasPrefix(data, []byte("binf")), bytes.HasPrefix(data, []byte("bs64")):
-		return nil, fmt.Errorf("cannot load a model: it looks like XGBoost's old binary format; load it with XGBoost 1.7 to 3.0 and save it as .json or .ubj: %w", ErrUnsupported)
+		return "", nil, fmt.Errorf("it looks like XGBoost's old binary format; load it with XGBoost 1.7 to 3.0 and save it as .json or .ubj: %w", ErrUnsupported)
 	default:
-		return nil, fmt.Errorf("cannot load a model: no known format starts with %.16q: %w", data, ErrUnsupported)
+		return "", nil, fmt.Errorf("no known format starts with %.16q: %w", data, ErrUnsupported)
 	}
+}
+
+// loadAs reads a file of a known format and compiles what is in it.
+func loadAs(what string, parse parser, data []byte, o Options) (Model, error) {
+	if len(data) > o.Limits.MaxFileBytes {
+		return nil, fmt.Errorf("cannot load %s model of %d bytes, MaxFileBytes is %d: %w", what, len(data), o.Limits.MaxFileBytes, ErrLimit)
+	}
+	f, err := parse(data, o.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
+	}
+	if err := f.rename(o.Names); err != nil {
+		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
+	}
+	if err := f.count(o.Reference, data, o.Limits); err != nil {
+		return nil, fmt.Errorf("cannot load %s model: reference sample: %w", what, err)
+	}
+	m, err := compile(f, data, o.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
+	}
+	return m, nil
+}
+
+// rename gives the columns their names.
+func (f *forest) rename(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	if !f.unnamed {
+		return errors.New("it names its columns itself, and must not be given names")
+	}
+	if len(names) != len(f.info.Features) {
+		return fmt.Errorf("it has %d columns, and is given %d names", len(f.info.Features), len(names))
+	}
+	seen := map[string]bool{}
+	for i, name := range names {
+		if name == "" || len(name) > maxTextBytes || seen[name] {
+			return fmt.Errorf("name %d is empty, too long or there twice: %.64q", i, name)
+		}
+		seen[name] = true
+		f.info.Features[i].Name = name
+	}
+	return nil
 }
 
 // LoadFile reads a model file from disk, never more of it than the limits allow.

@@ -1,6 +1,6 @@
 // Package models scores rows with gradient-boosted trees and says exactly why.
 //
-// It reads model files as their libraries wrote them (LightGBM text, XGBoost JSON and UBJSON), predicts with the same
+// It reads model files as their libraries wrote them (LightGBM text, XGBoost JSON and UBJSON, tree ensembles in ONNX), predicts with the same
 // bits as the library does, and computes exact path-dependent Shapley contributions (TreeSHAP) at
 // a price that is known when the model is loaded.
 //
@@ -44,7 +44,7 @@ type Model interface {
 	// arithmetic of the library that made the model. margins has Info().Outputs elements.
 	Predict(row []float64, s *Scratch, margins []float64) error
 	// Explain writes, for each output, the float64 sum of the leaves that the row reaches into
-	// margins (the same as Predict's for LightGBM; XGBoost itself sums in float32), and into contributions (Outputs x features, output-major) how much each feature moved
+	// margins (the same as Predict's for LightGBM; XGBoost and ONNX Runtime sum in float32), and into contributions (Outputs x features, output-major) how much each feature moved
 	// that sum away from Info().Base, in margin units. It fails with ErrUnexplainable or
 	// ErrAdditivity rather than give contributions that are not exact.
 	Explain(row []float64, s *Scratch, margins, contributions []float64) error
@@ -63,7 +63,7 @@ const (
 	FormatLightGBM Format = "lightgbm"
 	// FormatXGBoost is XGBoost's JSON or UBJSON, of versions 1.7 to 3.x.
 	FormatXGBoost Format = "xgboost"
-	// FormatONNX is ONNX: graphs of operators, of ONNX and ONNX-ML.
+	// FormatONNX is ONNX: natively where the graph is one tree ensemble with little around it, else by ONNX Runtime.
 	FormatONNX Format = "onnx"
 )
 
@@ -81,9 +81,9 @@ type Info struct {
 	// Hash is the SHA-256 of the file's bytes.
 	Hash [32]byte
 	// Objective is the objective line of the file, such as "binary sigmoid:1"; empty when the file
-	// has none (a custom objective, whose scores are the margins).
+	// has none (a custom objective, whose scores are the margins). For ONNX it says what is done to the margins.
 	Objective string
-	// Boosting is "gbdt", "dart", "rf" or "goss", as far as the file tells.
+	// Boosting is "gbdt", "dart", "rf" or "goss", as far as the file tells; for ONNX it is the operator.
 	Boosting string
 	// Probability says that every score is a probability in [0,1].
 	Probability bool
@@ -102,8 +102,11 @@ type Info struct {
 	// largest number of distinct features there.
 	MaxDepth, MaxPathFeatures int
 	// Base is, for each output, the margin that contributions start from: the mean over the training
-	// rows as the tree covers remember them. Nil when the model is unexplainable.
+	// rows as the tree covers remember them, or over the rows of the reference sample. Nil when the model is unexplainable.
 	Base []float64
+	// Reference is how many rows of a reference sample Base and contributions go by (Options.Reference); 0 where they go by
+	// the training rows that the file counted.
+	Reference int
 	// Unexplainable is why Explain refuses, or empty when it works.
 	Unexplainable string
 	// Cost is the predicted price of a row.

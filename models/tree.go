@@ -35,7 +35,7 @@ type tree struct {
 	splitCover, leafCover []float64
 	// gain is what each split gained in training; nil when the file does not tell.
 	gain []float64
-	// sets are the categories that go left, as bitsets.
+	// sets are the categories that go left, as bitsets, or the values that do (forest.exactSets).
 	sets [][]uint32
 	// linear holds the leaves' linear models; nil when leaves are constants.
 	linear *linearLeaves
@@ -90,8 +90,16 @@ type forest struct {
 	tinyIsZero bool
 	// single: the library computes in float32. Values are rounded to it before they are compared, and a margin is a sum in it.
 	single bool
+	// exactSets: the sets hold the values themselves, not bits of categories.
+	exactSets bool
 	// start is what the sum of each output begins with; nil for nothing.
 	start []float64
+	// own is how the library puts the leaves together, where that is neither a sum in float64 nor XGBoost's in float32.
+	own *ownMargins
+	// unnamed: the file does not say what its columns are called.
+	unnamed bool
+	// unexplainable is why there are no contributions whatever the trees hold; empty for no reason.
+	unexplainable string
 }
 
 // shape is what a walk over a tree's structure finds out.

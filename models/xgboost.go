@@ -13,19 +13,11 @@ import (
 //
 // All trees are scored, as Booster.predict does; Info.BestIterations says where early stopping would have cut.
 func LoadXGBoost(data []byte, limits Limits) (Model, error) {
-	if len(data) > limits.MaxFileBytes {
-		return nil, fmt.Errorf("cannot load an XGBoost model of %d bytes, MaxFileBytes is %d: %w", len(data), limits.MaxFileBytes, ErrLimit)
-	}
-	p := newXGBoostParser(data, limits)
-	f, err := p.parse()
-	if err != nil {
-		return nil, fmt.Errorf("cannot load an XGBoost model: %w", err)
-	}
-	m, err := compile(f, data, limits)
-	if err != nil {
-		return nil, fmt.Errorf("cannot load an XGBoost model: %w", err)
-	}
-	return m, nil
+	return loadAs("an XGBoost", parseXGBoost, data, Options{Limits: limits})
+}
+
+func parseXGBoost(data []byte, limits Limits) (*forest, error) {
+	return newXGBoostParser(data, limits).parse()
 }
 
 // isUBJ tells UBJSON from JSON by what stands behind the opening brace.

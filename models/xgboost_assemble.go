@@ -35,7 +35,7 @@ func (p *xgboostParser) assemble() (*forest, error) {
 	if info.Outputs > p.limits.MaxOutputs {
 		return nil, fmt.Errorf("%d outputs, MaxOutputs is %d: %w", info.Outputs, p.limits.MaxOutputs, ErrLimit)
 	}
-	f := &forest{info: info, single: true}
+	f := &forest{info: info, single: true, unnamed: len(p.names) == 0}
 	if err := p.addFeatures(f); err != nil {
 		return nil, err
 	}
