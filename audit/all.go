@@ -26,9 +26,10 @@ type Summary struct {
 	Last journal.Pos
 	// Frames counts all frames, Decisions those that hold one.
 	Frames, Decisions uint64
-	// Same, Different and Failed are the decisions by their fate: the same bytes, others, and those that could not be
-	// made again. Erased counts event frames whose subject was erased, and with it whatever they held.
-	Same, Different, Failed, Erased uint64
+	// Same, Within, Different and Failed are the decisions by their fate: the same bytes, the same to the tolerance of a model
+	// whose bits depend on the machine, others, and those that could not be made again. Erased counts event frames whose subject
+	// was erased, and with it whatever they held.
+	Same, Within, Different, Failed, Erased uint64
 	// Findings are the first decisions that are different or failed, in the journal's order.
 	Findings []Finding
 }
@@ -56,7 +57,7 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Identical says that every decision that could be read replayed with the same bytes.
+// Identical says that every decision that could be read replayed: with the same bytes, or within its model's tolerance.
 func (s *Summary) Identical() bool { return s.Different == 0 && s.Failed == 0 }
 
 // ReplayAll replays every decision from the frame at from (zero: the oldest) to the one at to (zero: the last when the
@@ -124,6 +125,8 @@ func (a *Auditor) replayNext(ctx context.Context, frame *journal.Frame, s *Summa
 	case err != nil:
 		s.Failed++
 		s.find(Finding{frame.Pos, result, err})
+	case result.Within:
+		s.Within++
 	case !result.Same:
 		s.Different++
 		s.find(Finding{frame.Pos, result, nil})

@@ -26,6 +26,9 @@ type Result struct {
 	DecisionID string
 	// Same says that the outputs have the same bytes, and that the record names what made them.
 	Same bool
+	// Within says that they are not the same, but the margin is within the tolerance of a model whose bits depend on the machine
+	// (models.Info.Tolerance), and all else follows from the recorded margin byte for byte. Same is false then.
+	Within bool
 	// Diffs are what differs, by the field's path in the frame; none where Same.
 	Diffs []Diff
 }
@@ -74,19 +77,41 @@ func (a *Auditor) Replay(ctx context.Context, frame *pb.EventFrame) (Result, err
 	if err := a.compareApplied(frame, &ev, &r); err != nil {
 		return r, err
 	}
-	outputs, err := a.judge(record, &ev, &r)
-	if err != nil {
+	if err := a.compareJudged(record, &ev, &r); err != nil {
 		return r, fmt.Errorf("cannot replay decision %q: %w", r.DecisionID, err)
 	}
-	if err := r.compareOutputs(record.GetOutputs(), outputs); err != nil {
-		return r, fmt.Errorf("cannot replay decision %q: %w", r.DecisionID, err)
-	}
-	r.Same = len(r.Diffs) == 0
 	return r, nil
 }
 
-// judge finds what decided, holds the record's pins against it, and makes the outputs again.
-func (a *Auditor) judge(record *pb.DecisionRecord, ev *features.Event, r *Result) (*pb.Outputs, error) {
+// compareJudged makes the outputs again and compares them; those of a model that is not the same on every machine once more
+// by the recorded margin, where only that differs.
+func (a *Auditor) compareJudged(record *pb.DecisionRecord, ev *features.Event, r *Result) error {
+	c, err := a.caseOf(record, ev)
+	if err != nil {
+		return err
+	}
+	r.comparePins(record, c.Bundle, c.Fallback)
+	pinned := len(r.Diffs) == 0
+	if err := a.compareOutputs(record, c, r); err != nil {
+		return err
+	}
+	r.Same = len(r.Diffs) == 0
+	if r.Same || !pinned || c.Bundle == nil || c.Bundle.Model.Info().Tolerance == 0 {
+		return nil
+	}
+	c.Margin = record.GetOutputs().Margin
+	again := Result{DecisionID: r.DecisionID}
+	if err := a.compareOutputs(record, c, &again); err != nil {
+		return err
+	}
+	if len(again.Diffs) == 0 {
+		r.Within, r.Diffs = true, nil
+	}
+	return nil
+}
+
+// caseOf finds what decided.
+func (a *Auditor) caseOf(record *pb.DecisionRecord, ev *features.Event) (*decide.Case, error) {
 	c := &decide.Case{
 		Version: record.GetLogicVersion(), Event: ev, Inputs: record.GetInputs(), Verdicts: record.GetVerdicts(),
 		Fallback: a.cfg.Registry.Fallback(),
@@ -101,7 +126,11 @@ func (a *Auditor) judge(record *pb.DecisionRecord, ev *features.Event, r *Result
 	default:
 		return nil, fmt.Errorf("its bundle's hash has %d bytes", len(hash))
 	}
-	r.comparePins(record, c.Bundle, c.Fallback)
+	return c, nil
+}
+
+// compareOutputs makes the outputs again and compares them with the recorded ones.
+func (a *Auditor) compareOutputs(record *pb.DecisionRecord, c *decide.Case, r *Result) error {
 	scratch, ok := a.pool.Get().(*decide.Scratch)
 	if !ok {
 		scratch = &decide.Scratch{}
@@ -109,9 +138,9 @@ func (a *Auditor) judge(record *pb.DecisionRecord, ev *features.Event, r *Result
 	defer a.pool.Put(scratch)
 	out, err := decide.Judge(c, scratch)
 	if err != nil {
-		return nil, fmt.Errorf("its outputs: %w", err)
+		return fmt.Errorf("its outputs: %w", err)
 	}
-	return out, nil
+	return r.compareOutputs(record.GetOutputs(), out)
 }
 
 // compareApplied holds the event of a frame that only added the decision against the event that was applied before.

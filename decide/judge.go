@@ -59,6 +59,9 @@ type Case struct {
 	Event    *features.Event
 	Inputs   *pb.Inputs
 	Verdicts *pb.Verdicts
+	// Margin, of a record, stands in the place of the one that the bundle's model gives now, where the model's margins are not
+	// the same on every machine and the two are no farther apart than its tolerance. Nil: the model's own.
+	Margin *float64
 	// Bundle is what decided; nil for a decision made without one, which follows Fallback.
 	Bundle   *registry.Bundle
 	Fallback *registry.Policy
@@ -102,6 +105,7 @@ type judgment struct {
 	verdicts *pb.Verdicts
 	bundle   *registry.Bundle
 	policy   *registry.Policy
+	recorded *float64 // Case.Margin
 
 	scored    bool
 	margin    float64
@@ -126,7 +130,7 @@ func (j *judgment) open(c *Case) {
 	if c.Bundle != nil {
 		j.policy = c.Bundle.Policy
 	}
-	j.scored, j.explained = false, false
+	j.recorded, j.scored, j.explained = c.Margin, false, false
 	j.scratch.Kernel = models.KernelAuto
 	if c.Version == 1 {
 		j.scratch.Kernel = models.KernelBlocks
@@ -189,6 +193,9 @@ func (j *judgment) score() (err error) {
 		return fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	margin := j.one[0]
+	if r := j.recorded; r != nil && math.Abs(margin-*r) <= float64(j.bundle.Model.Info().Tolerance*math.Max(1, math.Abs(*r))) {
+		margin = *r
+	}
 	score, err := j.bundle.Score(margin, j.work[:])
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrModel, err)

@@ -43,7 +43,9 @@ type Bundle struct {
 	Ref *pb.ModelRef
 
 	columnOf []int // by feature of the set: its column in the model, -1 where the model does not use it
-
+	// names are those of the model's columns.
+	names            []string
+	allowUnexplained bool
 	// stored says that the registry's store has it, so that what it decides can be replayed.
 	stored bool
 }

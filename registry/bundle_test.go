@@ -129,7 +129,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"bundle.yaml", "format: 1", "format: 2", `cannot read "bundle.yaml": format is 2; this program reads 1`},
 		{"bundle.yaml", "name: tiny", "name: Tiny", `name: "Tiny" must match`},
 		{"bundle.yaml", `version: "1"`, `version: "../1"`, `version: "../1" must match`},
-		{"bundle.yaml", "format: lightgbm}", "format: onnx}", `model.format: "onnx" is not lightgbm or xgboost`},
+		{"bundle.yaml", "format: lightgbm}", "format: catboost}", `model.format: "catboost" is not one of lightgbm, xgboost, onnx`},
 		{"bundle.yaml", "features: {file: features.yaml}", "features: {file: ../features.yaml}", `features.file: "../features.yaml" is not a plain file name`},
 		{"bundle.yaml", "features: {file: features.yaml}", "features: {file: /etc/passwd}", `is not a plain file name`},
 		{"bundle.yaml", "features: {file: features.yaml}", "features: {file: .hidden}", `is not a plain file name`},

@@ -22,7 +22,7 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if b.Set, err = features.CompileSet(c.files[m.Features.File], m.Features.File, opt); err != nil {
 		return nil, fmt.Errorf("cannot compile its feature set: %w", err)
 	}
-	err = b.addModel(c, cfg.limits())
+	err = b.addModel(c, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 		return nil, err
 	}
 	b.addLanguages()
-	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.Model.Info().FeatureNames(), m.Golden.Rows)
+	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.names, m.Golden.Rows, b.Model.Info().Unexplainable == "")
 	if err != nil {
 		return nil, err
 	}
@@ -59,43 +59,15 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 
 // addSamples reads what the bundle knows of its training rows.
 func (b *Bundle) addSamples(c *contents) (err error) {
-	names := b.Model.Info().FeatureNames()
 	if f := c.manifest.Profile; f != nil {
-		if b.Profile, err = parseProfile(f.File, c.files[f.File], names); err != nil {
+		if b.Profile, err = parseProfile(f.File, c.files[f.File], b.names); err != nil {
 			return err
 		}
 	}
 	if f := c.manifest.Reference; f != nil {
-		if b.Reference, err = parseReference(f.File, c.files[f.File], names); err != nil {
+		if b.Reference, err = parseReference(f.File, c.files[f.File], b.names); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// addModel loads the model and finds its features in the set.
-func (b *Bundle) addModel(c *contents, limits models.Limits) error {
-	file := c.manifest.Model.File
-	var err error
-	if b.Model, err = models.Load(c.files[file], limits); err != nil {
-		return fmt.Errorf("cannot read %q: %w", file, err)
-	}
-	info := b.Model.Info()
-	switch {
-	case info.Format != c.manifest.Model.Format:
-		return fmt.Errorf("cannot use %q: it is %s, and %s says %s", file, info.Format, ManifestName, c.manifest.Model.Format)
-	case info.Outputs != 1:
-		return fmt.Errorf("cannot use %q: it has %d outputs; a decision needs one margin", file, info.Outputs)
-	}
-	if b.Columns, err = mapColumns(info.FeatureNames(), b.Set.Features); err != nil {
-		return fmt.Errorf("cannot use %q: %w", file, err)
-	}
-	b.columnOf = make([]int, len(b.Set.Features))
-	for i := range b.columnOf {
-		b.columnOf[i] = -1
-	}
-	for i, at := range b.Columns {
-		b.columnOf[at] = i
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func FuzzGolden(f *testing.F) {
 	seed(f, "golden.csv")
 	f.Add([]byte("a,b,margin,score,base,contrib_a,contrib_b\n1,,0.5,0.5,0.1,0.2,0.2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rows, err := parseGolden("golden.csv", data, []string{"a", "b"}, 1)
+		rows, err := parseGolden("golden.csv", data, []string{"a", "b"}, 1, true)
 		if err == nil && (len(rows) != 1 || len(rows[0].row) != 2 || len(rows[0].contributions) != 2) {
 			t.Errorf("rows %v", rows)
 		}

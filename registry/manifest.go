@@ -29,7 +29,14 @@ type manifest struct {
 	Model   struct {
 		File   string        `yaml:"file"`
 		Format models.Format `yaml:"format"`
+		// Backend is what runs the model: native (default), or onnxruntime for format onnx.
+		Backend string `yaml:"backend"`
+		// Columns are the features that the model's columns hold, in order, where its file names none.
+		Columns []string `yaml:"columns"`
 	} `yaml:"model"`
+	// AllowUnexplained lets a model decide that has no exact contributions.
+	AllowUnexplained bool `yaml:"allow_unexplained"`
+
 	Features    fileRef `yaml:"features"`
 	Calibration fileRef `yaml:"calibration"`
 	Thresholds  fileRef `yaml:"thresholds"`
@@ -46,6 +53,15 @@ type manifest struct {
 	CreatedFrom any `yaml:"created_from"`
 	Libraries   any `yaml:"libraries"`
 }
+
+// modelFormats are those of a model that a bundle may have.
+var modelFormats = []models.Format{models.FormatLightGBM, models.FormatXGBoost, models.FormatONNX}
+
+// What may run a model.
+const (
+	backendNative      = "native"
+	backendONNXRuntime = "onnxruntime"
+)
 
 type fileRef struct {
 	File string `yaml:"file"`
@@ -103,8 +119,14 @@ func (m *manifest) check(modelLimit int64) error {
 		return fmt.Errorf("name: %q must match %s", m.Name, bundleName)
 	case !bundleVersion.MatchString(m.Version):
 		return fmt.Errorf("version: %q must match %s", m.Version, bundleVersion)
-	case m.Model.Format != models.FormatLightGBM && m.Model.Format != models.FormatXGBoost:
-		return fmt.Errorf("model.format: %q is not %s or %s", m.Model.Format, models.FormatLightGBM, models.FormatXGBoost)
+	case !slices.Contains(modelFormats, m.Model.Format):
+		return fmt.Errorf("model.format: %q is not one of %s, %s, %s", m.Model.Format, modelFormats[0], modelFormats[1], modelFormats[2])
+	case m.Model.Backend != "" && m.Model.Backend != backendNative && m.Model.Backend != backendONNXRuntime:
+		return fmt.Errorf("model.backend: %q is not %s or %s", m.Model.Backend, backendNative, backendONNXRuntime)
+	case m.Model.Backend == backendONNXRuntime && m.Model.Format != models.FormatONNX:
+		return fmt.Errorf("model.backend: %s runs format %s, and this is %s", backendONNXRuntime, models.FormatONNX, m.Model.Format)
+	case m.Model.Columns != nil && m.Model.Format != models.FormatONNX:
+		return fmt.Errorf("model.columns: a file of %s names its columns itself", m.Model.Format)
 	case m.Golden.Rows < 1 || m.Golden.Rows > maxGoldenRows:
 		return fmt.Errorf("golden.rows: %d is not 1 to %d", m.Golden.Rows, maxGoldenRows)
 	}

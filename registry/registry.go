@@ -19,9 +19,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"pitboss/features"
 	"pitboss/models"
+	"pitboss/models/onnxruntime"
 )
 
 // ErrUnknown says that no bundle has the hash that a record names.
@@ -41,6 +43,10 @@ type Config struct {
 	Sources []features.Source
 	// Limits bound models. Default models.DefaultLimits.
 	Limits models.Limits
+	// ONNXRuntime is for bundles whose manifest asks for that backend. Default: there is none, and they are refused.
+	ONNXRuntime onnxruntime.Config
+	// MaxRow is how long one row of a model that decides may take (Bundle.Servable). Default 0: any time.
+	MaxRow time.Duration
 }
 
 func (c *Config) limits() models.Limits {
@@ -99,6 +105,9 @@ func (r *Registry) Prepare(dir string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.Servable(r.cfg.MaxRow); err != nil {
+		return nil, err
+	}
 	if r.cfg.Store != "" {
 		if err := store(r.cfg.Store, c, r.cfg.limits()); err != nil {
 			return nil, fmt.Errorf("cannot keep bundle %q in the store: %w", dir, err)
@@ -112,8 +121,11 @@ func (r *Registry) Prepare(dir string) (*Bundle, error) {
 	return b, nil
 }
 
-// Activate makes a loaded bundle the active one: one that Prepare gave, or any in a registry without a store.
+// Activate makes a loaded bundle the active one: one that Prepare gave, or any that is servable in a registry without a store.
 func (r *Registry) Activate(b *Bundle) error {
+	if err := b.Servable(r.cfg.MaxRow); err != nil {
+		return err
+	}
 	if r.cfg.Store != "" && !b.stored {
 		return fmt.Errorf("cannot activate bundle %q: this registry keeps what it uses, so it needs the directory (Prepare)", b.Name)
 	}

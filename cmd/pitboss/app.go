@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -225,7 +226,7 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.log.Info("bundle loaded", "name", b.Name, "version", b.Version, "hash", hex.EncodeToString(b.Hash[:8]))
+		a.log.Info("bundle loaded", bundleAttrs(b)...)
 		return []*features.Set{b.Set}, nil
 	case a.cfg.FeatureSet != "":
 		set, err := loadSet(a.cfg.path(a.cfg.FeatureSet), a.cfg.Engine.Kinds, featureSources(a.edge, a.timeline))
@@ -239,9 +240,23 @@ func (a *app) openRegistry() ([]*features.Set, error) {
 	return nil, nil
 }
 
+// bundleAttrs say of a loaded bundle what the log has of it: also who else scored its golden rows, and whether it explains.
+func bundleAttrs(b *registry.Bundle) []any {
+	info := b.Model.Info()
+	attrs := []any{"name", b.Name, "version", b.Version, "hash", hex.EncodeToString(b.Hash[:8]), "explains", info.Unexplainable == ""}
+	if info.Backend != "" {
+		attrs = append(attrs, "backend", info.Backend, "row_us", math.Round(info.Cost.PredictMicros))
+	}
+	if b.Leaves.Served {
+		return append(attrs, "rows_as_by_leaves", b.Leaves.Rows)
+	}
+	return append(attrs, "not_by_leaves", b.Leaves.Reason)
+}
+
 func (a *app) registryConfig() registry.Config {
 	return registry.Config{
 		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge, a.timeline),
+		ONNXRuntime: a.cfg.onnxRuntime(), MaxRow: a.cfg.ONNXRuntime.MaxRow,
 	}
 }
 

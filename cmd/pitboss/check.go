@@ -63,24 +63,42 @@ func runCheck(out io.Writer, config, set, bundle string) error {
 		}
 	}
 	if bundle != "" {
-		b, err := registry.Load(bundle, registry.Config{Kinds: cfg.Engine.Kinds, Sources: sources})
-		if err != nil {
-			return err
-		}
-		if err := cfg.checkServices(b.Set); err != nil {
-			return err
-		}
-		info := b.Model.Info()
-		fmt.Fprintf(out, "bundle %s: ok, %s %s, hash %s\n", bundle, b.Name, b.Version, hex.EncodeToString(b.Hash[:8]))
-		explain := fmt.Sprintf("%.0f us to explain a row", info.Cost.ExplainMicros)
-		if info.Unexplainable != "" {
-			explain = "no reasons from it: " + info.Unexplainable
-		}
-		fmt.Fprintf(out, "  model: %s %s, %d trees, %d features; about %.0f us to score a row, %s\n",
-			info.Format, info.FormatVersion, info.Trees, len(info.Features), info.Cost.PredictMicros, explain)
-		if !b.Leaves.Served {
-			fmt.Fprintf(out, "  golden rows: scored here alone, not by an independent implementation (%s)\n", b.Leaves.Reason)
-		}
+		return checkBundle(out, bundle, cfg, sources)
+	}
+	return nil
+}
+
+// checkBundle says of a bundle what a start would: that it is whole, what its model is, and whether it may decide.
+func checkBundle(out io.Writer, bundle string, cfg *Config, sources []features.Source) error {
+	b, err := registry.Load(bundle, registry.Config{Kinds: cfg.Engine.Kinds, Sources: sources, ONNXRuntime: cfg.onnxRuntime()})
+	if err != nil {
+		return err
+	}
+	if err := cfg.checkServices(b.Set); err != nil {
+		return err
+	}
+	if err := b.Servable(cfg.ONNXRuntime.MaxRow); err != nil {
+		return err
+	}
+	info := b.Model.Info()
+	fmt.Fprintf(out, "bundle %s: ok, %s %s, hash %s\n", bundle, b.Name, b.Version, hex.EncodeToString(b.Hash[:8]))
+	explain := fmt.Sprintf("%.0f us to explain a row", info.Cost.ExplainMicros)
+	if info.Unexplainable != "" {
+		explain = "no reasons from it: " + info.Unexplainable
+	}
+	parts := fmt.Sprintf("%d trees", info.Trees)
+	if info.Backend != "" {
+		parts = "by " + info.Backend
+	}
+	fmt.Fprintf(out, "  model: %s %s, %s, %d features; about %.0f us to score a row, %s\n",
+		info.Format, info.FormatVersion, parts, len(info.Features), info.Cost.PredictMicros, explain)
+	if info.Tolerance > 0 {
+		fmt.Fprintf(out, "  margins: the same to %g from one machine to another; its records replay to that\n", info.Tolerance)
+	}
+	if b.Leaves.Served {
+		fmt.Fprintf(out, "  golden rows: %d, scored by an independent implementation too, with the same bits\n", b.Leaves.Rows)
+	} else {
+		fmt.Fprintf(out, "  golden rows: scored here alone, not by an independent implementation (%s)\n", b.Leaves.Reason)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"pitboss/features/states"
 	"pitboss/features/timeline"
 	"pitboss/journal"
+	"pitboss/models/onnxruntime"
 	"pitboss/server"
 )
 
@@ -55,6 +56,8 @@ type Config struct {
 	Server server.Config `yaml:"server"`
 	// Kafka is read when it has brokers.
 	Kafka feed.Config `yaml:"kafka"`
+	// ONNXRuntime runs the models of bundles whose manifest asks for it.
+	ONNXRuntime ONNXRuntimeConfig `yaml:"onnxruntime"`
 	// Profiling sends profiles to Pyroscope when it has a server.
 	Profiling ProfilingConfig `yaml:"profiling"`
 	// Log says how much is logged.
@@ -118,6 +121,7 @@ func DefaultConfig() Config {
 		State:         states.DefaultBadgerConfig(),
 		Server:        server.DefaultConfig(),
 		Kafka:         feed.DefaultConfig(),
+		ONNXRuntime:   ONNXRuntimeConfig{MaxRow: 10 * time.Millisecond, MaxTensorBytes: onnxruntime.DefaultTensorBytes},
 		Profiling:     ProfilingConfig{Application: "pitboss"},
 		Log:           LogConfig{Level: "info", Format: "text"},
 	}
@@ -141,6 +145,7 @@ func (c *Config) Validate() error {
 		section("state", c.State.Validate()),
 		section("server", c.Server.Validate()),
 		section("kafka", c.Kafka.Validate()),
+		section("onnxruntime", c.ONNXRuntime.Validate()),
 		c.validateTogether(),
 	)
 }

@@ -107,7 +107,7 @@ func (r *reloader) serve() bool {
 	}
 	r.waiting.Store(nil)
 	r.loaded.Add(1)
-	r.app.log.Info("bundle loaded", "name", b.Name, "version", b.Version, "hash", hex.EncodeToString(b.Hash[:8]))
+	r.app.log.Info("bundle loaded", bundleAttrs(b)...)
 	return true
 }
 

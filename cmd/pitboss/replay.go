@@ -88,6 +88,10 @@ func runReplay(ctx context.Context, stdout, stderr io.Writer, config, tenant, id
 	for _, d := range res.Diffs {
 		fmt.Fprintln(stdout, d)
 	}
+	if res.Within {
+		fmt.Fprintf(stdout, "decision %s: the same to the tolerance of its model, whose bits depend on the machine\n", res.DecisionID)
+		return nil
+	}
 	if !res.Same {
 		return fmt.Errorf("decision %s does not replay: %d differences", res.DecisionID, len(res.Diffs))
 	}
@@ -97,6 +101,14 @@ func runReplay(ctx context.Context, stdout, stderr io.Writer, config, tenant, id
 
 func (a *app) newAuditor() (*audit.Auditor, error) {
 	return audit.New(audit.Config{Journal: a.journal, Records: a.engine, Registry: a.registry, Kinds: a.cfg.Engine.Kinds})
+}
+
+// withinText says how many are the same to their model's tolerance only; nothing where none is.
+func withinText(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d within the tolerance of a model whose bits depend on the machine, ", n)
 }
 
 // replayAll replays every decision in the journal.
@@ -111,8 +123,8 @@ func replayAll(ctx context.Context, auditor *audit.Auditor, stdout, stderr io.Wr
 	for _, f := range sum.Findings {
 		fmt.Fprintln(stdout, f)
 	}
-	fmt.Fprintf(stdout, "%d decisions in %d frames: %d the same bytes, %d different, %d could not be made again, %d erased\n",
-		sum.Decisions, sum.Frames, sum.Same, sum.Different, sum.Failed, sum.Erased)
+	fmt.Fprintf(stdout, "%d decisions in %d frames: %d the same bytes, %s%d different, %d could not be made again, %d erased\n",
+		sum.Decisions, sum.Frames, sum.Same, withinText(sum.Within), sum.Different, sum.Failed, sum.Erased)
 	if !sum.Identical() {
 		return fmt.Errorf("%d of %d decisions do not replay", sum.Different+sum.Failed, sum.Decisions)
 	}

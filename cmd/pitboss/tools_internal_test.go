@@ -302,11 +302,21 @@ func TestCheckSaysWhatABundleLacks(t *testing.T) {
 		t.Fatal("the manifest does not list the model as expected")
 	}
 	write(t, manifest, listed.ReplaceAllString(read(t, manifest), fmt.Sprintf("${1}%d${2}%x", len(text), sha256.Sum256([]byte(text)))))
+	refused(t, exitFailed, []string{"must not decide", "tree 0 has no training counts", "allow_unexplained: true in bundle.yaml allows it"}, "check", "--bundle", dir)
+	write(t, manifest, read(t, manifest)+"allow_unexplained: true\n")
 	r := must(t, "check", "--bundle", dir)
 	for _, want := range []string{"no reasons from it: tree 0 has no training counts", "not by an independent implementation (leaves needs the key tree_sizes)"} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%v, want %q", r, want)
 		}
+	}
+}
+
+// What an independent implementation scores with the same bits is said as well.
+func TestCheckSaysWhoElseScored(t *testing.T) {
+	r := must(t, "check", "--bundle", "../../examples/casino/bundle")
+	if want := "scored by an independent implementation too, with the same bits"; !strings.Contains(r.out, want) {
+		t.Errorf("%v, want %q", r, want)
 	}
 }
 

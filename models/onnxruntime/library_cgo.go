@@ -30,7 +30,7 @@ func (e *environment) open(cfg Config) error {
 	defer e.mu.Unlock()
 	switch {
 	case cfg.Library == "":
-		return fmt.Errorf("no shared library is named: %w", ErrLibrary)
+		return fmt.Errorf("no shared library is named: set onnxruntime.library in the configuration or PITBOSS_ONNXRUNTIME, or put it beside pitboss: %w", ErrLibrary)
 	case e.library == cfg.Library:
 		return nil
 	case e.library != "":

@@ -1,9 +1,11 @@
-"""Writes the bundle that the tests of registry, decide and audit use: registry/testdata/tiny.
+"""Writes the bundle that the tests of registry, decide and audit use, registry/testdata/tiny; and registry/testdata/linear, whose
+trees have linear models in their leaves and so no contributions.
 
 The rows are simulated here, from a seed; nothing in them is of a real player. Run it with the library versions below;
 the same versions give the same bytes.
 
     python3 registry/testdata/make_bundle.py registry/testdata/tiny
+    python3 registry/testdata/make_bundle.py registry/testdata/linear linear
 
 Python 3.11, lightgbm 4.6.0, numpy 2.4.6.
 """
@@ -152,25 +154,28 @@ def number(x):
     return "" if math.isnan(x) else repr(float(x))
 
 
-def golden(model, x, a, b):
+def golden(model, x, a, b, explained=True):
     margin = model.predict(x, raw_score=True)
-    contributions = model.predict(x, pred_contrib=True)
     out = io.StringIO()
     w = csv.writer(out, lineterminator="\n")
-    w.writerow(MODEL_FEATURES + ["margin", "score", "base"] + ["contrib_" + f for f in MODEL_FEATURES])
+    header, parts = MODEL_FEATURES + ["margin", "score"], np.empty((len(x), 0))
+    if explained:
+        header, parts = header + ["base"] + ["contrib_" + f for f in MODEL_FEATURES], np.roll(model.predict(x, pred_contrib=True), 1, axis=1)
+    w.writerow(header)
     for i in range(len(x)):
         score = 1 / (1 + math.exp(-(a * float(margin[i]) + b)))
-        w.writerow([number(v) for v in x[i]] + [number(margin[i]), number(score), number(contributions[i][-1])]
-                   + [number(v) for v in contributions[i][:-1]])
+        w.writerow([number(v) for v in x[i]] + [number(margin[i]), number(score)] + [number(v) for v in parts[i]])
     return out.getvalue()
 
 
-def main(target):
+def main(target, kind=""):
     x, y = simulate()
     params = {"objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "seed": SEED,
               "deterministic": True, "num_threads": 1, "verbosity": -1}
     data = lightgbm.Dataset(x, y, feature_name=MODEL_FEATURES)
-    model = lightgbm.train(params, data, num_boost_round=40)
+    if kind:
+        params["linear_tree"] = True
+    model = lightgbm.train(params, data, num_boost_round=10 if kind else 40)
     a, b = 0.9, -0.05
     files = {
         "model.txt": model.model_to_string(),
@@ -178,10 +183,10 @@ def main(target):
         "calibration.json": json.dumps({"format": 1, "kind": "platt", "a": a, "b": b}) + "\n",
         "thresholds.yaml": THRESHOLDS_YAML,
         "reasons.yaml": REASONS_YAML,
-        "golden.csv": golden(model, np.concatenate([x[y == 1][:12], x[y == 0][:12]]), a, b),
+        "golden.csv": golden(model, np.concatenate([x[y == 1][:12], x[y == 0][:12]]), a, b, not kind),
     }
     files = {name: text.encode() for name, text in sorted(files.items())}
-    lines = ["format: 1", "name: tiny", 'version: "1"',
+    lines = ["format: 1", "name: tiny" + kind, 'version: "1"',
              "model: {file: model.txt, format: lightgbm}", "features: {file: features.yaml}",
              "calibration: {file: calibration.json}", "thresholds: {file: thresholds.yaml}",
              "reasons: {file: reasons.yaml}", "golden: {file: golden.csv, rows: 24}", "files:"]
@@ -199,4 +204,4 @@ def main(target):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
