@@ -69,6 +69,11 @@ bench-compare: ## Compare OLD=file with .cache/bench.txt.
 	scripts/tools.sh benchstat
 	benchstat '$(OLD)' $(cache)/bench.txt
 
+# ROUNDS_OF_MODELS rounds (10) over 4,096 rows; about five minutes on a quiet machine, and ten more the first time.
+.PHONY: bench-models
+bench-models: ## The model engine beside LightGBM, XGBoost, onnxruntime and leaves: one table, into .cache/rivals/table.md.
+	scripts/rivals.sh $(or $(ROUNDS_OF_MODELS),10)
+
 ##@ Check
 
 .PHONY: check

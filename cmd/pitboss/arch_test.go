@@ -100,6 +100,7 @@ var rooms = []room{
 	{"client", []string{"proto/*/*"}, "the client is compiled into game engines: the wire is all that it may bring with it"},
 	{"sim", []string{"client", "proto/*/*"}, "the casino knows pitboss from outside only, or it would test itself"},
 	{"bench", []string{"features", "features/states", "proto/*/*", "journal"}, "a fixture that the server could reach would be served one day"},
+	{"bench/rivals", []string{"models"}, "what is measured is the model engine alone, beside the libraries that score for it elsewhere"},
 	{"console", nil, "the console shows what server gives it through its own interfaces"},
 	{"server", []string{everythingBelowCmd}, "cmd wires the server; the other way round two servers could not stand in one test"},
 	{"examples/*", nil, "examples are files, embedded for the demo: what they mean is read by the packages that they are for"},
@@ -134,7 +135,7 @@ var fences = []fence{
 		"Badger stands behind features.States and where a fold of the journal needs an index, so that it can be exchanged",
 	},
 	{
-		"github.com/dmitryikh/leaves", []string{"models"},
+		"github.com/dmitryikh/leaves", []string{"models", "bench/rivals"},
 		"leaves answers 0 where it should refuse and trusts its input: only the adapter that guards against both may call it",
 	},
 	{
