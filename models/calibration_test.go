@@ -2,8 +2,12 @@ package models_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +63,64 @@ func TestCalibrationIsAProbabilityThatNeverFalls(t *testing.T) {
 			q, err2 := c.Apply(b, 1/(1+math.Exp(-b)))
 			if err1 != nil || err2 != nil || !(p >= 0 && q <= 1 && p <= q) {
 				t.Fatalf("%s: %v at %v, %v at %v (%v, %v)", text, p, a, q, b, err1, err2)
+			}
+		}
+	}
+}
+
+// TestCalibrationGoldens: testdata/gen_calibration.py has the formulas to 60 digits.
+func TestCalibrationGoldens(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "calibration.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var goldens []struct {
+		Calibration json.RawMessage
+		Rows        [][3]float64 // margin, score, probability
+	}
+	if err := json.Unmarshal(data, &goldens); err != nil || len(goldens) < 8 {
+		t.Fatalf("%d goldens, %v", len(goldens), err)
+	}
+	for _, g := range goldens {
+		c := mustCalibration(t, string(g.Calibration))
+		for _, r := range g.Rows {
+			got, err := c.Apply(r[0], r[1])
+			// What the margin is multiplied with is rounded once: near e**-700 its last place is a 1e-13th of the result.
+			if err != nil || !(math.Abs(got-r[2]) <= 1e-12*r[2]+1e-320) || !(got >= 0 && got <= 1) {
+				t.Errorf("%s at margin %v, score %v = %v, %v, want %v", g.Calibration, r[0], r[1], got, err, r[2])
+			}
+		}
+	}
+}
+
+// TestPropertyCalibrationNeverFalls: over random parameters, from one float64 to the next and over the whole line, the
+// probability is one, and never less than that of a lower margin by more than the last place of a float64.
+func TestPropertyCalibrationNeverFalls(t *testing.T) {
+	rng, rounds := seeded(t, 300)
+	for range rounds {
+		a, b := math.Exp(rng.NormFloat64()*3), math.Exp(rng.NormFloat64()*3)
+		if rng.IntN(4) == 0 {
+			b = 0
+		}
+		for _, text := range []string{
+			fmt.Sprintf(`{"format":1,"kind":"platt","a":%g,"b":%g}`, a, rng.NormFloat64()*20),
+			fmt.Sprintf(`{"format":1,"kind":"beta","a":%g,"b":%g,"c":%g}`, a, b, rng.NormFloat64()*20),
+			fmt.Sprintf(`{"format":1,"kind":"isotonic","x":[%g,%g],"y":[0.1,%g]}`, -a, b, 0.1+0.9*rng.Float64()),
+		} {
+			c := mustCalibration(t, text)
+			margins := []float64{-math.MaxFloat64, -1e4, -745, -38, 0, 36, 38, 745, 1e4, math.MaxFloat64}
+			for range 20 {
+				m := rng.NormFloat64() * 10
+				margins = append(margins, m, math.Nextafter(m, math.Inf(1)))
+			}
+			slices.Sort(margins)
+			last := 0.0
+			for _, m := range margins {
+				p, err := c.Apply(m, 1/(1+math.Exp(-m)))
+				if err != nil || !(p >= 0 && p <= 1) || p < last*(1-0x1p-50) {
+					t.Fatalf("%s at %v: %v, %v, after %v", text, m, p, err, last)
+				}
+				last = p
 			}
 		}
 	}

@@ -98,3 +98,35 @@ func FuzzGolden(f *testing.F) {
 		}
 	})
 }
+
+// FuzzProfile holds that no profile.json panics, and that what is accepted ranks every value, the higher never lower.
+func FuzzProfile(f *testing.F) {
+	f.Add([]byte(`{"format":1,"rows":10,"features":[{"name":"a","missing":1,"x":[0,1.5],"below":[0,4],"at_most":[3,9]}]}`))
+	f.Add([]byte(`{"format":1,"rows":2,"features":[{"name":"a","missing":2,"x":[],"below":[],"at_most":[]}]}`))
+	f.Add([]byte(`{"format":1,"rows":2,"features":[{"name":"a","missing":0,"x":[-1.7e308,1.7e308],"below":[0,1],"at_most":[1,2]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := parseProfile("profile.json", data, []string{"a"})
+		if err != nil {
+			return
+		}
+		last := 0.0
+		for _, v := range []float64{-1.7e308, -1, 0, 0.5, 1.5, 2, 1e300, 1.7e308} {
+			rank, ok := p.Percentile(0, v)
+			if ok && (!(rank >= last-1e-9) || rank > 100) {
+				t.Errorf("%v is at %v after %v", v, rank, last)
+			}
+			last = rank
+		}
+	})
+}
+
+// FuzzReference holds that no reference.csv panics.
+func FuzzReference(f *testing.F) {
+	f.Add([]byte("a,b\n1,\n,2\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rows, err := parseReference("reference.csv", data, []string{"a", "b"})
+		if err == nil && (len(rows) == 0 || len(rows) > maxReferenceRows || len(rows[0]) != 2) {
+			t.Errorf("rows %v", rows)
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,6 +96,14 @@ func checkBundle(out io.Writer, bundle string, cfg *Config, sources []features.S
 	if info.Tolerance > 0 {
 		fmt.Fprintf(out, "  margins: the same to %g from one machine to another; its records replay to that\n", info.Tolerance)
 	}
+	fmt.Fprintf(out, "  calibration %s, texts in %s", b.Calibration.Kind(), strings.Join(b.Languages, ", "))
+	if b.Profile != nil {
+		fmt.Fprintf(out, ", percentiles among %d training rows", b.Profile.Rows)
+	}
+	if b.Reference != nil {
+		fmt.Fprintf(out, ", %d reference rows", len(b.Reference))
+	}
+	fmt.Fprintln(out)
 	if b.Leaves.Served {
 		fmt.Fprintf(out, "  golden rows: %d, scored by an independent implementation too, with the same bits\n", b.Leaves.Rows)
 	} else {

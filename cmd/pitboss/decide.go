@@ -17,9 +17,9 @@ import (
 
 // decideFlags are what `pitboss decide` can be told.
 type decideFlags struct {
-	addr, key, event, explain string
-	dryRun, json              bool
-	deadline                  uint32
+	addr, key, event, explain, language string
+	dryRun, json                        bool
+	deadline                            uint32
 }
 
 // apiKeyEnv is where the key is looked for, so that it need not stand in a command line that others can list.
@@ -60,6 +60,7 @@ With --topic it asks about every event of a Kafka topic that is of one of --type
 	fl.StringVar(&f.key, "key", "", "API key")
 	fl.StringVar(&f.event, "event", "", "file of the event; - is standard input")
 	fl.StringVar(&f.explain, "explain", "top", "none, top or full")
+	fl.StringVar(&f.language, "language", "", "of the texts: en, de, pt-BR (default: the key's own)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "decide and keep nothing")
 	fl.BoolVar(&f.json, "json", false, "print the answer as JSON")
 	fl.StringSliceVar(&t.brokers, "brokers", nil, "Kafka's addresses, with --topic")
@@ -96,7 +97,7 @@ func runDecide(ctx context.Context, stdin io.Reader, out io.Writer, f decideFlag
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	d, err := pb.NewDecisionServiceClient(conn).Decide(ctx, &pb.DecisionRequest{
-		Event: ev, Options: &pb.DecisionOptions{DeadlineMs: f.deadline, DryRun: f.dryRun, Explain: explain},
+		Event: ev, Options: &pb.DecisionOptions{DeadlineMs: f.deadline, DryRun: f.dryRun, Explain: explain, Language: f.language},
 	})
 	if err != nil {
 		return fmt.Errorf("no decision: %w", err)
@@ -145,8 +146,15 @@ func showDecision(out io.Writer, d *pb.Decision) error {
 	for _, r := range d.GetReasons() {
 		fmt.Fprintf(out, "\n%-24s %s\n", r.GetCode(), r.GetText())
 		if r.Contribution != nil {
-			fmt.Fprintf(out, "%-24s %s %s the margin by %.3f\n", "", r.GetFeature(), r.GetDirection(), abs(r.GetContribution()))
+			fmt.Fprintf(out, "%-24s %s %s the margin by %.3f", "", r.GetFeature(), r.GetDirection(), abs(r.GetContribution()))
+			if r.Percentile != nil {
+				fmt.Fprintf(out, "; percentile %.1f", r.GetPercentile())
+			}
+			fmt.Fprintln(out)
 		}
+	}
+	for _, c := range d.GetCounterfactuals() {
+		fmt.Fprintf(out, "\n%-24s %s (it is %g)\n", "IF", c.GetText(), c.GetValue())
 	}
 	for i, v := range d.GetFeatures() {
 		if i == 0 {

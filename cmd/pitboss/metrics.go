@@ -34,6 +34,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("pitboss_registry_bundle_waiting", "1 while a bundle waits for its groups to be built before it decides.", asFloat(c.bundle.waiting.Load() != nil))
 	c.journal(counter, gauge)
 	c.engine(counter, gauge)
+	c.decider(counter)
 	c.lateness(ch, counter, gauge)
 	c.values(ch)
 	c.groups(ch)
@@ -69,6 +70,16 @@ func (c *storeCollector) journal(counter sendCounter, gauge sendGauge) {
 	gauge("pitboss_journal_failed", "1 while nothing can be written: decisions are the default outcome then.", asFloat(s.Failed))
 	gauge("pitboss_journal_disk_full", "1 while that is because the disk is full: make room, it goes on by itself.",
 		asFloat(errors.Is(c.app.journal.Failed(), journal.ErrNoSpace)))
+}
+
+// decider sends what must never happen to a model.
+func (c *storeCollector) decider(counter sendCounter) {
+	s := c.app.decider.Stats()
+	counter("pitboss_decide_additivity_errors_total",
+		"Scores whose contributions missed the margin by more than rounding: no reasons were shown. Any at all is a bundle to take away.", s.Additivity)
+	counter("pitboss_decide_model_errors_total", "Rows on which the model failed. Any at all is a bundle to take away.", s.ModelErrors)
+	counter("pitboss_decide_model_panics_total", "Rows on which the model panicked. Any at all is a bundle to take away.", s.Panics)
+	counter("pitboss_decide_feature_errors_total", "Vectors that could not be read, for lack of time or otherwise: those decisions are the default.", s.FeatureErrors)
 }
 
 func (c *storeCollector) engine(counter sendCounter, gauge sendGauge) {
