@@ -131,7 +131,7 @@ fmt: ## Format Go (imports in three groups) and .proto files.
 ##@ Generate and rename
 
 .PHONY: gen
-gen: ## Generated code, from the .proto files.
+gen: ## Generated code and docs/events.md, from the .proto files.
 	scripts/gen.sh
 
 # Compares with AGAINST, another state of the repository: make breaking AGAINST='.git#tag=v1.0.0'

@@ -22,8 +22,8 @@ const (
 	Replaced = Void(pb.Cause_CAUSE_REPLACED)
 )
 
-// takenBackBy gives the type of event that an event of a type takes back by its reference_transaction_id. It is the table
-// in event.proto, at that field.
+// takenBackBy gives the type of event that an event of a type takes back by its reference_transaction_id. It is what
+// event.proto says at that field.
 func takenBackBy(eventType string) (original string, ok bool) {
 	switch eventType {
 	case "bet.rolled_back":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the generated code, or proves that the committed code is what would be made.
-#   scripts/gen.sh            write it beside the .proto files
+# Makes the generated code and docs/events.md, or proves that what is committed is what would be made.
+#   scripts/gen.sh            write the code beside the .proto files
 #   scripts/gen.sh --check    change nothing; fail and show the difference if it is not current
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,6 +9,7 @@ scripts/tools.sh buf protoc-gen-go protoc-gen-go-grpc
 
 if [ "${1:-}" != --check ]; then
   buf generate
+  go run scripts/event_docs.go >docs/events.md.new && mv docs/events.md.new docs/events.md
   exit
 fi
 
@@ -24,7 +25,9 @@ done < <(cd "$made" && find proto -name '*.pb.go' | sort)
 while read -r file; do
   [ -e "$made/$file" ] || { echo "$file: no .proto file makes it any more"; bad=true; }
 done < <(find proto -name '*.pb.go' | sort)
+go run scripts/event_docs.go >"$made/events.md"
+diff -u docs/events.md "$made/events.md" || bad=true
 if $bad; then
-  echo "generated code is not current: make gen, and commit what it writes" >&2
+  echo "generated code or docs/events.md is not current: make gen, and commit what it writes" >&2
   exit 1
 fi

@@ -84,8 +84,10 @@ type Trust int32
 const (
 	// Taken as TRUST_SERVER, but for guard.* types, which are always of the client.
 	Trust_TRUST_UNSPECIFIED Trust = 0
-	Trust_TRUST_SERVER      Trust = 1
-	Trust_TRUST_CLIENT      Trust = 2
+	// The game's own servers.
+	Trust_TRUST_SERVER Trust = 1
+	// The player's client.
+	Trust_TRUST_CLIENT Trust = 2
 )
 
 // Enum value maps for Trust.
@@ -135,8 +137,9 @@ type Identifier struct {
 	// An entity kind: player, account, session, device, ip, instrument, game, ..., or one of the configuration.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// At most 256 bytes of UTF-8 without control or invisible characters.
-	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Form          Form   `protobuf:"varint,3,opt,name=form,proto3,enum=pitboss.v1.Form" json:"form,omitempty"`
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Whether the value is the real thing (FORM_RAW) or a pseudonym (FORM_ALIAS). Needed.
+	Form          Form `protobuf:"varint,3,opt,name=form,proto3,enum=pitboss.v1.Form" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,8 +197,9 @@ func (x *Identifier) GetForm() Form {
 
 // Money is an amount in minor units (cents) of a currency. Never a float.
 type Money struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	AmountMinor int64                  `protobuf:"varint,1,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The amount: 1250 is 12.50 of a currency with two digits.
+	AmountMinor int64 `protobuf:"varint,1,opt,name=amount_minor,json=amountMinor,proto3" json:"amount_minor,omitempty"`
 	// ISO 4217 code, or a code that the rate table declares (crypto).
 	Currency string `protobuf:"bytes,2,opt,name=currency,proto3" json:"currency,omitempty"`
 	// Digits after the point. May be left out where the rate table knows the currency; where given it must agree.
@@ -366,6 +370,7 @@ type isValue_Kind interface {
 }
 
 type Value_Int struct {
+	// An integer.
 	Int int64 `protobuf:"varint,1,opt,name=int,proto3,oneof"`
 }
 
@@ -381,10 +386,12 @@ type Value_Text struct {
 }
 
 type Value_Flag struct {
+	// True or false.
 	Flag bool `protobuf:"varint,4,opt,name=flag,proto3,oneof"`
 }
 
 type Value_Money struct {
+	// An amount. May be negative.
 	Money *Money `protobuf:"bytes,5,opt,name=money,proto3,oneof"`
 }
 
@@ -455,9 +462,11 @@ func (x *ClockQuality) GetSource() string {
 
 // ListHit is a list that held a raw value of the event when it came in.
 type ListHit struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	List    string                 `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
-	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The list's name.
+	List string `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	// Start of the SHA-256 of what it said then.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Entity kind whose value was found.
 	Kind          string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -528,8 +537,9 @@ type Enrichment struct {
 	// Version of the lists and databases that address_class, asn_class, country and the flags of countries come from.
 	AddressVersion string `protobuf:"bytes,4,opt,name=address_version,json=addressVersion,proto3" json:"address_version,omitempty"`
 	// Alias of the nickname's skeleton: case folded, look-alike characters joined.
-	NicknameSkeleton string     `protobuf:"bytes,5,opt,name=nickname_skeleton,json=nicknameSkeleton,proto3" json:"nickname_skeleton,omitempty"`
-	ListHits         []*ListHit `protobuf:"bytes,6,rep,name=list_hits,json=listHits,proto3" json:"list_hits,omitempty"`
+	NicknameSkeleton string `protobuf:"bytes,5,opt,name=nickname_skeleton,json=nicknameSkeleton,proto3" json:"nickname_skeleton,omitempty"`
+	// Lists that held a raw value of the event.
+	ListHits []*ListHit `protobuf:"bytes,6,rep,name=list_hits,json=listHits,proto3" json:"list_hits,omitempty"`
 	// Version of the rate table behind every Money.base_minor.
 	RatesVersion string `protobuf:"bytes,7,opt,name=rates_version,json=ratesVersion,proto3" json:"rates_version,omitempty"`
 	// Key that made the aliases of this event.
@@ -744,37 +754,42 @@ type Event struct {
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// 100 * major + minor of the schema the producer wrote by; 0 is 100. A newer major is refused, a newer minor passes.
 	SchemaVersion uint32 `protobuf:"varint,3,opt,name=schema_version,json=schemaVersion,proto3" json:"schema_version,omitempty"`
-	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Brand         string `protobuf:"bytes,5,opt,name=brand,proto3" json:"brand,omitempty"`
+	// The operator, by its name in the configuration. Needed.
+	Tenant string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The operator's brand. Also an entity.
+	Brand string `protobuf:"bytes,5,opt,name=brand,proto3" json:"brand,omitempty"`
 	// Regulator's code, as the operator writes it: GB, MT, CA-ON.
 	Jurisdiction string `protobuf:"bytes,6,opt,name=jurisdiction,proto3" json:"jurisdiction,omitempty"`
 	// When it happened, by the producer's clock; kept to the microsecond (finer digits are cut).
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// Set by pitboss: when it came in. A Kafka event has its record's timestamp.
-	ReceivedAt   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	ProducerId   string                 `protobuf:"bytes,9,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
-	ProducerSeq  uint64                 `protobuf:"varint,10,opt,name=producer_seq,json=producerSeq,proto3" json:"producer_seq,omitempty"`
-	ClockQuality *ClockQuality          `protobuf:"bytes,11,opt,name=clock_quality,json=clockQuality,proto3" json:"clock_quality,omitempty"`
+	ReceivedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	// Who sends: one name for each process that numbers its events.
+	ProducerId string `protobuf:"bytes,9,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	// Counts the producer's events from 1 on, so that what did not come is seen.
+	ProducerSeq uint64 `protobuf:"varint,10,opt,name=producer_seq,json=producerSeq,proto3" json:"producer_seq,omitempty"`
+	// What the producer knows of its clock.
+	ClockQuality *ClockQuality `protobuf:"bytes,11,opt,name=clock_quality,json=clockQuality,proto3" json:"clock_quality,omitempty"`
 	// Whom and what it is about. At most 32, each kind at most once.
 	Entities []*Identifier `protobuf:"bytes,12,rep,name=entities,proto3" json:"entities,omitempty"`
-	Trust    Trust         `protobuf:"varint,13,opt,name=trust,proto3,enum=pitboss.v1.Trust" json:"trust,omitempty"`
-	TraceId  string        `protobuf:"bytes,14,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// Who made the event: guard.* types are always of the client.
+	Trust Trust `protobuf:"varint,13,opt,name=trust,proto3,enum=pitboss.v1.Trust" json:"trust,omitempty"`
+	// Of the call that it was sent by. No part of the event's content.
+	TraceId string `protobuf:"bytes,14,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// This event corrects that one: it counts in its place, by its own type and content. A correction of a correction takes
 	// the place of the correction, and what was taken back stays so.
 	SupersedesEventId string `protobuf:"bytes,15,opt,name=supersedes_event_id,json=supersedesEventId,proto3" json:"supersedes_event_id,omitempty"`
 	// The wallet transaction that this event is. Once per tenant and type.
 	TransactionId string `protobuf:"bytes,16,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
-	// The transaction that this one settles or takes back. What is taken back counts as attempted, not as placed:
-	//
-	//	bet.rolled_back               takes back the bet.placed of that transaction
-	//	payment.withdrawal_cancelled  takes back the payment.withdrawal_requested of that transaction
-	//
-	// Every other event only names what it is about, and both count: a refund or a chargeback is of a deposit that did happen.
-	// What else turns out wrong (a contribution, a score, a transfer) is corrected by supersedes_event_id.
+	// The transaction that this one settles or takes back. Two types take back what they name, which counts as attempted from then
+	// on, and not as placed: bet.rolled_back the bet.placed of that transaction, payment.withdrawal_cancelled the
+	// payment.withdrawal_requested. Every other event only names what it is about, and both count: a refund or a chargeback is of a
+	// deposit that did happen. What else turns out wrong (a contribution, a score, a transfer) is corrected by supersedes_event_id.
 	ReferenceTransactionId string `protobuf:"bytes,17,opt,name=reference_transaction_id,json=referenceTransactionId,proto3" json:"reference_transaction_id,omitempty"`
 	// At most 64; names are [a-z0-9_]{1,64}.
 	Attributes map[string]*Value `protobuf:"bytes,18,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Enrichment *Enrichment       `protobuf:"bytes,19,opt,name=enrichment,proto3" json:"enrichment,omitempty"`
+	// Set by pitboss.
+	Enrichment *Enrichment `protobuf:"bytes,19,opt,name=enrichment,proto3" json:"enrichment,omitempty"`
 	// Fields that came with the event and that the build which accepted it did not know, of a newer minor schema: kept as they
 	// came, and no part of the event's content. No feature reads them. At most 32, and 4096 bytes in all.
 	Unknown []*UnknownField `protobuf:"bytes,20,rep,name=unknown,proto3" json:"unknown,omitempty"`
