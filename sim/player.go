@@ -262,8 +262,8 @@ type told struct {
 	deed *deed
 	// name is the player's identifier.
 	name string
-	// rollback says that the event takes a bet back.
-	rollback bool
+	// takenBack says that this bet will be.
+	takenBack bool
 	// order breaks ties among what comes by itself.
 	order uint64
 }

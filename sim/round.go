@@ -72,8 +72,9 @@ func (s *Sim) playOut(p *player, now int64, t *turn) int64 {
 		SeedCommitHash: hexText(t.draw.commit[:]), Nonce: ses.nonce, InputMode: t.mode, ClientSeq: ses.clientSeq,
 	}}
 	p.tell(b)
-	s.bet(p, t)
+	bet := s.bet(p, t)
 	if rng.chance(s.cfg.Rollbacks) {
+		bet.takenBack = true
 		return s.rollBack(p, t.pressed+2*second+rng.micros(2*second, 0.5), t)
 	}
 	bonusBet := p.takeStake(t.stake)
@@ -129,7 +130,7 @@ func (s *Sim) inRound(p *player, at int64, kind string, key uint64) *eventBlock 
 }
 
 // bet tells the debit.
-func (s *Sim) bet(p *player, t *turn) {
+func (s *Sim) bet(p *player, t *turn) *told {
 	rng, w, g := &p.rng, &p.wallet, p.session.game
 	b := s.inRound(p, t.pressed, "bet.placed", t.key)
 	b.told.act = p.session.rounds%25 == 1
@@ -150,6 +151,7 @@ func (s *Sim) bet(p *player, t *turn) {
 	b.ev.Payload = &pb.Event_BetPlaced{BetPlaced: bet}
 	b.told.undo = p.before(t.key, t.stake)
 	p.tell(b)
+	return &b.told
 }
 
 func (s *Sim) showResult(p *player, at int64, t *turn, outcome string, x100 int) {
@@ -177,7 +179,6 @@ func (s *Sim) rollBack(p *player, at int64, t *turn) int64 {
 	b.transaction(p)
 	b.ev.ReferenceTransactionId = t.bet
 	b.ev.Payload = &pb.Event_BetRolledBack{BetRolledBack: &pb.BetRolledBack{Amount: p.money(t.stake), Reason: "timeout"}}
-	b.told.rollback = true
 	p.tell(b)
 	at += p.rng.micros(10*millisecond, 0.3)
 	s.closeRound(p, at, t.key, 0, 0, true)

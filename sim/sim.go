@@ -182,11 +182,11 @@ func Key(ev *pb.Event) []byte {
 	return []byte(ev.GetEventId())
 }
 
-// Due gives how long after the casino's start an event is to be sent, at a speed: 1 is real time, 60 an hour a minute,
-// 0 at once.
-func (c Config) Due(ev *pb.Event, speed float64) time.Duration {
+// Due gives how long after the casino's start what happens at a time is to be sent, at a speed: 1 is real time, 60 an hour
+// a minute, 0 at once.
+func (c Config) Due(at time.Time, speed float64) time.Duration {
 	if speed <= 0 {
 		return 0
 	}
-	return time.Duration(float64(ev.GetOccurredAt().AsTime().Sub(c.Start)) / speed)
+	return time.Duration(float64(at.Sub(c.Start)) / speed)
 }

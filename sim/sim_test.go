@@ -247,10 +247,10 @@ func TestKeyAndDue(t *testing.T) {
 		t.Errorf("Key: got %q, want %q", got, want)
 	}
 	since := ev.GetOccurredAt().AsTime().Sub(cfg.Start)
-	if got := cfg.Due(ev, 60); got != since/60 {
+	if got := cfg.Due(ev.GetOccurredAt().AsTime(), 60); got != since/60 {
 		t.Errorf("Due at speed 60: got %s, want %s", got, since/60)
 	}
-	if got := cfg.Due(ev, 0); got != 0 {
+	if got := cfg.Due(ev.GetOccurredAt().AsTime(), 0); got != 0 {
 		t.Errorf("Due at speed 0: got %s, want 0", got)
 	}
 }

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"google.golang.org/protobuf/proto"
 
-	pb "pitboss/proto/pitboss/v1"
 	"pitboss/sim"
 )
 
@@ -33,20 +28,44 @@ type simFlags struct {
 	only      bool
 	mimicry   float64
 	scenarios []string
+	faults    bool
+	// parquet is a directory, grpc a server's address, key its key; adaptive lives with the server's decisions.
+	parquet, grpc, key string
+	adaptive           bool
+	// resume goes on with files that are there, skip leaves the first events out; trouble is stop or wait.
+	resume  bool
+	skip    uint64
+	trouble string
 }
+
+// What to do when a disk is full, or a broker or server gone.
+const (
+	troubleStop = "stop"
+	troubleWait = "wait"
+)
 
 func newSimCmd() *cobra.Command {
 	f := simFlags{cfg: sim.DefaultConfig()}
 	cmd := &cobra.Command{
-		Use:   "sim --out events.jsonl [--truth truth.jsonl] | --brokers HOST:PORT",
+		Use:   "sim --out events.jsonl [--truth truth.jsonl] | --parquet DIR | --brokers HOST:PORT | --grpc HOST:PORT",
 		Short: "Write the events of a simulated casino, with known frauds in it",
 		Long: `Simulates a casino: honest players, honest players who look like frauds, and frauds of thirteen kinds. The same seed and
 settings give the same bytes on any machine. The truth about each event goes to a file of its own; nothing of it is in
 the events.
 
+With --adaptive the casino asks the server of --grpc about bets, payments, accounts and bonuses, and lives with the answers:
+what is stopped does not happen, throttled players slow down, challenged frauds pay a solver or give up, blocked ones
+come back as somebody new, and honest players are annoyed and some leave.
+
+A full disk, or a broker or server that is gone, stops the run, or with --on-trouble wait makes it wait. --resume goes on
+with files at the byte where they end, and refuses those of another seed or other settings; --skip leaves out what the
+message of a stopped run says has arrived.
+
 Everything measured on this is measured on simulated data.`,
 		Example: `  pitboss sim --players 500 --duration 24h --out events.jsonl --truth truth.jsonl
-  pitboss sim --brokers 127.0.0.1:9092 --topic pitboss.events --speed 60`,
+  pitboss sim --brokers 127.0.0.1:9092 --topic pitboss.events --speed 60
+  pitboss sim --only --agent backdoor=0.02 --mimicry 0.5 --faults --out events.jsonl
+  pitboss sim --grpc 127.0.0.1:9090 --key pb_... --adaptive`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSim(cmd.Context(), cmd.ErrOrStderr(), f) },
 	}
@@ -61,6 +80,14 @@ Everything measured on this is measured on simulated data.`,
 	fl.BoolVar(&f.only, "only", false, "no frauds but those that --agent names")
 	fl.StringSliceVar(&f.scenarios, "scenario", nil, "KIND@AFTER, such as campaign@48h: bot_tier, campaign, launch, currency, weekend; may be repeated")
 	fl.Float64Var(&f.mimicry, "mimicry", -1, "how well every fraud hides, 0 (crude) to 1; default: drawn for each")
+	fl.BoolVar(&f.faults, "faults", false, "with the usual faults of transport: duplicates, late, lost and out of order, clocks that are off")
+	fl.StringVar(&f.parquet, "parquet", "", "directory of the events as Parquet files, by type and day; must not exist")
+	fl.StringVar(&f.grpc, "grpc", "", "send to a pitboss server at this address instead")
+	fl.StringVar(&f.key, "key", "", "the server's key; default: PITBOSS_KEY")
+	fl.BoolVar(&f.adaptive, "adaptive", false, "ask the server of --grpc about acts, and live with the answers")
+	fl.BoolVar(&f.resume, "resume", false, "go on with --out and --truth where they end")
+	fl.Uint64Var(&f.skip, "skip", 0, "do not send the first so many events")
+	fl.StringVar(&f.trouble, "on-trouble", troubleStop, "stop or wait, when the disk is full or broker or server gone")
 	fl.StringVar(&f.out, "out", "", "file of the events as JSON lines; - is standard output")
 	fl.StringVar(&f.truth, "truth", "", "file of the truth as JSON lines")
 	fl.StringSliceVar(&f.brokers, "brokers", nil, "send to Kafka at these addresses instead")
@@ -71,8 +98,8 @@ Everything measured on this is measured on simulated data.`,
 }
 
 func (f *simFlags) complete() error {
-	if (f.out == "") == (len(f.brokers) == 0) {
-		return &codedError{exitUsage, errors.New("say where to: either --out FILE or --brokers HOST:PORT")}
+	if err := f.destination(); err != nil {
+		return &codedError{exitUsage, err}
 	}
 	start, err := time.Parse(time.RFC3339, f.start)
 	if err != nil {
@@ -128,21 +155,71 @@ func (f *simFlags) mix() error {
 	return nil
 }
 
+// destination checks where the events go.
+func (f *simFlags) destination() error {
+	n := 0
+	for _, given := range []bool{f.out != "", f.parquet != "", len(f.brokers) > 0, f.grpc != ""} {
+		if given {
+			n++
+		}
+	}
+	switch {
+	case n != 1:
+		return errors.New("say where to: one of --out FILE, --parquet DIR, --brokers HOST:PORT, --grpc HOST:PORT")
+	case f.trouble != troubleStop && f.trouble != troubleWait:
+		return fmt.Errorf("--on-trouble: %q: must be stop or wait", f.trouble)
+	case f.adaptive && f.grpc == "":
+		return errors.New("--adaptive: needs --grpc, the server that decides")
+	case f.adaptive && (f.faults || f.skip > 0):
+		return errors.New("--adaptive: not with --faults or --skip: an answer is about an event that has just happened")
+	case f.resume && (f.out == "" || f.out == "-"):
+		return errors.New("--resume: needs --out FILE")
+	}
+	return nil
+}
+
+// simStream is the casino's events as they arrive: at once, or with faults.
+type simStream struct {
+	casino *sim.Sim
+	wire   *sim.Wire
+}
+
+// openSimStream makes the casino.
+func openSimStream(f simFlags) (*simStream, error) {
+	casino, err := sim.New(f.cfg)
+	if err != nil || !f.faults {
+		return &simStream{casino: casino}, err
+	}
+	wire, err := sim.NewWire(casino, sim.UsualFaults())
+	return &simStream{casino, wire}, err
+}
+
+func (s *simStream) next() (sim.Delivery, bool) {
+	if s.wire != nil {
+		return s.wire.Next()
+	}
+	ev, ok := s.casino.Next()
+	if !ok {
+		return sim.Delivery{}, false
+	}
+	return sim.Delivery{Event: ev, Truth: s.casino.Truth(), At: ev.GetOccurredAt().AsTime()}, true
+}
+
 func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 	err = f.complete()
 	if err != nil {
 		return err
 	}
-	casino, err := sim.New(f.cfg)
+	stream, err := openSimStream(f)
 	if err != nil {
 		return err
 	}
-	sink, err := openSimSink(ctx, f)
+	sink, err := openSimSink(ctx, f, stream.casino)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sink.close()) }()
-	truth, err := openTruth(f.truth)
+	truth, err := openTruth(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -151,20 +228,34 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 	bar := newProgress(stderr, "simulating", f.cfg.Duration.Milliseconds(), unitSimTime)
 	defer bar.finish()
 	began := time.Now()
-	for casino.Events() < f.events || f.events == 0 {
-		ev, ok := casino.Next()
+	for n := uint64(0); n < f.events || f.events == 0; n++ {
+		d, ok := stream.next()
 		if !ok {
 			break
 		}
-		if !sleepUntil(ctx, began.Add(f.cfg.Due(ev, f.speed))) {
-			return nil
+		bar.set(d.At.Sub(f.cfg.Start).Milliseconds(), n)
+		if n < f.skip {
+			continue
 		}
-		if err := errors.Join(sink.write(ev), truth.write(casino.Truth())); err != nil {
+		if !sleepUntil(ctx, began.Add(f.cfg.Due(d.At, f.speed))) {
+			break
+		}
+		if err := errors.Join(sink.write(d.Event), truth.write(d.Truth)); err != nil {
 			return err
 		}
-		bar.set(ev.GetOccurredAt().AsTime().Sub(f.cfg.Start).Milliseconds(), casino.Events())
+	}
+	if f.adaptive {
+		printAnswers(stderr, stream.casino.Answers())
 	}
 	return nil
+}
+
+// printAnswers says what became of the server's answers.
+func printAnswers(out io.Writer, a sim.Answers) {
+	fmt.Fprintf(out, "%d answers: %d acts stopped, %d challenged\n", a.Given, a.Stopped, a.Challenged)
+	fmt.Fprintf(out, "honest players: %d acts stopped, %d challenged; %d left for good\n", a.HonestStopped, a.HonestChallenged, a.HonestLeft)
+	fmt.Fprintf(out, "frauds: %d challenges solved, %d not; %d came back with a new account; saved %d minor units\n",
+		a.Solved, a.Gave, a.Returned, a.SavedMinor)
 }
 
 // sleepUntil waits for a moment and says whether to go on.
@@ -181,135 +272,4 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 	case <-timer.C:
 		return true
 	}
-}
-
-// simSink is where events go.
-type simSink interface {
-	write(ev *pb.Event) error
-	close() error
-}
-
-func openSimSink(ctx context.Context, f simFlags) (simSink, error) {
-	if len(f.brokers) > 0 {
-		return newKafkaSink(ctx, f.brokers, f.topic)
-	}
-	return openJSONFile(f.out)
-}
-
-// jsonFile writes messages as JSON lines.
-type jsonFile struct {
-	file *os.File
-	buf  *bufio.Writer
-	json *sim.JSONWriter
-}
-
-func openJSONFile(path string) (*jsonFile, error) {
-	file := os.Stdout
-	if path != "-" {
-		var err error
-		if file, err = os.Create(path); err != nil {
-			return nil, fmt.Errorf("cannot make the file: %w", err)
-		}
-	}
-	buf := bufio.NewWriterSize(file, 1<<18)
-	return &jsonFile{file: file, buf: buf, json: sim.NewJSONWriter(buf)}, nil
-}
-
-func (j *jsonFile) write(ev *pb.Event) error { return j.json.Write(ev) }
-
-func (j *jsonFile) close() error {
-	err := errors.Join(j.json.Flush(), j.buf.Flush())
-	if j.file != os.Stdout {
-		err = errors.Join(err, j.file.Close())
-	}
-	return err
-}
-
-// truthFile writes truths as JSON lines; without a path it writes nothing.
-type truthFile struct{ file *jsonFile }
-
-func openTruth(path string) (*truthFile, error) {
-	if path == "" {
-		return &truthFile{}, nil
-	}
-	file, err := openJSONFile(path)
-	return &truthFile{file}, err
-}
-
-func (t *truthFile) write(truth sim.Truth) error {
-	if t.file == nil {
-		return nil
-	}
-	return t.file.json.WriteTruth(truth)
-}
-
-func (t *truthFile) close() error {
-	if t.file == nil {
-		return nil
-	}
-	return t.file.close()
-}
-
-// kafkaSink sends events to a topic, keyed by player, with the time they came up as the record's.
-type kafkaSink struct {
-	ctx    context.Context //nolint:containedctx // the command's own, for sends that block when the buffer is full
-	client *kgo.Client
-	topic  string
-	failed chan error
-	// history gives records the event's own time.
-	history bool
-}
-
-func newKafkaSink(ctx context.Context, brokers []string, topic string) (*kafkaSink, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic), kgo.AllowAutoTopicCreation(),
-		kgo.MaxBufferedRecords(20_000))
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a kafka client: %w", err)
-	}
-	if err := client.Ping(ctx); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("cannot reach kafka at %v: %w", brokers, err)
-	}
-	return &kafkaSink{ctx: ctx, client: client, topic: topic, failed: make(chan error, 1)}, nil
-}
-
-func (k *kafkaSink) write(ev *pb.Event) error {
-	value, err := proto.Marshal(ev)
-	if err != nil {
-		return fmt.Errorf("cannot encode event %q: %w", ev.GetEventId(), err)
-	}
-	record := &kgo.Record{Topic: k.topic, Key: sim.Key(ev), Value: value}
-	if k.history {
-		record.Timestamp = ev.GetOccurredAt().AsTime()
-	}
-	k.client.Produce(k.ctx, record, func(_ *kgo.Record, err error) {
-		if err != nil {
-			select {
-			case k.failed <- err:
-			default: // the first one is enough
-			}
-		}
-	})
-	select {
-	case err := <-k.failed:
-		return fmt.Errorf("cannot send to topic %q: %w", k.topic, err)
-	default:
-		return nil
-	}
-}
-
-func (k *kafkaSink) close() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), 30*time.Second)
-	defer cancel()
-	err := k.client.Flush(ctx)
-	k.client.Close()
-	select {
-	case sendErr := <-k.failed:
-		err = errors.Join(err, sendErr)
-	default:
-	}
-	if err != nil {
-		return fmt.Errorf("cannot send to topic %q: %w", k.topic, err)
-	}
-	return nil
 }

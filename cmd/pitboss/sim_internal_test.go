@@ -1,7 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +65,7 @@ func TestSimulatedEventsPassTheEdge(t *testing.T) {
 func TestSimFlagsAreRefusedByName(t *testing.T) {
 	f := func(want string, change func(*simFlags)) {
 		t.Helper()
-		flags := simFlags{cfg: sim.DefaultConfig(), mimicry: -1, out: "-", start: "2026-01-05T00:00:00Z"}
+		flags := simFlags{cfg: sim.DefaultConfig(), mimicry: -1, out: "-", start: "2026-01-05T00:00:00Z", trouble: troubleStop}
 		change(&flags)
 		err := flags.complete()
 		if err == nil {
@@ -69,7 +75,12 @@ func TestSimFlagsAreRefusedByName(t *testing.T) {
 			t.Errorf("got %v, want an error with %q", err, want)
 		}
 	}
-	f("either --out", func(f *simFlags) { f.out = "" })
+	f("say where to", func(f *simFlags) { f.out = "" })
+	f("say where to", func(f *simFlags) { f.grpc = "127.0.0.1:9" })
+	f("--on-trouble", func(f *simFlags) { f.trouble = "panic" })
+	f("--adaptive: needs --grpc", func(f *simFlags) { f.adaptive = true })
+	f("--adaptive: not with", func(f *simFlags) { f.out, f.grpc, f.adaptive, f.faults = "", "127.0.0.1:9", true, true })
+	f("--resume", func(f *simFlags) { f.resume = true })
 	f("unknown agent \"ghost\"", func(f *simFlags) { f.agents = []string{"ghost=0.1"} })
 	f("must be NAME=SHARE", func(f *simFlags) { f.agents = []string{"backdoor"} })
 	f("is no number", func(f *simFlags) { f.agents = []string{"backdoor=many"} })
@@ -80,4 +91,76 @@ func TestSimFlagsAreRefusedByName(t *testing.T) {
 	f("--scenario launch", func(f *simFlags) { f.scenarios = []string{"launch@soon"} })
 	f("--speed", func(f *simFlags) { f.speed = -1 })
 	f("--start", func(f *simFlags) { f.start = "yesterday" })
+}
+
+func simFlagsFor(dir string) simFlags {
+	cfg := sim.DefaultConfig()
+	cfg.Players, cfg.Duration = 100, 6*time.Hour
+	return simFlags{
+		cfg: cfg, mimicry: -1, start: cfg.Start.Format(time.RFC3339), out: filepath.Join(dir, "events.jsonl"),
+		truth: filepath.Join(dir, "truth.jsonl"), trouble: troubleStop, faults: true,
+	}
+}
+
+// A run that was stopped anywhere goes on at the same byte, and one of another seed is refused.
+func TestSimGoesOnAtTheSameByte(t *testing.T) {
+	read := func(path string) []byte {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	whole := simFlagsFor(t.TempDir())
+	if err := runSim(t.Context(), io.Discard, whole); err != nil {
+		t.Fatal(err)
+	}
+	events, truth := read(whole.out), read(whole.truth)
+	for _, at := range []int{0, 1, len(events) / 3, len(events) - 1, len(events)} {
+		f := simFlagsFor(t.TempDir())
+		f.resume = true
+		if err := errors.Join(os.WriteFile(f.out, events[:at], 0o600), os.WriteFile(f.truth, truth[:min(at, len(truth))/2], 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := runSim(t.Context(), io.Discard, f); err != nil {
+			t.Fatalf("resumed at byte %d: %v", at, err)
+		}
+		if !bytes.Equal(read(f.out), events) || !bytes.Equal(read(f.truth), truth) {
+			t.Errorf("resumed at byte %d: the files are not those of one run", at)
+		}
+	}
+	f := whole
+	f.resume, f.cfg.Seed = true, 2
+	if err := runSim(t.Context(), io.Discard, f); err == nil || !strings.Contains(err.Error(), "another seed") {
+		t.Errorf("going on with another seed: got %v", err)
+	}
+	if !bytes.Equal(read(f.out), events) {
+		t.Error("going on with another seed changed the file")
+	}
+}
+
+// A full disk stops the run by name.
+func TestSimStopsOnAFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("needs /dev/full")
+	}
+	f := simFlagsFor(t.TempDir())
+	f.out = "/dev/full"
+	if err := runSim(t.Context(), io.Discard, f); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "--resume") {
+		t.Errorf("got %v, want an error that says how to go on", err)
+	}
+}
+
+// Parquet holds as many events as the lines.
+func TestSimWritesParquet(t *testing.T) {
+	f := simFlagsFor(t.TempDir())
+	f.parquet, f.out, f.truth, f.events, f.faults = f.out, "", "", 3000, false
+	if err := runSim(t.Context(), io.Discard, f); err != nil {
+		t.Fatal(err)
+	}
+	parts, err := filepath.Glob(filepath.Join(f.parquet, "type=bet.placed", "*", "*.parquet"))
+	if err != nil || len(parts) == 0 {
+		t.Fatalf("no bets were written: %v, %v", parts, err)
+	}
 }
