@@ -55,6 +55,7 @@ func (j *judgment) inputsHash() [32]byte {
 	d.verdicts(j.verdicts)
 	if j.version >= firstWorded {
 		d.text(j.verdicts.GetLanguage())
+		d.enrichment2(j.ev.Msg.GetEnrichment())
 	}
 	j.buf = d
 	return sha256.Sum256(d)
@@ -83,6 +84,12 @@ func (d *digest) flag(v bool) {
 		b = 1
 	}
 	*d = append(*d, b)
+}
+
+// optional tells what is not known from no and yes.
+func (d *digest) optional(v *bool) {
+	d.flag(v != nil)
+	d.flag(v != nil && *v)
 }
 
 // event takes the content by its hash, and then all that the content hash leaves out but the trace: received_at, the
@@ -117,6 +124,18 @@ func (d *digest) event(ev *features.Event) {
 	}
 	d.text(e.GetRatesVersion())
 	d.text(e.GetAliasKeyId())
+}
+
+// enrichment2 takes what the edge adds since logic version 2.
+func (d *digest) enrichment2(e *pb.Enrichment) {
+	if e == nil {
+		e = &pb.Enrichment{}
+	}
+	d.text(e.GetAsnClass())
+	d.optional(e.CountryCurrencyMismatch)
+	d.optional(e.CardCountryMismatch)
+	d.optional(e.CardCurrencyMismatch)
+	d.text(e.GetNicknameVersion())
 }
 
 func (d *digest) inputs(in *pb.Inputs) {
