@@ -178,9 +178,16 @@ func wholeOf(v any) (int64, bool) {
 }
 
 // writerSchema reads the Avro schema of a producer, and refuses what would make much of little: a type within itself, deep
-// nesting, and values of no bytes, of which a short record could hold any number.
-func writerSchema(text string) (_ *avro.Schema, problem string) {
-	schema, err := avro.Parse(text)
+// nesting, and values of no bytes, of which a short record could hold any number. parts are the schemas whose types it names,
+// each after those that it names itself.
+func writerSchema(text string, parts []string) (_ *avro.Schema, problem string) {
+	var all avro.SchemaCache
+	for _, part := range parts {
+		if _, err := all.Parse(part); err != nil {
+			return nil, "refers to what is not an Avro schema: " + clip(err.Error())
+		}
+	}
+	schema, err := all.Parse(text)
 	if err != nil {
 		return nil, "not an Avro schema: " + clip(err.Error())
 	}

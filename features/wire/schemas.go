@@ -217,30 +217,34 @@ func (g *registry) lookUp(ctx context.Context, id int) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no answer: %w", err)
 	}
-	return newSchema(id, found), nil
+	parts, problem, err := g.referencesOf(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	return newSchema(id, found, parts, problem), nil
 }
 
-// newSchema reads what the registry has: its text was written by others.
-func newSchema(id int, found sr.Schema) *Schema {
+// newSchema reads what the registry has: its text was written by others, and so were those of parts, to which it refers.
+// problem is what is wrong with those.
+func newSchema(id int, found sr.Schema, parts []string, problem string) *Schema {
 	s := &Schema{id: id, kind: found.Type}
 	wrong := func(format string, args ...any) *Schema {
 		s.refused = refuse(WrongSchema, "", "schema %d: %s", id, fmt.Sprintf(format, args...))
 		return s
+	}
+	if problem != "" {
+		s.until = time.Now().Add(unknownFor) // what is not there may come to be
+		return wrong("%s", problem)
 	}
 	if len(found.Schema) > maxSchemaText {
 		return wrong("%d bytes, at most %d are read", len(found.Schema), maxSchemaText)
 	}
 	switch found.Type {
 	case sr.TypeAvro:
-		if len(found.References) > 0 {
-			return wrong("refers to other subjects; register the event's schema as a whole")
-		}
-		var problem string
-		if s.avro, problem = writerSchema(found.Schema); problem != "" {
+		if s.avro, problem = writerSchema(found.Schema, parts); problem != "" {
 			return wrong("%s", problem)
 		}
 	case sr.TypeProtobuf:
-		var problem string
 		if s.messages, problem = messagesOf(found.Schema); problem != "" {
 			return wrong("%s", problem)
 		}
