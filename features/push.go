@@ -285,6 +285,9 @@ func (v *Vector) takePush(i int, f *feature, s *entityState) {
 		value, status = math.NaN(), Stale
 	}
 	v.Values[i], v.Status[i] = value, status
+	if v.sampled {
+		v.newest[i] = p.asOf
+	}
 	v.Sourced = append(v.Sourced, SourcedValue{
 		Source: pushSource, Version: strconv.FormatInt(p.asOf, 10), Feature: i, Value: value, Status: status, AsOf: p.asOf,
 	})

@@ -62,8 +62,10 @@ type Vector struct {
 	// Sourced are the values that came from elsewhere, as they were read.
 	Sourced []SourcedValue
 
-	// sampled says that what its values are worth is counted.
+	// sampled says that what its values are worth is counted; newest are then the times of the newest contributions behind them,
+	// tiles.NoTime where there is none, microseconds.
 	sampled bool
+	newest  []int64
 	// inputs are used again, by each expression.
 	inputs *derived.Values
 	// means are those of the baselines that z-scores compare with.

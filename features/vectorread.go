@@ -42,7 +42,9 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	at := p.ev.OccurredAt
 	dst.reset(set, at)
 	dst.Inside, dst.Watermark, dst.Lag = !s.known.Event.IsZero(), e.Watermark(), e.Lag()
-	dst.sampled = b.values.turn()
+	if dst.sampled = b.values.turn(); dst.sampled {
+		dst.forgetNewest()
+	}
 	p.touch(b)
 	for i := range b.kinds {
 		kb := &b.kinds[i]
@@ -54,7 +56,7 @@ func (e *Engine) Vector(ctx context.Context, s *Slot, set *Set, dst *Vector) err
 	dst.readSources(p.ev, set)
 	dst.finish(set, p.ev)
 	if dst.sampled {
-		b.values.note(dst)
+		b.values.note(dst, set)
 	}
 	e.stats.vectors.Add(1)
 	return nil
@@ -135,7 +137,7 @@ func (p *prepared) entityOf(kind *kindPlan) *preparedEntity {
 func (v *Vector) reset(set *Set, at int64) {
 	n := len(set.Features)
 	if cap(v.Values) < n {
-		v.Values, v.Status = make([]float64, n), make([]Status, n)
+		v.Values, v.Status, v.newest = make([]float64, n), make([]Status, n), make([]int64, n)
 	}
 	v.Values, v.Status = v.Values[:n], v.Status[:n]
 	for i := range v.Values {
@@ -176,8 +178,10 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 		if gb.group.expired(p.ev) {
 			continue // to this event the entity is no more, whether it is still stored or not
 		}
+		newestOfGroup := tiles.NoTime
 		if v.sampled {
-			gb.group.counts.note(v.At, e.groups[gb.slot].Newest(gb.group.layout))
+			newestOfGroup = e.groups[gb.slot].Newest(gb.group.layout)
+			gb.group.counts.note(v.At, newestOfGroup)
 		}
 		view := p.view(pe, gb, horizon(newest), inside)
 		read := func(features []int, s *tiles.State, plus, minus *tiles.Contribution) {
@@ -200,6 +204,10 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 		}
 		read(gb.reads.include, view.with, view.plus, nil)
 		read(gb.reads.exclude, view.without, nil, view.minus)
+		if v.sampled {
+			v.freshen(set, gb.reads.include, newestOfGroup, &p.read)
+			v.freshen(set, gb.reads.exclude, newestOfGroup, &p.read)
+		}
 	}
 	for _, f := range kb.pushes {
 		v.takePush(f, &set.plans[f], &e.entityState)

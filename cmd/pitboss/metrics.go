@@ -121,7 +121,20 @@ func (c *storeCollector) values(ch chan<- prometheus.Metric) {
 		"Values in every sixteenth vector, by status. A growing share that is not present says which feature is worth less than it was.", []string{"set", "feature", "status"}, nil)
 	nulls := prometheus.NewDesc("pitboss_features_sampled_nulls_total",
 		"Values in every sixteenth vector that were missing to the model. A share that jumps is a field that a producer no longer fills.", []string{"set", "feature"}, nil)
+	age := prometheus.NewDesc("pitboss_features_sampled_age_seconds",
+		"Age of the newest event, or pushed value, behind a feature's value, in every sixteenth vector; the event that is decided on left out. A mean that grows is a feature of the past.", []string{"set", "feature"}, nil)
+	none := prometheus.NewDesc("pitboss_features_sampled_without_event_total",
+		"Values in every sixteenth vector that nothing in their window is behind. A share that jumps is a producer that is silent, or entities that are new.", []string{"set", "feature"}, nil)
+	made := prometheus.NewDesc("pitboss_features_feature_groups",
+		"1 for each group that a feature is made of: joined by kind and group, late and duplicate events (pitboss_features_group_...) can be read by feature.", []string{"set", "feature", "kind", "group"}, nil)
 	for _, s := range c.app.engine.ValueStats() {
+		if s.Aged+s.NoEvent > 0 {
+			ch <- prometheus.MustNewConstSummary(age, s.Aged, s.AgeSeconds, nil, s.Set, s.Feature)
+			ch <- prometheus.MustNewConstMetric(none, prometheus.CounterValue, float64(s.NoEvent), s.Set, s.Feature)
+		}
+		for _, g := range s.Groups {
+			ch <- prometheus.MustNewConstMetric(made, prometheus.GaugeValue, 1, s.Set, s.Feature, g.Kind, g.Group)
+		}
 		for status, n := range s.Statuses {
 			ch <- prometheus.MustNewConstMetric(statuses, prometheus.CounterValue, float64(n), s.Set, s.Feature, status)
 		}
