@@ -135,15 +135,23 @@ func (f *forest) rename(names []string) error {
 
 // LoadFile reads a model file from disk, never more of it than the limits allow.
 func LoadFile(path string, limits Limits) (Model, error) {
+	return LoadFileWith(path, Options{Limits: limits})
+}
+
+// LoadFileWith is LoadFile for a model of which more is known than its file says.
+func LoadFileWith(path string, o Options) (Model, error) {
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load a model: %w", err)
 	}
-	data, err := readUpTo(f, int64(limits.MaxFileBytes))
+	data, err := readUpTo(f, int64(o.Limits.MaxFileBytes))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
 	}
-	m, err := Load(data, limits)
+	m, err := LoadWith(data, o)
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", path, err)
 	}

@@ -122,7 +122,7 @@ type Feature struct {
 	// Splits counts the nodes that test the feature; 0 means that the model ignores it.
 	Splits int
 	// Gain is what its splits gained in training, all together, and Cover how much of the training data they saw: rows in
-	// LightGBM, the sum of hessians in XGBoost. NaN where the file does not tell.
+	// LightGBM, the sum of hessians in XGBoost, rows of the reference sample where there is one. NaN where nobody tells.
 	Gain, Cover float64
 	// Categorical says that at least one node tests it as a category.
 	Categorical bool

@@ -22,8 +22,10 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if b.Set, err = features.CompileSet(c.files[m.Features.File], m.Features.File, opt); err != nil {
 		return nil, fmt.Errorf("cannot compile its feature set: %w", err)
 	}
-	err = b.addModel(c, cfg)
-	if err != nil {
+	if err = b.addModel(c, cfg); err != nil {
+		return nil, err
+	}
+	if err = b.addSamples(c, cfg); err != nil {
 		return nil, err
 	}
 	b.CalibrationHash = sha256.Sum256(c.files[m.Calibration.File])
@@ -37,14 +39,12 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if b.Policy, err = parsePolicy(m.Thresholds.File, c.files[m.Thresholds.File], cfg.Kinds); err != nil {
 		return nil, err
 	}
-	if err = b.addSamples(c); err != nil {
-		return nil, err
-	}
 	if b.Reasons, err = parseReasons(m.Reasons.File, c.files[m.Reasons.File], b.Set.Features, b.Columns, b.Profile != nil); err != nil {
 		return nil, err
 	}
 	b.addLanguages()
-	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.names, m.Golden.Rows, b.Model.Info().Unexplainable == "")
+	info := b.Model.Info()
+	rows, err := parseGolden(m.Golden.File, c.files[m.Golden.File], b.names, m.Golden.Rows, info.Unexplainable != "" || info.Reference > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,9 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	return b, nil
 }
 
-// addSamples reads what the bundle knows of its training rows.
-func (b *Bundle) addSamples(c *contents) (err error) {
+// addSamples reads what the bundle knows of its training rows. Where contributions go by the reference sample, the model is
+// loaded a second time with its rows, whose columns only the model knew.
+func (b *Bundle) addSamples(c *contents, cfg Config) (err error) {
 	if f := c.manifest.Profile; f != nil {
 		if b.Profile, err = parseProfile(f.File, c.files[f.File], b.names); err != nil {
 			return err
@@ -69,5 +70,28 @@ func (b *Bundle) addSamples(c *contents) (err error) {
 			return err
 		}
 	}
+	if !c.manifest.byReference() {
+		return nil
+	}
+	if b.Model, err = loadNative(c, cfg, b.Reference); err != nil {
+		return fmt.Errorf("cannot read %q: %w", c.manifest.Model.File, err)
+	}
 	return nil
+}
+
+// loadModel loads the model; where contributions go by the reference sample, a second time with its rows, whose columns only
+// the model knows.
+func (b *Bundle) loadModel(c *contents, o models.Options) (err error) {
+	data, m := c.files[c.manifest.Model.File], c.manifest
+	b.Model, err = models.LoadWith(data, o)
+	if err != nil || m.Reference == nil {
+		return err
+	}
+	rows, err := parseReference(m.Reference.File, c.files[m.Reference.File], b.Model.Info().FeatureNames())
+	if err != nil || !m.byReference() {
+		return err
+	}
+	o.Reference = rows
+	b.Model, err = models.LoadWith(data, o)
+	return err
 }

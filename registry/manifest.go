@@ -33,6 +33,9 @@ type manifest struct {
 		Backend string `yaml:"backend"`
 		// Columns are the features that the model's columns hold, in order, where its file names none.
 		Columns []string `yaml:"columns"`
+		// Baseline is what contributions start from: model (default: the training rows, as the file counted them) or reference
+		// (the reference sample; all that ONNX has).
+		Baseline string `yaml:"baseline"`
 	} `yaml:"model"`
 	// AllowUnexplained lets a model decide that has no exact contributions.
 	AllowUnexplained bool `yaml:"allow_unexplained"`
@@ -57,10 +60,13 @@ type manifest struct {
 // modelFormats are those of a model that a bundle may have.
 var modelFormats = []models.Format{models.FormatLightGBM, models.FormatXGBoost, models.FormatONNX}
 
-// What may run a model.
+// What may run a model, and what its contributions start from.
 const (
 	backendNative      = "native"
 	backendONNXRuntime = "onnxruntime"
+
+	baselineModel     = "model"
+	baselineReference = "reference"
 )
 
 type fileRef struct {
@@ -130,6 +136,9 @@ func (m *manifest) check(modelLimit int64) error {
 	case m.Golden.Rows < 1 || m.Golden.Rows > maxGoldenRows:
 		return fmt.Errorf("golden.rows: %d is not 1 to %d", m.Golden.Rows, maxGoldenRows)
 	}
+	if err := m.checkBaseline(); err != nil {
+		return err
+	}
 	limits := map[string]int64{}
 	for _, r := range m.roles(modelLimit) {
 		if !fileName.MatchString(r.file) || strings.EqualFold(r.file, ManifestName) {
@@ -141,6 +150,28 @@ func (m *manifest) check(modelLimit int64) error {
 		limits[r.file] = r.limit
 	}
 	return m.checkFiles(limits)
+}
+
+func (m *manifest) checkBaseline() error {
+	switch b := m.Model.Baseline; {
+	case b != "" && b != baselineModel && b != baselineReference:
+		return fmt.Errorf("model.baseline: %q is not %s or %s", b, baselineModel, baselineReference)
+	case b == baselineReference && m.Reference == nil:
+		return fmt.Errorf("model.baseline: %s, and there is no reference sample (reference: {file: …})", b)
+	case b != "" && m.Model.Backend == backendONNXRuntime:
+		return fmt.Errorf("model.baseline: what %s runs has no contributions", backendONNXRuntime)
+	case b == baselineModel && m.Model.Format == models.FormatONNX:
+		return fmt.Errorf("model.baseline: a file of %s has counted no training rows", m.Model.Format)
+	}
+	return nil
+}
+
+// byReference says that contributions go by the reference sample.
+func (m *manifest) byReference() bool {
+	if m.Reference == nil || m.Model.Backend == backendONNXRuntime {
+		return false
+	}
+	return m.Model.Baseline == baselineReference || m.Model.Format == models.FormatONNX
 }
 
 // checkFiles holds the list of files against the parts that they play.

@@ -16,7 +16,7 @@ var ErrNotServable = errors.New("must not decide")
 
 // addModel loads the model and finds its features in the set.
 func (b *Bundle) addModel(c *contents, cfg Config) error {
-	m, err := loadModel(c.files[c.manifest.Model.File], c.manifest, cfg)
+	m, err := loadModel(c, cfg)
 	if err != nil {
 		return fmt.Errorf("cannot read %q: %w", c.manifest.Model.File, err)
 	}
@@ -45,15 +45,22 @@ func (b *Bundle) addModel(c *contents, cfg Config) error {
 	return nil
 }
 
-func loadModel(data []byte, m *manifest, cfg Config) (models.Model, error) {
+func loadModel(c *contents, cfg Config) (models.Model, error) {
+	m := c.manifest
 	if m.Model.Backend == backendONNXRuntime {
-		return onnxruntime.Load(data, cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
+		return onnxruntime.Load(c.files[m.Model.File], cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
 	}
-	model, err := models.Load(data, cfg.limits())
+	model, err := loadNative(c, cfg, nil)
 	if errors.Is(err, models.ErrUnsupported) && m.Model.Format == models.FormatONNX {
 		return nil, fmt.Errorf("%w; model.backend: %s may run it", err, backendONNXRuntime)
 	}
 	return model, err
+}
+
+// loadNative reads the model; its contributions start from the reference rows, where there are any.
+func loadNative(c *contents, cfg Config, reference [][]float64) (models.Model, error) {
+	return models.LoadWith(c.files[c.manifest.Model.File],
+		models.Options{Limits: cfg.limits(), Names: c.manifest.Model.Columns, Reference: reference})
 }
 
 // columnNames gives the names of a model's columns: its own, or for a file that names none those of the manifest.

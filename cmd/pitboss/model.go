@@ -29,24 +29,27 @@ func newModelCmd() *cobra.Command {
 }
 
 func newModelScoreCmd() *cobra.Command {
-	var rows, out string
+	var rows, out, reference string
 	var contrib bool
 	cmd := &cobra.Command{
-		Use:   "score MODEL --rows rows.csv [--contrib] [--out out.csv]",
+		Use:   "score MODEL --rows rows.csv [--contrib [--reference sample.csv]] [--out out.csv]",
 		Short: "Score rows: margins, scores and exact contributions",
 		Long: `Scores every row of a CSV file with a header that names the model's features, in any order (other columns are left
 alone). Where no name fits and the number of columns does, columns are taken by position. An empty cell or nan is missing;
 what is infinite or no number at all ends the run with its row and column.
 
 The output has a header: margin, score, and with --contrib one contrib_<feature> per feature and base, in margin units,
-at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`,
+at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.
+
+Contributions start from the mean over the training rows, which LightGBM and XGBoost have counted in their files. ONNX has not: there, and
+wherever another baseline is wanted, --reference gives rows to start from, in a file like that of the rows.`,
 		Example: "  pitboss model score model.txt --rows rows.csv --contrib --out scored.csv",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if rows == "" {
 				return &codedError{exitUsage, errors.New("say which rows: --rows FILE")}
 			}
-			model, err := models.LoadFile(args[0], models.DefaultLimits())
+			model, err := loadModelFile(args[0], reference)
 			if err != nil {
 				return err // it names the file
 			}
@@ -66,6 +69,7 @@ at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.`
 	cmd.Flags().StringVar(&rows, "rows", "", "CSV file with a header")
 	cmd.Flags().StringVar(&out, "out", "-", "CSV file to write; - is standard output")
 	cmd.Flags().BoolVar(&contrib, "contrib", false, "add every feature's exact contribution")
+	cmd.Flags().StringVar(&reference, "reference", "", "CSV file of rows that contributions start from (default: the training rows)")
 	return cmd
 }
 

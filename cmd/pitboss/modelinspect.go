@@ -17,24 +17,27 @@ import (
 )
 
 func newModelInspectCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "inspect MODEL",
+	var reference string
+	cmd := &cobra.Command{
+		Use:   "inspect MODEL [--reference sample.csv]",
 		Short: "What a model file holds, what it costs to score, and which features matter to it",
 		Long: `Says of a model file its format, objective, size and price, whether it explains its scores, and what each feature is
 worth to it: its splits, what they gained in training (all together, and as a part of all gain), and how much of the training
-data they saw on average (rows in LightGBM, hessians in XGBoost). A file that cannot be served ends with what is in its way.
+data they saw on average (rows in LightGBM, hessians in XGBoost, nothing in ONNX). A file that cannot be served ends with what is in its way.
 
 Gain is what training saw. What moved one score is in model score --contrib.`,
 		Example: "  pitboss model inspect model.ubj",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			model, err := models.LoadFile(args[0], models.DefaultLimits())
+			model, err := loadModelFile(args[0], reference)
 			if err != nil {
 				return err // it names the file
 			}
 			return inspectModel(model.Info(), args[0], cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().StringVar(&reference, "reference", "", "CSV file of rows that contributions start from (default: the training rows)")
+	return cmd
 }
 
 func inspectModel(info *models.Info, name string, out io.Writer) error {
@@ -81,7 +84,11 @@ func explainText(info *models.Info) string {
 	for k, b := range info.Base {
 		base[k] = strconv.FormatFloat(b, 'g', 6, 64)
 	}
-	return fmt.Sprintf("exact, from base %s; about %.1f us a row", strings.Join(base, ", "), info.Cost.ExplainMicros)
+	by := ""
+	if info.Reference > 0 {
+		by = fmt.Sprintf(" over %d rows of the reference sample", info.Reference)
+	}
+	return fmt.Sprintf("exact, from base %s%s; about %.1f us a row", strings.Join(base, ", "), by, info.Cost.ExplainMicros)
 }
 
 // writeImportances lists the features that the model tests, the most valuable first, and names the others.
