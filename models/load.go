@@ -135,27 +135,28 @@ func (f *forest) rename(names []string) error {
 
 // LoadFile reads a model file from disk, never more of it than the limits allow.
 func LoadFile(path string, limits Limits) (Model, error) {
-	return LoadFileWith(path, Options{Limits: limits})
-}
-
-// LoadFileWith is LoadFile for a model of which more is known than its file says.
-func LoadFileWith(path string, o Options) (Model, error) {
-	if o.Limits == (Limits{}) {
-		o.Limits = DefaultLimits()
-	}
-	f, err := os.Open(path)
+	data, err := ReadFile(path, limits)
 	if err != nil {
-		return nil, fmt.Errorf("cannot load a model: %w", err)
+		return nil, err
 	}
-	data, err := readUpTo(f, int64(o.Limits.MaxFileBytes))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
-	}
-	m, err := LoadWith(data, o)
+	m, err := Load(data, limits)
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", path, err)
 	}
 	return m, nil
+}
+
+// ReadFile reads the bytes of a model file, never more of it than the limits allow. Errors name the file.
+func ReadFile(path string, limits Limits) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load a model: %w", err)
+	}
+	data, err := readUpTo(f, int64(limits.MaxFileBytes))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("cannot load model %q: %w", path, err)
+	}
+	return data, nil
 }
 
 // readUpTo reads a file of at most limit bytes. The size that the file system gives only spares growing.

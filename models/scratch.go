@@ -24,6 +24,7 @@ type Scratch struct {
 	leaves []uint32
 	shap   shapScratch
 	states []nodeState // of KernelBlocks
+	input  []float64   // of leavesModel
 }
 
 // grow makes room for scoring with m.

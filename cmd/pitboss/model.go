@@ -24,15 +24,16 @@ func newModelCmd() *cobra.Command {
 		Short: "Work with a model file, without a server",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newModelScoreCmd(), newModelInspectCmd())
+	cmd.AddCommand(newModelScoreCmd(), newModelInspectCmd(), newModelBenchCmd())
 	return cmd
 }
 
 func newModelScoreCmd() *cobra.Command {
-	var rows, out, reference string
+	var rows, out string
 	var contrib bool
+	var backend backendFlags
 	cmd := &cobra.Command{
-		Use:   "score MODEL --rows rows.csv [--contrib [--reference sample.csv]] [--out out.csv]",
+		Use:   "score MODEL --rows rows.csv [--contrib [--reference sample.csv]] [--backend native] [--out out.csv]",
 		Short: "Score rows: margins, scores and exact contributions",
 		Long: `Scores every row of a CSV file with a header that names the model's features, in any order (other columns are left
 alone). Where no name fits and the number of columns does, columns are taken by position. An empty cell or nan is missing;
@@ -42,16 +43,19 @@ The output has a header: margin, score, and with --contrib one contrib_<feature>
 at full precision; a model with K outputs has margin_0 to margin_K-1 and so on.
 
 Contributions start from the mean over the training rows, which LightGBM and XGBoost have counted in their files. ONNX has not: there, and
-wherever another baseline is wanted, --reference gives rows to start from, in a file like that of the rows.`,
+wherever another baseline is wanted, --reference gives rows to start from, in a file like that of the rows.
+
+--backend leaves scores a LightGBM file by another implementation, onnxruntime any ONNX graph by ONNX Runtime; neither has
+contributions.`,
 		Example: "  pitboss model score model.txt --rows rows.csv --contrib --out scored.csv",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if rows == "" {
 				return &codedError{exitUsage, errors.New("say which rows: --rows FILE")}
 			}
-			model, err := loadModelFile(args[0], reference)
+			model, err := backend.load(args[0])
 			if err != nil {
-				return err // it names the file
+				return err
 			}
 			in, err := os.Open(rows)
 			if err != nil {
@@ -69,7 +73,7 @@ wherever another baseline is wanted, --reference gives rows to start from, in a 
 	cmd.Flags().StringVar(&rows, "rows", "", "CSV file with a header")
 	cmd.Flags().StringVar(&out, "out", "-", "CSV file to write; - is standard output")
 	cmd.Flags().BoolVar(&contrib, "contrib", false, "add every feature's exact contribution")
-	cmd.Flags().StringVar(&reference, "reference", "", "CSV file of rows that contributions start from (default: the training rows)")
+	backend.add(cmd)
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -17,7 +18,7 @@ import (
 )
 
 func newModelInspectCmd() *cobra.Command {
-	var reference string
+	var reference, library string
 	cmd := &cobra.Command{
 		Use:   "inspect MODEL [--reference sample.csv]",
 		Short: "What a model file holds, what it costs to score, and which features matter to it",
@@ -25,18 +26,29 @@ func newModelInspectCmd() *cobra.Command {
 worth to it: its splits, what they gained in training (all together, and as a part of all gain), and how much of the training
 data they saw on average (rows in LightGBM, hessians in XGBoost, nothing in ONNX). A file that cannot be served ends with what is in its way.
 
+Of an ONNX graph that pitboss does not read by itself: its inputs, outputs and operators, and what ONNX Runtime would make of
+it, where that is to be had.
+
 Gain is what training saw. What moved one score is in model score --contrib.`,
 		Example: "  pitboss model inspect model.ubj",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			model, err := loadModelFile(args[0], reference)
+			data, err := models.ReadFile(args[0], models.DefaultLimits())
 			if err != nil {
 				return err // it names the file
+			}
+			model, err := loadNative(data, reference)
+			if errors.Is(err, models.ErrUnsupported) && isONNX(data) {
+				return inspectGraph(data, args[0], err, findLibrary(library), cmd.OutOrStdout())
+			}
+			if err != nil {
+				return fmt.Errorf("model %q: %w", args[0], err)
 			}
 			return inspectModel(model.Info(), args[0], cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&reference, "reference", "", "CSV file of rows that contributions start from (default: the training rows)")
+	addReferenceFlag(cmd, &reference)
+	cmd.Flags().StringVar(&library, "onnxruntime", "", "ONNX Runtime's shared library; default: PITBOSS_ONNXRUNTIME, or beside pitboss")
 	return cmd
 }
 

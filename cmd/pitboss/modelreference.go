@@ -6,15 +6,21 @@ import (
 	"io"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"pitboss/models"
 )
 
 // maxReferenceRows bounds a reference sample of the command line.
 const maxReferenceRows = 100_000
 
-// loadModelFile loads a model; its contributions go by the rows of the CSV file reference, if there is one.
-func loadModelFile(path, reference string) (models.Model, error) {
-	model, err := models.LoadFileWith(path, models.Options{})
+func addReferenceFlag(cmd *cobra.Command, reference *string) {
+	cmd.Flags().StringVar(reference, "reference", "", "CSV file of rows that contributions start from (default: the training rows)")
+}
+
+// loadNative loads a model; its contributions go by the rows of the CSV file reference, if there is one.
+func loadNative(data []byte, reference string) (models.Model, error) {
+	model, err := models.LoadWith(data, models.Options{})
 	if err != nil || reference == "" {
 		return model, err
 	}
@@ -22,7 +28,7 @@ func loadModelFile(path, reference string) (models.Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reference sample %s: %w", reference, err)
 	}
-	return models.LoadFileWith(path, models.Options{Reference: rows})
+	return models.LoadWith(data, models.Options{Reference: rows})
 }
 
 // readReference reads the rows of a CSV file with a header, as model score reads those that it scores.

@@ -71,7 +71,7 @@ func TestInspectRefuses(t *testing.T) {
 	}
 	whole := readModel(t, "mlp_three")
 	f("empty", nil, models.ErrUnsupported, "no graph in it")
-	f("text", []byte("tree\nversion=v4\n"), models.ErrUnsupported, "wire type")
+	f("text", []byte("tree\nversion=v4\n"), models.ErrUnsupported, "it is no ONNX file")
 	f("cut off", whole[:len(whole)-3], models.ErrUnsupported, "cut off")
 	f("a graph cut off inside", onnx(takes2()[:20]), models.ErrUnsupported, "cut off")
 	f("two graphs", append(onnx(takes2()), message{}.bytes(7, takes2())...), models.ErrUnsupported, "two graphs")

@@ -105,18 +105,18 @@ func TestONNXGoldens(t *testing.T) {
 			}
 		}
 	}
-	f("logistic_zipmap", `"probabilities", margins by its logit`, "f1", 1)
-	f("logistic_tensor", `"probabilities", margins by its logit`, "f1", 1)
-	f("logistic_columns", `"probabilities", margins by its logit`, "in_1", 1)
-	f("svm_imputed", `"probabilities", margins by its logit`, "f1", 1)
-	f("mlp_binary", `logistic of "add_result1"`, "f1", 1)
-	f("mlp_three", `softmax of "add_result1"`, "f1", 3)
+	f("logistic_zipmap", "probabilities, margins by its logit", "f1", 1)
+	f("logistic_tensor", "probabilities, margins by its logit", "f1", 1)
+	f("logistic_columns", "probabilities, margins by its logit", "in_1", 1)
+	f("svm_imputed", "probabilities, margins by its logit", "f1", 1)
+	f("mlp_binary", "logistic of add_result1", "f1", 1)
+	f("mlp_three", "softmax of add_result1", "f1", 3)
 	f("mlp_regressor", "", "f1", 1)
 	f("mlp_double", "", "f1", 1)
-	f("net_sigmoid", `logistic of "logits"`, "f1", 1)
-	f("net_double", `logistic of "logits"`, "f1", 1)
-	f("net_softmax", `softmax of "logits"`, "f1", 1)
-	f("net_softmax3", `softmax of "logits"`, "f1", 3)
+	f("net_sigmoid", "logistic of logits", "f1", 1)
+	f("net_double", "logistic of logits", "f1", 1)
+	f("net_softmax", "softmax of logits", "f1", 1)
+	f("net_softmax3", "softmax of logits", "f1", 3)
 	f("net_logits", "", "f1", 1)
 }
 
@@ -175,7 +175,7 @@ func TestONNXLinkIsTried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.Info().Objective; got != `"p", margins by its logit` {
+	if got := m.Info().Objective; got != "p, margins by its logit" {
 		t.Errorf("the objective is %q", got)
 	}
 	if err := m.Predict([]float64{1}, nil, make([]float64, 1)); err == nil || !strings.Contains(err.Error(), "the graph gives") {

@@ -163,11 +163,11 @@ func (p *plan) findLink(g *Graph) {
 func (p *plan) objective() string {
 	switch p.link {
 	case linkSigmoid:
-		return "logistic of " + strconv.Quote(p.fetch)
+		return "logistic of " + p.fetch
 	case linkSoftmax:
-		return "softmax of " + strconv.Quote(p.fetch)
+		return "softmax of " + p.fetch
 	case linkProbability:
-		return strconv.Quote(p.output) + ", margins by its logit"
+		return p.output + ", margins by its logit"
 	default:
 		return ""
 	}

@@ -3,6 +3,7 @@ package onnxruntime
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -45,7 +46,7 @@ func fields(message []byte, visit func(protowire.Number, field) error) error {
 		case protowire.Fixed64Type:
 			f.number, n = protowire.ConsumeFixed64(message)
 		default:
-			return fmt.Errorf("field %d has the wire type %d, which ONNX does not use: %w", num, wire, models.ErrUnsupported)
+			return fmt.Errorf("it is no ONNX file: field %d has the wire type %d: %w", num, wire, models.ErrUnsupported)
 		}
 		if n < 0 {
 			return cut(n)
@@ -117,7 +118,9 @@ func (w *walker) opset(data []byte) error {
 	if len(w.g.Opsets) == 64 {
 		return fmt.Errorf("it names more than 64 operator sets: %w", models.ErrLimit)
 	}
-	w.g.Opsets = append(w.g.Opsets, o)
+	if !slices.Contains(w.g.Opsets, o) { // converters name one for each operator
+		w.g.Opsets = append(w.g.Opsets, o)
+	}
 	return err
 }
 
