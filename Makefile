@@ -131,7 +131,7 @@ fmt: ## Format Go (imports in three groups) and .proto files.
 ##@ Generate and rename
 
 .PHONY: gen
-gen: ## Generated code and docs/events.md, from the .proto files.
+gen: ## Generated code and docs/events.md, from the .proto files; the vector kernel of models.
 	scripts/gen.sh
 
 # Compares with AGAINST, another state of the repository: make breaking AGAINST='.git#tag=v1.0.0'

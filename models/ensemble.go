@@ -259,7 +259,7 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 		m.blocks.explain(s.bins, s.states, contributions, n)
 	} else {
 		s.shap.grow(m.shap)
-		m.shap.explain(s.bins, &s.shap, contributions)
+		m.shap.explain(s.bins, &s.shap, contributions, hasVectors && s.Kernel == KernelAuto)
 	}
 	for k, margin := range margins {
 		if err := checkAdditivity(m.shap.base[k], margin, contributions[k*n:][:n]); err != nil {

@@ -125,8 +125,8 @@ func (s *shapScratch) grow(t *shapTable) {
 }
 
 // explain adds the contributions of all trees; phi is outputs x features.
-func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64) {
-	k := kernel{bins: bins, states: s.states, rows: s.rows, phi: phi}
+func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64, vector bool) {
+	k := kernel{bins: bins, states: s.states, rows: s.rows, phi: phi, vector: vector}
 	for i := range t.groves {
 		g := &t.groves[i]
 		k.findRows(t.repeats[g.repeats:g.endRepeat])

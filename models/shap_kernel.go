@@ -10,6 +10,7 @@ type kernel struct {
 	width   int // of the pass: even, at most maxWidth
 	fresh   *points
 	factors []factor
+	vector  bool
 }
 
 // findRows gives every repeated split the factors of a row that is still on its path or not.
@@ -27,6 +28,23 @@ func (k *kernel) findRows(repeats []repeat) {
 
 // down does the steps of one kind on the way from the roots.
 func (k *kernel) down(kind stepKind, steps []step) {
+	if k.vector {
+		k.downVector(kind, steps)
+	} else {
+		k.downScalar(kind, steps)
+	}
+}
+
+// up does those that have to wait for their children.
+func (k *kernel) up(kind stepKind, steps []step) {
+	if k.vector {
+		k.upVector(kind, steps)
+	} else {
+		k.upScalar(kind, steps)
+	}
+}
+
+func (k *kernel) downScalar(kind stepKind, steps []step) {
 	switch kind {
 	case twoLeaves:
 		k.twoLeaves(steps)
@@ -47,8 +65,7 @@ func (k *kernel) down(kind stepKind, steps []step) {
 	}
 }
 
-// up does those that have to wait for their children.
-func (k *kernel) up(kind stepKind, steps []step) {
+func (k *kernel) upScalar(kind stepKind, steps []step) {
 	switch kind {
 	case innerLeaf:
 		k.upInnerLeaf(steps)
