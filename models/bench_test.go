@@ -66,3 +66,20 @@ func BenchmarkLoad200x31x64(b *testing.B) {
 		mustLoad(b, text)
 	}
 }
+
+func BenchmarkPredictBatch200x31x64(b *testing.B) {
+	m := mustLoad(b, readGolden(b, "bench_200x31x64").text)
+	var rows []float64
+	for _, row := range benchRows() {
+		rows = append(rows, row...)
+	}
+	margins := make([]float64, len(rows)/64)
+	var s models.Scratch
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := models.PredictBatch(m, rows, &s, margins); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(margins)), "ns/row")
+}

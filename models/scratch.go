@@ -23,8 +23,9 @@ type Scratch struct {
 	bins   *binTable
 	leaves []uint32
 	shap   shapScratch
-	states []nodeState // of KernelBlocks
-	input  []float64   // of leavesModel
+	states []nodeState          // of KernelBlocks
+	input  []float64            // of leavesModel
+	batch  *[batchRows]binTable // of PredictBatch
 }
 
 // grow makes room for scoring with m.

@@ -30,25 +30,29 @@ func packNode(t test, left uint32) uint64 {
 
 // find writes the leaf (its node) that each tree comes to; leaves has one element a tree.
 func (w *walkTable) find(bins *binTable, leaves []uint32) {
-	nodes := w.nodes
 	for i := range w.groups {
-		g := &w.groups[i]
-		a, b, c, d := g.roots[0], g.roots[1], g.roots[2], g.roots[3]
-		e, f, h, j := g.roots[4], g.roots[5], g.roots[6], g.roots[7]
-		for range g.depth {
-			a = childOf(nodes[a], bins)
-			b = childOf(nodes[b], bins)
-			c = childOf(nodes[c], bins)
-			d = childOf(nodes[d], bins)
-			e = childOf(nodes[e], bins)
-			f = childOf(nodes[f], bins)
-			h = childOf(nodes[h], bins)
-			j = childOf(nodes[j], bins)
-		}
-		t := &g.trees
-		leaves[t[0]], leaves[t[1]], leaves[t[2]], leaves[t[3]] = a, b, c, d
-		leaves[t[4]], leaves[t[5]], leaves[t[6]], leaves[t[7]] = e, f, h, j
+		w.findGroup(&w.groups[i], bins, leaves)
 	}
+}
+
+// findGroup does the trees of one group.
+func (w *walkTable) findGroup(g *walkGroup, bins *binTable, leaves []uint32) {
+	nodes := w.nodes
+	a, b, c, d := g.roots[0], g.roots[1], g.roots[2], g.roots[3]
+	e, f, h, j := g.roots[4], g.roots[5], g.roots[6], g.roots[7]
+	for range g.depth {
+		a = childOf(nodes[a], bins)
+		b = childOf(nodes[b], bins)
+		c = childOf(nodes[c], bins)
+		d = childOf(nodes[d], bins)
+		e = childOf(nodes[e], bins)
+		f = childOf(nodes[f], bins)
+		h = childOf(nodes[h], bins)
+		j = childOf(nodes[j], bins)
+	}
+	t := &g.trees
+	leaves[t[0]], leaves[t[1]], leaves[t[2]], leaves[t[3]] = a, b, c, d
+	leaves[t[4]], leaves[t[5]], leaves[t[6]], leaves[t[7]] = e, f, h, j
 }
 
 // childOf returns the child that a node sends the row to: the left one plus the borrow of bin - bins[slot].

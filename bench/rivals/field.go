@@ -212,8 +212,6 @@ func (f *field) check(races ...*race) error {
 }
 
 // printModel tells the size of the compiled model, as it was counted.
-func (f *field) printModel() error {
-	i := f.light.Info()
-	_, err := fmt.Printf("| %s | compiled model | pitboss | %.2f MB | |\n", f.title, float64(i.Bytes)/1e6)
-	return err
+func (f *field) printModel() {
+	fmt.Printf("| %s | compiled model | pitboss | %.2f MB | |\n", f.title, float64(f.light.Info().Bytes)/1e6)
 }

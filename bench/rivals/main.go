@@ -47,9 +47,10 @@ func measureAll(data string, l libraries, rounds int) error {
 			r.run(rounds)
 			r.print(s.title)
 		}
-		if err := f.printModel(); err != nil {
-			return err
+		if err := f.batch(rounds); err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
 		}
+		f.printModel()
 	}
 	return nil
 }
