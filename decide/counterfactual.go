@@ -293,6 +293,9 @@ func (s *search) finish(c *change) error {
 	if c.score, err = s.score(c.column, c.near); err != nil {
 		return err
 	}
+	if o := s.segment.Outcome(c.score); o != c.outcome {
+		return fmt.Errorf("BUG: the sweep has %v where the model has %v", c.outcome, o)
+	}
 	steps, _ := s.j.sweep.Steps(c.column)
 	direction := cmp.Compare(c.cell, steps.At)
 	for next := c.cell + direction; next >= 0 && next < len(steps.Margins); next += direction {

@@ -64,12 +64,10 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	}
 	m.walk = newWalkTable(f, b, depths)
 	m.addLinear(f)
-	if m.linear == nil {
-		m.forks = newForks(f, b)
-	}
 	if m.info.Unexplainable == "" {
 		m.shap = newShapTable(f, b, w, shapes)
 		m.blocks = newBlockTable(f, b, w, shapes)
+		m.forks = newForks(f, b)
 		m.info.Base = m.shap.base
 	}
 	m.bins = b.binner
@@ -127,7 +125,6 @@ func valueOr(values []float64, i int, other float64) float64 {
 func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	bytes := 16 * (m.info.Nodes + m.info.Leaves) // walkTable
 	bytes += 8 * m.info.Nodes                    // cuts, at most
-	bytes += (int(unsafe.Sizeof(fork{}))+8)*m.info.Nodes + 8*m.info.Leaves + int(unsafe.Sizeof(cells{}))*len(m.info.Features)
 	bytes += int(unsafe.Sizeof(column{})) * len(m.info.Features)
 	for i := range f.trees {
 		bytes += f.trees[i].extraBytes()
@@ -138,6 +135,7 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	if m.info.Unexplainable != "" {
 		return bytes
 	}
+	bytes += (int(unsafe.Sizeof(fork{}))+8)*m.info.Nodes + 8*m.info.Leaves + int(unsafe.Sizeof(cells{}))*len(m.info.Features)
 	for i := range shapes {
 		bytes += shapes[i].work * int(unsafe.Sizeof(step{})+unsafe.Sizeof(blockNode{}))
 		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeatNode{})) + blocksFor(shapes[i].features)*int(unsafe.Sizeof(factors{})))

@@ -40,7 +40,7 @@ const (
 
 // fork is an internal node as the slower questions walk it.
 type fork struct {
-	share       float64 // of the training rows that go left; NaN where the file does not tell
+	share       float64 // of the training rows that go left
 	left, right int32   // a fork, or ^leaf when negative
 	feature     int32
 	cell        int32 // cells of the feature up to it go left; -1 where the split is categorical
@@ -180,10 +180,7 @@ func (o *forks) add(t *tree, b *binBuilder) {
 	for i := range t.splits {
 		s := &t.splits[i]
 		n := fork{
-			share: math.NaN(), left: child(s.left), right: child(s.right), feature: s.feature, cell: -1, test: b.test(t, s),
-		}
-		if t.splitCover != nil {
-			n.share = leftRatio(t.coverOf(s.left), t.coverOf(s.right))
+			share: leftRatio(t.coverOf(s.left), t.coverOf(s.right)), left: child(s.left), right: child(s.right), feature: s.feature, cell: -1, test: b.test(t, s),
 		}
 		if s.set < 0 {
 			at, _ := slices.BinarySearch(o.cells[s.feature].cuts, o.threshold(s.threshold))
@@ -215,8 +212,9 @@ func (o *forks) leafOf(root int32, bins *binTable) float64 {
 // open checks what all slower questions need, and bins the row.
 func (m *ensemble) open(row []float64, s *Scratch) error {
 	switch {
-	case m.linear != nil:
-		return fmt.Errorf("%w: its leaves are linear models", ErrUnexplainable)
+	case m.shap == nil:
+		// What has no contributions is mostly no sum of constant leaves, which all of this is about.
+		return fmt.Errorf("%w: %s", ErrUnexplainable, m.info.Unexplainable)
 	case m.info.MaxDepth > maxExploreDepth:
 		return fmt.Errorf("a tree is %d deep, at most %d: %w", m.info.MaxDepth, maxExploreDepth, ErrLimit)
 	}

@@ -270,7 +270,7 @@ func TestSlowerQuestionsRefuse(t *testing.T) {
 
 	wide := explorer(t, lightGBMText([]*oracleNode{chain(rng, 65)}, 65, 1, "binary sigmoid:1"))
 	long := make([]float64, 65)
-	f("65 features on a path", wide.Interventional(long, [][]float64{long}, &s, one, make([]float64, 1), long), models.ErrLimit)
+	f("65 features on a path", wide.Interventional(long, [][]float64{long}, &s, one, make([]float64, 1), long), models.ErrUnexplainable)
 	f("65 features on a path", wide.Interactions(long, 0, &s, make([]float64, 65*65)), models.ErrUnexplainable)
 	many := explorer(t, lightGBMText([]*oracleNode{chain(rng, 3)}, 1001, 1, "binary sigmoid:1"))
 	f("1001 features", many.Interactions(make([]float64, 1001), 0, &s, make([]float64, 1001*1001)), models.ErrLimit)

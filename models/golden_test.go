@@ -133,40 +133,50 @@ func TestEqualsLightGBM(t *testing.T) {
 	}
 }
 
-func checkGoldenRow(t *testing.T, m models.Model, s *models.Scratch, i int, r *goldenRow) {
+// answered is what a model says of a row: sums and phi are Explain's, nil where it has none.
+type answered struct{ margins, scores, sums, phi []float64 }
+
+// answer asks a model for a golden row, and holds the margins to the library's bits and the scores to a tolerance.
+func answer(t *testing.T, m models.Model, s *models.Scratch, i int, r *goldenRow, tolerance float64) answered {
 	t.Helper()
 	outputs, features := m.Info().Outputs, len(m.Info().Features)
-	margins, scores := make([]float64, outputs), make([]float64, outputs)
-	if err := m.Predict(r.x, s, margins); err != nil {
+	a := answered{margins: make([]float64, outputs), scores: make([]float64, outputs)}
+	if err := m.Predict(r.x, s, a.margins); err != nil {
 		t.Fatalf("row %d: %v", i, err)
 	}
-	if err := m.Score(margins, scores); err != nil {
+	if err := m.Score(a.margins, a.scores); err != nil {
 		t.Fatalf("row %d: %v", i, err)
 	}
-	for k := range margins {
-		if math.Float64bits(margins[k]) != math.Float64bits(r.margins[k]) {
-			t.Errorf("row %d %v: margin %d = %v, LightGBM has %v", i, r.x, k, margins[k], r.margins[k])
+	for k := range a.margins {
+		if math.Float64bits(a.margins[k]) != math.Float64bits(r.margins[k]) {
+			t.Errorf("row %d %v: margin %d = %v, the library has %v", i, r.x, k, a.margins[k], r.margins[k])
 		}
-		if off := math.Abs(scores[k] - r.scores[k]); !(off <= 1e-15*max(1, math.Abs(r.scores[k]))) {
-			t.Errorf("row %d: score %d = %v, LightGBM has %v", i, k, scores[k], r.scores[k])
+		if off := math.Abs(a.scores[k] - r.scores[k]); !(off <= tolerance*max(1, math.Abs(r.scores[k]))) {
+			t.Errorf("row %d: score %d = %v, the library has %v", i, k, a.scores[k], r.scores[k])
 		}
-		if m.Info().Probability && !(scores[k] >= 0 && scores[k] <= 1) {
-			t.Errorf("row %d: score %d = %v is no probability", i, k, scores[k])
+		if m.Info().Probability && !(a.scores[k] >= 0 && a.scores[k] <= 1) {
+			t.Errorf("row %d: score %d = %v is no probability", i, k, a.scores[k])
 		}
 	}
 	if len(r.contributions) == 0 {
-		return
+		return a
 	}
-	again, phi := make([]float64, outputs), make([]float64, outputs*features)
-	if err := m.Explain(r.x, s, again, phi); err != nil {
+	a.sums, a.phi = make([]float64, outputs), make([]float64, outputs*features)
+	if err := m.Explain(r.x, s, a.sums, a.phi); err != nil {
 		t.Fatalf("row %d: %v", i, err)
 	}
-	for k := range margins {
-		if again[k] != margins[k] {
-			t.Errorf("row %d: Explain has margin %v, Predict %v", i, again[k], margins[k])
+	return a
+}
+
+func checkGoldenRow(t *testing.T, m models.Model, s *models.Scratch, i int, r *goldenRow) {
+	t.Helper()
+	a, features := answer(t, m, s, i, r, 1e-15), len(m.Info().Features)
+	for k := range a.sums {
+		if a.sums[k] != a.margins[k] {
+			t.Errorf("row %d: Explain has margin %v, Predict %v", i, a.sums[k], a.margins[k])
 		}
 		want := r.contributions[k*(features+1):][:features+1]
-		checkContributions(t, i, phi[k*features:][:features], m.Info().Base[k], want)
+		checkContributions(t, i, a.phi[k*features:][:features], m.Info().Base[k], want)
 	}
 }
 

@@ -10,10 +10,10 @@ import "fmt"
 // degree d-2, for which quadrature with as many points as for contributions is exact. SHAP gives half of it to (i,j) and half to
 // (j,i) (Lundberg et al. 2020, "SHAP interaction values").
 func (m *ensemble) Interactions(row []float64, output int, s *Scratch, matrix []float64) error {
-	if err := m.checkInteractions(output, matrix); err != nil {
+	if err := m.open(row, s); err != nil {
 		return fmt.Errorf("cannot find interactions: %w", err)
 	}
-	if err := m.open(row, s); err != nil {
+	if err := m.checkInteractions(output, matrix); err != nil {
 		return fmt.Errorf("cannot find interactions: %w", err)
 	}
 	n := len(m.info.Features)
@@ -45,8 +45,6 @@ func (m *ensemble) Interactions(row []float64, output int, s *Scratch, matrix []
 func (m *ensemble) checkInteractions(output int, matrix []float64) error {
 	n, d := len(m.info.Features), m.info.MaxPathFeatures
 	switch {
-	case m.shap == nil:
-		return fmt.Errorf("%w: %s", ErrUnexplainable, m.info.Unexplainable)
 	case n > maxPairFeatures:
 		return fmt.Errorf("the model has %d features, at most %d: %w", n, maxPairFeatures, ErrLimit)
 	case len(matrix) != n*n:

@@ -53,13 +53,11 @@ func (m *ensemble) Interventional(row []float64, background [][]float64, s *Scra
 }
 
 func (m *ensemble) checkInterventional(background [][]float64, base, margins, contributions []float64) error {
-	switch most := 2 * pointsPerBlock * maxBlocks; {
+	switch {
 	case len(background) == 0:
 		return errors.New("the background has no rows")
 	case len(base) != m.info.Outputs:
 		return fmt.Errorf("%d bases, the model has %d outputs", len(base), m.info.Outputs)
-	case m.info.MaxPathFeatures > most:
-		return fmt.Errorf("a path tests %d different features, at most %d are explained: %w", m.info.MaxPathFeatures, most, ErrLimit)
 	case len(background) > maxHybridVisits/max(1, m.info.Nodes):
 		return fmt.Errorf("%d background rows and %d nodes are %d visits, at most %d: use fewer rows: %w", len(background), m.info.Nodes,
 			len(background)*m.info.Nodes, maxHybridVisits, ErrLimit)

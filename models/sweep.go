@@ -62,7 +62,7 @@ func (m *ensemble) Sweep(row []float64, output int, s *Scratch, out *Sweep) erro
 	// Each of the operations behind a margin rounds a sum that is at most a few times reach.
 	const bit64, bit32 = 0x1p-52, 0x1p-24
 	out.Slack = float64(4 * bit64 * float64(len(b.nodes)+len(out.margins)+len(b.roots)) * b.reach)
-	if b.single {
+	if m.info.Format != FormatLightGBM { // all others round a margin to float32 somewhere
 		out.Slack += float64(bit32 * float64(len(b.roots)+1) * b.reach)
 	}
 	return nil

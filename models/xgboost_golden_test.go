@@ -64,34 +64,14 @@ func TestEqualsXGBoost(t *testing.T) {
 
 func checkXGBoostRow(t *testing.T, m models.Model, s *models.Scratch, i int, r *goldenRow) {
 	t.Helper()
-	outputs, features := m.Info().Outputs, len(m.Info().Features)
-	margins, scores := make([]float64, outputs), make([]float64, outputs)
-	if err := m.Predict(r.x, s, margins); err != nil {
-		t.Fatalf("row %d: %v", i, err)
-	}
-	if err := m.Score(margins, scores); err != nil {
-		t.Fatalf("row %d: %v", i, err)
-	}
-	sums, phi := make([]float64, outputs), make([]float64, outputs*features)
-	if err := m.Explain(r.x, s, sums, phi); err != nil {
-		t.Fatalf("row %d: %v", i, err)
-	}
-	for k := range margins {
-		if math.Float64bits(margins[k]) != math.Float64bits(r.margins[k]) {
-			t.Errorf("row %d %v: margin %d = %v, XGBoost has %v", i, r.x, k, margins[k], r.margins[k])
-		}
-		if off := math.Abs(scores[k] - r.scores[k]); !(off <= 1e-6*max(1, math.Abs(r.scores[k]))) {
-			t.Errorf("row %d: score %d = %v, XGBoost has %v", i, k, scores[k], r.scores[k])
-		}
-		if m.Info().Probability && !(scores[k] >= 0 && scores[k] <= 1) {
-			t.Errorf("row %d: score %d = %v is no probability", i, k, scores[k])
-		}
-		if off := math.Abs(sums[k] - margins[k]); !(off <= 1e-5*max(1, math.Abs(margins[k]))) {
-			t.Errorf("row %d: the sum in float64 is %v, the margin %v", i, sums[k], margins[k])
+	a, features := answer(t, m, s, i, r, 1e-6), len(m.Info().Features)
+	for k, margin := range a.margins {
+		if off := math.Abs(a.sums[k] - margin); !(off <= 1e-5*max(1, math.Abs(margin))) {
+			t.Errorf("row %d: the sum in float64 is %v, the margin %v", i, a.sums[k], margin)
 		}
 		want := r.contributions[k*(features+1):][:features+1]
 		total, base := m.Info().Base[k], want[features]
-		for j, c := range phi[k*features:][:features] {
+		for j, c := range a.phi[k*features:][:features] {
 			total += c
 			if off := math.Abs(c - want[j]); !(off <= 2e-5*largest(want)) {
 				t.Errorf("row %d: contribution of feature %d = %v, XGBoost has %v", i, j, c, want[j])
@@ -100,8 +80,8 @@ func checkXGBoostRow(t *testing.T, m models.Model, s *models.Scratch, i int, r *
 		if off := math.Abs(m.Info().Base[k] - base); !(off <= 2e-5*max(1, math.Abs(base))) {
 			t.Errorf("row %d: base = %v, XGBoost has %v", i, m.Info().Base[k], base)
 		}
-		if off := math.Abs(total - sums[k]); !(off <= 1e-9*max(1, largest(want))) {
-			t.Errorf("row %d: base and contributions add up to %v of %v", i, total, sums[k])
+		if off := math.Abs(total - a.sums[k]); !(off <= 1e-9*max(1, largest(want))) {
+			t.Errorf("row %d: base and contributions add up to %v of %v", i, total, a.sums[k])
 		}
 	}
 }

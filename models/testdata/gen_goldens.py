@@ -17,6 +17,8 @@ import sys
 import lightgbm as lgb
 import numpy as np
 
+import goldens
+
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 MAJOR = int(lgb.__version__.split(".")[0])
 PREFIX = {4: "", 3: "v3_", 2: "v2_"}[MAJOR]
@@ -28,24 +30,8 @@ if MAJOR == 3:  # its text reader rounds thresholds otherwise
     COMMON.update(precise_float_parser=True)
 
 
-def data(n=1500, f=6, seed=1, nan=0.0, cats=()):
-    g = np.random.Generator(np.random.PCG64(seed))
-    x = g.standard_normal((n, f))
-    x[:, ::3] = np.exp(x[:, ::3])
-    if f > 1:
-        x[:, 1] = np.round(np.abs(x[:, 1]) * 4)
-    if f > 4:
-        x[g.random(n) < 0.5, 4] = 0.0
-    for j, k in cats:
-        x[:, j] = g.integers(0, k, n)
-    z = np.tanh(x) @ np.linspace(1.5, -1, f) + (0.8 * np.tanh(x[:, 0] * x[:, 2 % f]))
-    for j, k in cats:
-        z = z + np.sin(x[:, j] * 2.3)
-    y = z + 0.7 * g.standard_normal(n)
-    if nan:
-        for j in range(0, f, 2):
-            x[g.random(n) < nan, j] = np.nan
-    return x, y
+def data(n=1500, **kw):
+    return goldens.data(n, **kw)
 
 
 def edges(model, x, seed):
@@ -81,10 +67,6 @@ def edges(model, x, seed):
     return np.array(rows)
 
 
-def cell(v):
-    return "" if np.isnan(v) else repr(float(v))
-
-
 def emit(name, model, x, contrib=True, gz=False):
     name = PREFIX + name
     text = model.model_to_string()
@@ -94,13 +76,10 @@ def emit(name, model, x, contrib=True, gz=False):
     margin = np.asarray(back.predict(x, raw_score=True)).reshape(n, -1)
     score = np.asarray(back.predict(x)).reshape(n, -1)
     k, f = margin.shape[1], x.shape[1]
-    head = ["x%d" % j for j in range(f)] + ["margin%d" % i for i in range(k)] + ["score%d" % i for i in range(k)]
     cols = [x, margin, score]
     if contrib:
-        c = np.asarray(back.predict(x, pred_contrib=True)).reshape(n, -1)
-        head += [h for i in range(k) for h in ["c%d_%d" % (i, j) for j in range(f)] + ["b%d" % i]]
-        cols.append(c)
-    out = ",".join(head) + "\n" + "".join(",".join(map(cell, r)) + "\n" for r in np.hstack(cols))
+        cols.append(np.asarray(back.predict(x, pred_contrib=True)).reshape(n, -1))
+    out = goldens.text(goldens.heads(f, k, contrib), np.hstack(cols))
     for suffix, body in ((".txt", text), (".csv", out)):
         path = os.path.join(HERE, name + suffix)
         if gz:

@@ -15,6 +15,8 @@ import lightgbm as lgb
 import numpy as np
 import shap
 
+import goldens
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = ["binary", "binary_nan", "dart", "regression", "deep12"]
 
@@ -25,10 +27,6 @@ def rows(name, count):
     n = sum(h[0] == "x" for h in head)
     x = np.array([[float(c) if c else np.nan for c in line[:n]] for line in lines])
     return x[(np.nan_to_num(np.abs(x)) < 1e9).all(axis=1)][:count]
-
-
-def cell(v):
-    return "" if np.isnan(v) else repr(float(v))
 
 
 def main():
@@ -43,7 +41,7 @@ def main():
         head = [f"x{j}" for j in range(f)] + ["base"] + [f"p{j}" for j in range(f)] + [f"q{i}_{j}" for i in range(f) for j in range(f)]
         table = np.hstack([x, base, np.asarray(phi).reshape(len(x), f), np.asarray(pairs).reshape(len(x), f * f)])
         with open(os.path.join(HERE, "shap", name + ".csv"), "w", newline="\n") as out:
-            out.write(",".join(head) + "\n" + "".join(",".join(map(cell, r)) + "\n" for r in table))
+            out.write(goldens.text(head, table))
     with open(os.path.join(HERE, "shap", "versions.json"), "w") as out:
         json.dump({"shap": shap.__version__, "lightgbm": lgb.__version__, "numpy": np.__version__}, out)
         out.write("\n")

@@ -18,30 +18,16 @@ import numpy as np
 import scipy
 import xgboost as xgb
 
+import goldens
+
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "xgboost")
 VERSION = tuple(int(x) for x in xgb.__version__.split(".")[:2])
 PREFIX = "v%d%d_" % VERSION
 COMMON = dict(max_depth=3, eta=0.3, seed=3, nthread=1, tree_method="hist", verbosity=0)
 
 
-def data(n=1200, f=6, seed=1, nan=0.0, cats=()):
-    g = np.random.Generator(np.random.PCG64(seed))
-    x = g.standard_normal((n, f))
-    x[:, ::3] = np.exp(x[:, ::3])
-    if f > 1:
-        x[:, 1] = np.round(np.abs(x[:, 1]) * 4)
-    if f > 4:
-        x[g.random(n) < 0.5, 4] = 0.0
-    for j, k in cats:
-        x[:, j] = g.integers(0, k, n)
-    z = np.tanh(x) @ np.linspace(1.5, -1, f) + (0.8 * np.tanh(x[:, 0] * x[:, 2 % f]))
-    for j, k in cats:
-        z = z + np.sin(x[:, j] * 2.3)
-    y = z + 0.7 * g.standard_normal(n)
-    if nan:
-        for j in range(0, f, 2):
-            x[g.random(n) < nan, j] = np.nan
-    return x, y
+def data(n=1200, **kw):
+    return goldens.data(n, **kw)
 
 
 def edges(model, x, seed=5):
@@ -78,10 +64,6 @@ def edges(model, x, seed=5):
     return np.array(rows)
 
 
-def cell(v):
-    return "" if np.isnan(v) else repr(float(v))
-
-
 def matrix(x, y=None, cats=(), names=None, **kw):
     types = ["c" if j in [c for c, _ in cats] else "q" for j in range(x.shape[1])] if cats else None
     return xgb.DMatrix(x, label=y, feature_types=types, feature_names=names, enable_categorical=bool(cats), nthread=1, **kw)
@@ -99,9 +81,7 @@ def answers(path, x, cats=(), names=None):
         e = np.exp(margin - margin.max(axis=1, keepdims=True))
         score = e / e.sum(axis=1, keepdims=True)
     contrib = back.predict(d, pred_contribs=True).reshape(n, -1)
-    head = ["x%d" % j for j in range(f)] + ["margin%d" % i for i in range(k)] + ["score%d" % i for i in range(k)]
-    head += [h for i in range(k) for h in ["c%d_%d" % (i, j) for j in range(f)] + ["b%d" % i]]
-    return head, np.hstack([x, margin.astype(float), score.astype(float), contrib.astype(float)])
+    return goldens.heads(f, k), np.hstack([x, margin.astype(float), score.astype(float), contrib.astype(float)])
 
 
 def emit(name, model, x, ext="json", **kw):
@@ -109,7 +89,7 @@ def emit(name, model, x, ext="json", **kw):
     model.save_model(path)
     head, table = answers(path, x, **kw)
     with open(os.path.join(HERE, PREFIX + name + ".csv"), "w", newline="\n") as h:
-        h.write(",".join(head) + "\n" + "".join(",".join(map(cell, r)) + "\n" for r in table))
+        h.write(goldens.text(head, table))
 
 
 def fit(name, y, x, trees=4, cats=(), ext="json", obj=None, names=None, label=None, group=None, **params):
