@@ -34,7 +34,8 @@ func newHolesCmd() *cobra.Command {
 		Long: `Reads the journal and says, for the events that happened from --from to --to (default: all),
   by producer   which of its sequence numbers did not come, and how its clock compares with ours: the offset is
                 received_at - occurred_at at its smallest, so the shortest way is in it; the slope is how it changes
-  of rounds     which were never closed, which have a bet and no start, which have a result and no bet
+  of rounds     which were never closed, or later than their game allows (max_round_ms of game.launched or round.started);
+                which have a bet or a tournament's score and no start, a result or a jackpot's contribution and no bet
   of sessions   how many have gaps in the numbers of their heartbeats or of the guard's batches
 
 What comes late closes the hole that it left: the answer does not depend on the order of the events. Rounds are read an
@@ -54,7 +55,7 @@ be read, and their numbers count as missing. No server may be running on the dat
 	cmd.Flags().StringVar(&f.from, "from", "", "first moment, such as 2026-11-22T00:00:00Z")
 	cmd.Flags().StringVar(&f.to, "to", "", "first moment that is not in it any more")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON")
-	cmd.Flags().DurationVar(&f.fold.Settle, "settle", f.fold.Settle, "how long a round may be still before it counts as never closed")
+	cmd.Flags().DurationVar(&f.fold.Settle, "settle", f.fold.Settle, "how long a round may be still, or open beyond its game's limit, before it counts as a hole")
 	cmd.Flags().IntVar(&f.fold.List, "list", f.fold.List, "how many gaps and rounds of each sort to name")
 	cmd.Flags().IntVar(&f.fold.MaxItems, "max-items", f.fold.MaxItems, "how many rounds, sessions and gaps to keep in memory, about 250 bytes each")
 	return cmd
@@ -146,9 +147,12 @@ func printHoles(out io.Writer, r *timeline.Report) error {
 	}
 	fmt.Fprintf(out, "\n%d rounds\n", r.Rounds.Rounds)
 	printRounds(out, "never closed", r.Rounds.NeverClosed)
+	printRounds(out, "open for longer than the game allows", r.Rounds.OpenTooLong)
 	printRounds(out, "with a bet and no start", r.Rounds.BetWithoutRound)
 	printRounds(out, "with a result and no bet", r.Rounds.ResultWithoutBet)
-	fmt.Fprintf(out, "  %d bets name no round\n", r.Rounds.HomelessBets)
+	printRounds(out, "with a score and no start", r.Rounds.ScoreWithoutRound)
+	printRounds(out, "with a jackpot's contribution and no bet", r.Rounds.ContributionWithoutBet)
+	fmt.Fprintf(out, "  %d bets, %d scores and %d contributions name no round\n", r.Rounds.HomelessBets, r.Rounds.HomelessScores, r.Rounds.HomelessContributions)
 	_, err := fmt.Fprintf(out, "\n%d numbered streams of sessions, %d with gaps, %d numbers missing\n",
 		r.Sessions.Streams, r.Sessions.Broken, r.Sessions.Missing)
 	return err

@@ -174,9 +174,11 @@ func (c *storeCollector) timeline(ch chan<- prometheus.Metric, counter sendCount
 	s := c.app.timeline.Stats()
 	gauge("pitboss_timeline_stale", "1 while the timeline is far behind the journal: what it says is of the past.", asFloat(s.Stale))
 	gauge("pitboss_timeline_rounds", "Rounds that are remembered (timeline.window).", float64(s.Rounds))
-	gauge("pitboss_timeline_rounds_never_closed", "Of those, rounds that were still for timeline.settle and have no end. A jump is an engine that died, or events that are lost.", float64(s.NeverClosed))
+	gauge("pitboss_timeline_rounds_never_closed", "Of those, rounds that were still for timeline.settle, or open beyond their game's limit for it, and have no end. A jump is an engine that died, or events that are lost.", float64(s.NeverClosed))
 	gauge("pitboss_timeline_bets_without_round", "Of those, rounds with a bet and no start, bets that name no round among them.", float64(s.BetWithoutRound))
 	gauge("pitboss_timeline_results_without_bet", "Of those, rounds with a result and no bet. Any at all is a bet that was lost, or a result that was made up.", float64(s.ResultWithoutBet))
+	gauge("pitboss_timeline_scores_without_round", "Of those, rounds with a tournament's score and no start, scores that name no round among them. Any at all is a score that was made up, or a start that was lost.", float64(s.ScoreWithoutRound))
+	gauge("pitboss_timeline_contributions_without_bet", "Of those, rounds with a jackpot's contribution and no bet, contributions that name no round among them. Any at all is a pool that was tampered with, or a bet that was lost.", float64(s.ContributionWithoutBet))
 	counter("pitboss_timeline_dropped_rounds_total", "Rounds forgotten within their window because there were more than timeline.max_rounds.", s.Dropped)
 	labels := []string{"tenant", "producer"}
 	missing := prometheus.NewDesc("pitboss_timeline_producer_missing_numbers", "Sequence numbers of a producer that did not come, of its newest 256 gaps. Growing, its events are lost.", labels, nil)

@@ -15,7 +15,8 @@ type LiveConfig struct {
 	// Live switches it on: the journal is read a second time, as it is written, for the metrics. Default false: only where a
 	// feature set reads the source timeline.
 	Live bool `yaml:"live"`
-	// Window is how long a round that lacks something is remembered, by event time. Default 1h.
+	// Window is how long a round that lacks something is remembered, by event time, after the newest event of it. Default 1h. A
+	// round that may stay open for longer (max_round_ms) is forgotten before it is never closed: give it more where that counts.
 	Window time.Duration `yaml:"window"`
 	// Settle is how long a round may be still before it counts as lacking what did not come. Default 10m.
 	Settle time.Duration `yaml:"settle"`
@@ -46,8 +47,8 @@ func (c LiveConfig) Validate() error {
 }
 
 // maxRuns bounds what is kept of a producer's numbers: as many gaps and one, the newest. maxLacking bounds the rounds that are
-// listed of one player.
-const maxRuns, maxLacking = 257, 256
+// listed of one player, and maxGames the games whose rounds may stay open for a time of their own.
+const maxRuns, maxLacking, maxGames = 257, 256, 4096
 
 // live is what is known of the present.
 type live struct {
@@ -57,6 +58,7 @@ type live struct {
 	newest    time.Time
 	producers map[producerKey]*liveProducer
 	rounds    map[entityKey]*liveRound
+	games     map[entityKey]time.Duration
 	// queue has the rounds in the order of their first sight, from next on; base is how many were before the queue.
 	queue []entityKey
 	next  int
@@ -79,6 +81,7 @@ type liveProducer struct {
 type liveRound struct {
 	round
 
+	tenant string
 	player entityKey
 	// lacks says that the round lacks something, settled or not.
 	lacks bool
@@ -86,7 +89,8 @@ type liveRound struct {
 
 func newLive(cfg LiveConfig) *live {
 	return &live{
-		cfg: cfg, producers: map[producerKey]*liveProducer{}, rounds: map[entityKey]*liveRound{}, players: map[entityKey][]*liveRound{},
+		cfg: cfg, producers: map[producerKey]*liveProducer{}, rounds: map[entityKey]*liveRound{}, games: map[entityKey]time.Duration{},
+		players: map[entityKey][]*liveRound{},
 	}
 }
 
@@ -97,6 +101,9 @@ func (l *live) add(ev *pb.Event) {
 		l.newest = at
 	}
 	l.addProducer(ev)
+	if game, limit := gameLimit(ev); limit > l.games[game] && (l.games[game] != 0 || len(l.games) < maxGames) {
+		l.games[game] = limit
+	}
 	l.addRound(ev, at)
 	for l.next < len(l.queue) && (len(l.rounds) > l.cfg.MaxRounds || l.past(l.queue[l.next])) {
 		l.forget(l.queue[l.next])
@@ -155,26 +162,20 @@ func (l *live) addProducer(ev *pb.Event) {
 
 func (l *live) addRound(ev *pb.Event, at time.Time) {
 	kind, id := ev.GetType(), entity(ev, "round")
-	switch kind {
-	case "round.started", "round.result", "round.closed":
-	case "bet.placed":
-		if id == "" {
-			id = "\x00" + ev.GetEventId() // a round of its own, of which nothing else will come
-		}
-	default:
+	if !isOfRound(kind) {
 		return
 	}
 	if id == "" {
-		return
+		id = "\x00" + ev.GetEventId() // a round of its own, of which nothing else will come
 	}
 	key := entityKey{ev.GetTenant(), id}
 	r := l.rounds[key]
 	if r == nil {
-		r = &liveRound{round: round{first: at, last: at}}
+		r = &liveRound{round: round{first: at, last: at}, tenant: ev.GetTenant()}
 		l.rounds[key] = r
 		l.queue = append(l.queue, key)
 	}
-	r.note(kind, at)
+	r.note(ev, at)
 	r.closed = r.closed || id[0] == 0
 	if player := entity(ev, "player"); player != "" && r.player.value == "" {
 		l.settle(r, false)
@@ -206,24 +207,28 @@ func (l *live) settle(r *liveRound, lacks bool) {
 	}
 }
 
-// whole says whether a round lacks nothing, whatever its time.
-func (r *round) whole() bool { return r.closed && (r.started || !r.bet) && (r.bet || !r.result) }
-
 // holes counts what lacks something, of rounds that have settled.
-type holes struct{ neverClosed, betWithoutRound, resultWithoutBet int }
+type holes struct{ neverClosed, betWithoutRound, resultWithoutBet, scoreWithoutRound, contributionWithoutBet int }
 
-func (h *holes) count(r *round, settled time.Time) {
+// count counts what a round lacks. The caller holds mu.
+func (l *live) count(h *holes, r *liveRound, settled time.Time) {
+	if r.overdue(settled, r.within(r.tenant, l.games)) {
+		h.neverClosed++
+	}
 	if r.last.After(settled) {
 		return // more may come
-	}
-	if !r.closed {
-		h.neverClosed++
 	}
 	if r.bet && !r.started {
 		h.betWithoutRound++
 	}
 	if r.result && !r.bet {
 		h.resultWithoutBet++
+	}
+	if r.score && !r.started {
+		h.scoreWithoutRound++
+	}
+	if r.contribution && !r.bet {
+		h.contributionWithoutBet++
 	}
 }
 
@@ -236,7 +241,7 @@ func (l *live) countSome(i int, h *holes) int {
 	to, settled := min(i+some, l.base+len(l.queue)), l.settled()
 	for ; i < to; i++ {
 		if r := l.rounds[l.queue[i-l.base]]; r != nil && r.lacks {
-			h.count(&r.round, settled)
+			l.count(h, r, settled)
 		}
 	}
 	if i >= l.base+len(l.queue) {

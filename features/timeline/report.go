@@ -36,13 +36,21 @@ type Producer struct {
 // Rounds is what is missing of rounds.
 type Rounds struct {
 	Rounds int `json:"rounds"`
-	// NeverClosed were begun, by whatever came of them, and did not end by the time that Config.Settle gives.
+	// NeverClosed were begun, by whatever came of them, and did not end by the time that their game or Config.Settle gives.
 	NeverClosed Holes `json:"never_closed"`
+	// OpenTooLong were closed, and later than their game says that a round may stay open.
+	OpenTooLong Holes `json:"open_too_long"`
 	// BetWithoutRound have a bet and no start; HomelessBets are bets that name no round at all.
 	BetWithoutRound Holes  `json:"bet_without_round"`
 	HomelessBets    uint64 `json:"homeless_bets"`
 	// ResultWithoutBet have a result and no bet.
 	ResultWithoutBet Holes `json:"result_without_bet"`
+	// ScoreWithoutRound have a tournament's score and no start; HomelessScores are scores that name no round.
+	ScoreWithoutRound Holes  `json:"score_without_round"`
+	HomelessScores    uint64 `json:"homeless_scores"`
+	// ContributionWithoutBet have a jackpot's contribution and no bet; HomelessContributions name no round.
+	ContributionWithoutBet Holes  `json:"contribution_without_bet"`
+	HomelessContributions  uint64 `json:"homeless_contributions"`
 }
 
 // Holes are rounds that lack something.
@@ -98,20 +106,23 @@ func (f *Fold) reportRounds(out *Rounds) {
 	keys := slices.SortedFunc(maps.Keys(f.rounds), func(a, b entityKey) int {
 		return cmp.Or(f.rounds[a].first.Compare(f.rounds[b].first), cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.value, b.value))
 	})
-	out.HomelessBets = f.homeless
+	out.HomelessBets, out.HomelessScores, out.HomelessContributions = f.homeless.bets, f.homeless.scores, f.homeless.contributions
 	for _, key := range keys {
 		r := f.rounds[key]
 		if !f.inside(r.first, 0) {
 			continue // it is of another report; it was read so that its later parts are none of this one's holes
 		}
 		out.Rounds++
+		ref, limit := RoundRef{key.tenant, key.value, r.first}, r.within(key.tenant, f.games)
+		f.hole(&out.NeverClosed, r.overdue(settled, limit), ref)
+		f.hole(&out.OpenTooLong, r.tooLong(limit), ref)
 		if r.last.After(settled) {
 			continue // more may come
 		}
-		ref := RoundRef{key.tenant, key.value, r.first}
-		f.hole(&out.NeverClosed, !r.closed, ref)
 		f.hole(&out.BetWithoutRound, r.bet && !r.started, ref)
 		f.hole(&out.ResultWithoutBet, r.result && !r.bet, ref)
+		f.hole(&out.ScoreWithoutRound, r.score && !r.started, ref)
+		f.hole(&out.ContributionWithoutBet, r.contribution && !r.bet, ref)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // journal, so a value can be of a moment ago; its version is the last frame inside. Without Run, as in evaluating history,
 // its values are missing: those that were served are in the records.
 //
-// Keys: player_never_closed, player_bets_without_round and player_results_without_bet count the player's rounds of the last
-// LiveConfig.Window that have settled; producer_gaps and producer_missing are of the producer's sequence numbers, its newest
+// Keys: player_never_closed, player_bets_without_round, player_results_without_bet, player_scores_without_round and
+// player_contributions_without_bet count the player's rounds of the last LiveConfig.Window that have settled; producer_gaps and producer_missing are of the producer's sequence numbers, its newest
 // 256 gaps; producer_offset_ms and producer_slope_ppm are of its clock, as in Clock.
 type Source struct{ live *live }
 
@@ -41,7 +41,8 @@ func (*Source) Name() string { return SourceName }
 
 func sourceKeys() []string {
 	return []string{
-		"player_bets_without_round", "player_never_closed", "player_results_without_bet",
+		"player_bets_without_round", "player_contributions_without_bet", "player_never_closed", "player_results_without_bet",
+		"player_scores_without_round",
 		"producer_gaps", "producer_missing", "producer_offset_ms", "producer_slope_ppm",
 	}
 }
@@ -86,7 +87,7 @@ func (l *live) ofPlayer(ev *features.Event, key string) (float64, features.Statu
 	list := l.players[entityKey{ev.Tenant, player.Alias}]
 	settled := l.settled()
 	for _, r := range list {
-		h.count(&r.round, settled)
+		l.count(&h, r, settled)
 	}
 	status := features.Present
 	if len(list) == maxLacking {
@@ -97,6 +98,10 @@ func (l *live) ofPlayer(ev *features.Event, key string) (float64, features.Statu
 		return float64(h.neverClosed), status, true
 	case "player_bets_without_round":
 		return float64(h.betWithoutRound), status, true
+	case "player_scores_without_round":
+		return float64(h.scoreWithoutRound), status, true
+	case "player_contributions_without_bet":
+		return float64(h.contributionWithoutBet), status, true
 	default:
 		return float64(h.resultWithoutBet), status, true
 	}
@@ -205,8 +210,8 @@ func (l *live) take(pos, head journal.Pos, frame *pb.EventFrame) {
 
 // LiveStats are figures for metrics, all of them gauges but Dropped.
 type LiveStats struct {
-	// Rounds are remembered; of those that have settled, NeverClosed, BetWithoutRound and ResultWithoutBet lack something.
-	Rounds, NeverClosed, BetWithoutRound, ResultWithoutBet int
+	// Rounds are remembered; of those that have settled, the others lack something.
+	Rounds, NeverClosed, BetWithoutRound, ResultWithoutBet, ScoreWithoutRound, ContributionWithoutBet int
 	// Dropped counts rounds forgotten within their window because there were too many.
 	Dropped uint64
 	// Stale says that the journal is not read, or far behind.
@@ -226,6 +231,7 @@ func (s *Source) Stats() LiveStats {
 	defer l.mu.Unlock()
 	out := LiveStats{Rounds: len(l.rounds), Dropped: l.dropped, Stale: !l.started || l.stale}
 	out.NeverClosed, out.BetWithoutRound, out.ResultWithoutBet = h.neverClosed, h.betWithoutRound, h.resultWithoutBet
+	out.ScoreWithoutRound, out.ContributionWithoutBet = h.scoreWithoutRound, h.contributionWithoutBet
 	for key, p := range l.producers {
 		one := Producer{Tenant: key.tenant, Producer: key.producer, Events: p.events, Clock: p.clock}
 		_, one.Gaps, one.Missing = p.sequence.gaps(0)

@@ -101,10 +101,23 @@ func TestSource(t *testing.T) {
 	add(5, "round.result", "no bet", "me", 13)
 	add(5, "round.closed", "no bet", "me", 14)
 	add(6, "round.started", "other", "somebody", 15)
+	add(7, "tournament.score", "no start", "me", 18) // beside its bet
+	add(7, "tournament.score", "", "me", 19)
+	add(7, "jackpot.contribution", "no bet", "me", 20) // beside its result
+	add(2, "jackpot.contribution", "open", "me", 21)
 	add(29, "round.started", "young", "me", 16)
 	add(30, "round.started", "youngest", "me", 17)
-	keys := []string{"player_never_closed", "player_bets_without_round", "player_results_without_bet", "producer_missing", "producer_gaps", "producer_offset_ms"}
-	want := fmt.Sprint([]float64{1, 2, 1, 3, 2, 50})
+	add(1, "game.launched", "", "me", 22)
+	last := events[len(events)-1]
+	last.Entities = append(last.Entities, &pb.Identifier{Kind: "game", Value: "g"})
+	launched(24 * time.Hour)(last)
+	add(2, "round.started", "a day long", "me", 23)
+	events[len(events)-1].Entities = append(events[len(events)-1].Entities, &pb.Identifier{Kind: "game", Value: "g"})
+	keys := []string{
+		"player_never_closed", "player_bets_without_round", "player_results_without_bet", "player_scores_without_round",
+		"player_contributions_without_bet", "producer_missing", "producer_gaps", "producer_offset_ms",
+	}
+	want := fmt.Sprint([]float64{1, 2, 1, 2, 1, 3, 2, 50})
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		if seed > 0 {
@@ -114,7 +127,7 @@ func TestSource(t *testing.T) {
 		if fmt.Sprint(got) != want {
 			t.Errorf("order %d: %v are %v, want %v", seed, keys, got, want)
 		}
-		if stats.Stale || stats.NeverClosed != 2 || stats.BetWithoutRound != 2 || stats.ResultWithoutBet != 1 || stats.Producers[0].Missing != 3 || stats.Dropped != 0 {
+		if stats.Stale || stats.NeverClosed != 2 || stats.BetWithoutRound != 2 || stats.ResultWithoutBet != 1 || stats.ScoreWithoutRound != 2 || stats.ContributionWithoutBet != 1 || stats.Producers[0].Missing != 3 || stats.Dropped != 0 {
 			t.Errorf("order %d: stats %+v", seed, stats)
 		}
 	}

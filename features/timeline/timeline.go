@@ -1,5 +1,6 @@
-// Package timeline finds what is missing from what producers sent: gaps in their sequences, rounds that were never closed,
-// bets without a round, results without a bet, and how far their clocks are from ours.
+// Package timeline finds what is missing from what producers sent: gaps in their sequences, rounds that were never closed or
+// open for too long, bets and scores without a round, results and contributions without a bet, and how far their clocks are from
+// ours.
 //
 // Fold is a fold of the journal, beside the windows and not one of them. What it finds depends on the set of events alone,
 // never on their order, so that what comes late closes the hole it left. Source has the same of the present, within bounds,
@@ -21,7 +22,9 @@ type Config struct {
 	From, To time.Time
 	// Margin is how far outside of From and To events are still read for the rounds that lie across a bound. Default 1h.
 	Margin time.Duration
-	// Settle is how long a round may be still before it counts as never closed, against the newest event. Default 10m.
+	// Settle is how long a round may be still before it counts as lacking what did not come, against the newest event. A round
+	// whose game says how long one may stay open (max_round_ms) counts as never closed only that much later than it began.
+	// Default 10m.
 	Settle time.Duration
 	// MaxItems bounds what is kept: rounds, sessions, producers, gaps and minutes of clocks. Default 2,000,000, about 500 MB.
 	MaxItems int
@@ -47,8 +50,10 @@ type Fold struct {
 	producer map[producerKey]*producer
 	rounds   map[entityKey]*round
 	sessions map[sessionKey]*sequence
-	// homeless are bets that name no round.
-	homeless uint64
+	// games have the longest time that a round of theirs may stay open.
+	games map[entityKey]time.Duration
+	// homeless name no round.
+	homeless struct{ bets, scores, contributions uint64 }
 }
 
 type (
@@ -57,15 +62,10 @@ type (
 	sessionKey  struct{ tenant, session, stream string }
 )
 
-// round is what is known of one round.
-type round struct {
-	started, bet, result, closed bool
-	first, last                  time.Time
-}
-
 // New makes an empty fold.
 func New(cfg Config) *Fold {
-	return &Fold{cfg: cfg, producer: map[producerKey]*producer{}, rounds: map[entityKey]*round{}, sessions: map[sessionKey]*sequence{}}
+	return &Fold{cfg: cfg, producer: map[producerKey]*producer{}, rounds: map[entityKey]*round{}, sessions: map[sessionKey]*sequence{},
+		games: map[entityKey]time.Duration{}}
 }
 
 // Add takes one accepted event in. Each event once: what the journal has is free of duplicates, but a frame that only adds
@@ -84,6 +84,7 @@ func (f *Fold) Add(ev *pb.Event) error {
 			f.newest = at
 		}
 	}
+	f.addGame(ev)
 	f.addRound(ev, at, inside)
 	if f.items > f.cfg.MaxItems {
 		return fmt.Errorf("%w: more than %d; give a shorter time", ErrTooMuch, f.cfg.MaxItems)
@@ -131,17 +132,27 @@ func (f *Fold) addSession(ev *pb.Event) {
 	f.items += s.add(seq)
 }
 
+// addGame notes how long a round of a game may stay open; of several answers the longest.
+func (f *Fold) addGame(ev *pb.Event) {
+	key, limit := gameLimit(ev)
+	if limit == 0 {
+		return
+	}
+	if _, ok := f.games[key]; !ok {
+		f.items++
+	}
+	f.games[key] = max(f.games[key], limit)
+}
+
 func (f *Fold) addRound(ev *pb.Event, at time.Time, inside bool) {
 	kind := ev.GetType()
-	switch kind {
-	case "round.started", "bet.placed", "round.result", "round.closed":
-	default:
+	if !isOfRound(kind) {
 		return
 	}
 	id := entity(ev, "round")
 	if id == "" {
 		if inside {
-			f.homeless++ // the other types need a round
+			f.addHomeless(kind)
 		}
 		return
 	}
@@ -152,26 +163,18 @@ func (f *Fold) addRound(ev *pb.Event, at time.Time, inside bool) {
 		f.rounds[key] = r
 		f.items++
 	}
-	r.note(kind, at)
+	r.note(ev, at)
 }
 
-// note notes an event of the round.
-func (r *round) note(kind string, at time.Time) {
+// addHomeless counts what names no round; the other types need one.
+func (f *Fold) addHomeless(kind string) {
 	switch kind {
-	case "round.started":
-		r.started = true
 	case "bet.placed":
-		r.bet = true
-	case "round.result":
-		r.result = true
-	case "round.closed":
-		r.closed = true
-	}
-	if at.Before(r.first) {
-		r.first = at
-	}
-	if at.After(r.last) {
-		r.last = at
+		f.homeless.bets++
+	case "tournament.score":
+		f.homeless.scores++
+	case "jackpot.contribution":
+		f.homeless.contributions++
 	}
 }
 

@@ -116,6 +116,77 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestWhatAnotherEventMustHaveCaused holds that a tournament's score needs a round that began, and a jackpot's contribution a bet.
+func TestWhatAnotherEventMustHaveCaused(t *testing.T) {
+	events := []*pb.Event{
+		at(0, "round.started", of("round", "fine")), at(0, "bet.placed", of("round", "fine")), at(0, "jackpot.contribution", of("round", "fine")),
+		at(time.Second, "tournament.score", of("round", "fine")), at(time.Second, "round.closed", of("round", "fine")),
+		at(time.Minute, "tournament.score", of("round", "unstarted")), at(time.Minute, "round.closed", of("round", "unstarted")),
+		at(2*time.Minute, "round.started", of("round", "unbet")), at(2*time.Minute, "jackpot.contribution", of("round", "unbet")),
+		at(2*time.Minute, "round.closed", of("round", "unbet")),
+		at(3*time.Minute, "tournament.score"), at(3*time.Minute, "jackpot.contribution"), at(3*time.Minute, "jackpot.contribution"),
+		at(time.Hour, "auth.login"),
+	}
+	hole := func(id string, minute int) timeline.Holes {
+		return timeline.Holes{Count: 1, First: []timeline.RoundRef{{Tenant: "demo", Round: id, Began: start.Add(time.Duration(minute) * time.Minute)}}}
+	}
+	want := timeline.Rounds{
+		Rounds: 3, ScoreWithoutRound: hole("unstarted", 1), ContributionWithoutBet: hole("unbet", 2), HomelessScores: 1, HomelessContributions: 2,
+	}
+	if diff := cmp.Diff(want, report(t, timeline.DefaultConfig(), events...).Rounds); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	late := append(events, at(2*time.Minute, "bet.placed", of("round", "unbet")), at(time.Minute, "round.started", of("round", "unstarted")))
+	if got := report(t, timeline.DefaultConfig(), late...).Rounds; got.ScoreWithoutRound.Count+got.ContributionWithoutBet.Count != 0 {
+		t.Errorf("after what came late: %+v", got)
+	}
+}
+
+func launched(limit time.Duration) func(*pb.Event) {
+	return func(ev *pb.Event) {
+		ev.Payload = &pb.Event_GameLaunched{GameLaunched: &pb.GameLaunched{MaxRoundMs: new(limit.Milliseconds())}}
+	}
+}
+
+func startedFor(limit time.Duration) func(*pb.Event) {
+	return func(ev *pb.Event) {
+		ev.Payload = &pb.Event_RoundStarted{RoundStarted: &pb.RoundStarted{MaxRoundMs: new(limit.Milliseconds())}}
+	}
+}
+
+// TestRoundsOfAGameWithALimit holds that a game's own limit says when a round is overdue, whatever its pauses, and that the round's
+// own goes before it.
+func TestRoundsOfAGameWithALimit(t *testing.T) {
+	f := func(name string, neverClosed, tooLong int, now time.Duration, events ...*pb.Event) {
+		t.Helper()
+		got := report(t, timeline.DefaultConfig(), append(events, at(now, "auth.login"))...).Rounds
+		if got.NeverClosed.Count != neverClosed || got.OpenTooLong.Count != tooLong {
+			t.Errorf("%s: %d never closed, %d open for too long, want %d and %d", name, got.NeverClosed.Count, got.OpenTooLong.Count, neverClosed, tooLong)
+		}
+	}
+	begin := func(change ...func(*pb.Event)) *pb.Event {
+		return at(0, "round.started", append(change, of("round", "r"), of("game", "g"))...)
+	}
+	end := func(after time.Duration) *pb.Event { return at(after, "round.closed", of("round", "r")) }
+	game := func(limit time.Duration) *pb.Event { return at(0, "game.launched", of("game", "g"), launched(limit)) }
+	const settle = 10 * time.Minute
+
+	f("no limit, still for long", 1, 0, settle, begin())
+	f("within a long limit", 0, 0, 2*time.Hour, begin(), game(3*time.Hour))
+	f("at its end", 0, 0, 3*time.Hour+settle, begin(), game(3*time.Hour))
+	f("beyond it", 1, 0, 3*time.Hour+settle+time.Second, begin(), game(3*time.Hour))
+	f("beyond a short one, and not still", 1, 0, settle+2*time.Minute, begin(), game(time.Minute), at(settle+time.Minute, "bet.placed", of("round", "r")))
+	f("of another game", 1, 0, time.Hour, begin(), at(0, "game.launched", of("game", "h"), launched(3*time.Hour)))
+	f("of another tenant", 1, 0, time.Hour, begin(), at(0, "game.launched", of("game", "g"), launched(3*time.Hour), func(ev *pb.Event) { ev.Tenant = "other" }))
+	f("the longest of several", 0, 0, 2*time.Hour, game(3*time.Hour), begin(), game(time.Minute))
+	f("the round's own is shorter", 1, 0, 2*time.Hour, begin(startedFor(time.Minute)), game(3*time.Hour))
+	f("the round's own is longer", 0, 0, 2*time.Hour, begin(startedFor(3*time.Hour)), game(time.Minute))
+	f("closed in time", 0, 0, time.Hour, begin(), game(time.Minute), end(time.Minute))
+	f("closed too late", 0, 1, time.Hour, begin(), game(time.Minute), end(time.Minute+time.Second))
+	f("closed late without a limit", 0, 0, 2*time.Hour, begin(), end(time.Hour))
+	f("a limit that no clock holds", 0, 0, time.Hour, begin(startedFor(1<<63-1)))
+}
+
 func TestSessions(t *testing.T) {
 	var events []*pb.Event
 	for _, n := range []uint64{1, 2, 5} {
@@ -170,7 +241,9 @@ func TestReportDependsOnTheSetAlone(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
-	kinds := []string{"round.started", "bet.placed", "round.result", "round.closed", "session.heartbeat"}
+	kinds := []string{
+		"round.started", "bet.placed", "round.result", "round.closed", "session.heartbeat", "tournament.score", "jackpot.contribution", "game.launched",
+	}
 	for range 20 {
 		var events []*pb.Event
 		for range 400 {
@@ -179,9 +252,15 @@ func TestReportDependsOnTheSetAlone(t *testing.T) {
 			ev.ProducerId = fmt.Sprint(dice.IntN(3))
 			ev.ReceivedAt = timestamppb.New(ev.ReceivedAt.AsTime().Add(time.Duration(dice.IntN(1e9))))
 			ev.ClockQuality = &pb.ClockQuality{NtpOffsetUs: int64(dice.IntN(3) - 1), Source: fmt.Sprint(dice.IntN(3))}
-			if ev.Type == "session.heartbeat" {
+			switch ev.Type {
+			case "session.heartbeat":
 				beat(uint64(dice.IntN(40)))(ev)
+			case "game.launched":
+				launched(time.Duration(dice.IntN(10)) * time.Hour)(ev)
+			case "round.started":
+				startedFor(time.Duration(max(0, dice.IntN(20)-10)) * time.Hour)(ev)
 			}
+			of("game", fmt.Sprint(dice.IntN(4)))(ev)
 			events = append(events, ev)
 		}
 		cfg := timeline.DefaultConfig()
