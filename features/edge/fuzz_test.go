@@ -2,6 +2,8 @@ package edge_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,7 +23,7 @@ func FuzzAccept(f *testing.F) {
 	label := bet()
 	label.Type = "label.assigned"
 	label.Payload = &pb.Event_LabelAssigned{LabelAssigned: &pb.LabelAssigned{TargetEventId: "e", Label: "fraud", Fraud: 1}}
-	for _, msg := range []*pb.Event{bet(), label, {}} {
+	for _, msg := range append(examples(f), bet(), label, &pb.Event{}) {
 		data, err := proto.Marshal(msg)
 		if err != nil {
 			f.Fatal(err)
@@ -47,6 +49,28 @@ func FuzzAccept(f *testing.F) {
 		}
 		checkAccepted(t, msg, personal)
 	})
+}
+
+// examples are the events of examples/events, one of each type, as if they happened now.
+func examples(tb testing.TB) (all []*pb.Event) {
+	tb.Helper()
+	files, err := filepath.Glob("../../examples/events/*.json")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		msg := &pb.Event{}
+		if err := protojson.Unmarshal(data, msg); err != nil {
+			tb.Fatalf("%s: %v", file, err)
+		}
+		msg.Tenant, msg.OccurredAt = "casino", bet().OccurredAt
+		all = append(all, msg)
+	}
+	return all
 }
 
 // rawPersonal gives the raw personal identifiers of a message by kind.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,22 @@ import (
 // FuzzDecode holds that no value in Avro, and no CloudEvent, ends the process or makes much of little.
 func FuzzDecode(f *testing.F) {
 	f.Add(encodeAvro(f, wire.EventSchema(), asRecord(event().ProtoReflect())), "avro/binary")
+	files, err := filepath.Glob("../../examples/events/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		msg := &pb.Event{}
+		if err := protojson.Unmarshal(data, msg); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(encodeAvro(f, wire.EventSchema(), asRecord(msg.ProtoReflect())), "avro/binary")
+		f.Add(data, "application/json")
+	}
 	f.Add([]byte(`{"specversion": "1.0", "id": "a", "data": {"event_id": "a"}}`), "application/cloudevents+json")
 	f.Add([]byte(`{"specversion": "1.0", "datacontenttype": "avro/binary", "data_base64": "AAAA"}`), "application/cloudevents+json")
 	d, err := wire.New(wire.Config{})

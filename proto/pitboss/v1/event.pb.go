@@ -546,12 +546,12 @@ type Enrichment struct {
 	AliasKeyId string `protobuf:"bytes,8,opt,name=alias_key_id,json=aliasKeyId,proto3" json:"alias_key_id,omitempty"`
 	// The class that the AS number alone has, of the classes of address_class; empty where the number is not known.
 	AsnClass string `protobuf:"bytes,9,opt,name=asn_class,json=asnClass,proto3" json:"asn_class,omitempty"`
-	// The three flags below are absent where one of the two sides is not known.
-	// The currency of the payload's amounts is not one of the address's country.
+	// The currency of the payload's amounts is none of the address's country. This and the next two are absent where one of the two
+	// sides is not known.
 	CountryCurrencyMismatch *bool `protobuf:"varint,10,opt,name=country_currency_mismatch,json=countryCurrencyMismatch,proto3,oneof" json:"country_currency_mismatch,omitempty"`
 	// The card's country (bin_cc) is not the address's.
 	CardCountryMismatch *bool `protobuf:"varint,11,opt,name=card_country_mismatch,json=cardCountryMismatch,proto3,oneof" json:"card_country_mismatch,omitempty"`
-	// The currency of the payload's amounts is not one of the card's country.
+	// The currency of the payload's amounts is none of the card's country.
 	CardCurrencyMismatch *bool `protobuf:"varint,12,opt,name=card_currency_mismatch,json=cardCurrencyMismatch,proto3,oneof" json:"card_currency_mismatch,omitempty"`
 	// Version of the look-alike characters behind nickname_skeleton.
 	NicknameVersion string `protobuf:"bytes,13,opt,name=nickname_version,json=nicknameVersion,proto3" json:"nickname_version,omitempty"`
