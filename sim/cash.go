@@ -19,7 +19,7 @@ func (s *Sim) broke(p *player, now int64) {
 	}
 	ses := &p.session
 	fresh := ses.rounds == 0
-	stay := 0.35
+	stay := 0.6
 	if fresh || p.habit.dailyPlay > 0 {
 		stay = 0.95
 	}

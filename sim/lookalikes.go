@@ -116,7 +116,7 @@ func (s *Sim) populateVPN(idx []int32) {
 func (s *Sim) populateMetronomic(idx []int32) {
 	s.each(idx, "metronomic_input", func(p *player, rng *stream) {
 		p.habit.pace = pace{kind: paceGaussian, base: 2500*millisecond + rng.micros(1200*millisecond, 0.3), spread: 0.04}
-		p.habit.sessionMedian = 900 * second
+		p.habit.sessionMedian, p.habit.live = 900*second, 0
 		p.client.blocked = false
 	})
 }

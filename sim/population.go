@@ -119,8 +119,8 @@ func (s *Sim) ordinaryHabit(rng *stream) *habit {
 	h := &habit{
 		activeShare:   min(rng.lognormal(0.074, 1.24)*s.cfg.Activity, 0.95),
 		again:         0.25,
-		sessionMedian: 330 * second, sessionSigma: 1.5,
-		pace:     pace{kind: paceHuman, base: rng.micros(2500*millisecond, 0.25), spread: rng.between(0.7, 1.1), pauses: 0.05},
+		sessionMedian: 400 * second, sessionSigma: 1.55,
+		pace:     pace{kind: paceHuman, base: rng.micros(2500*millisecond, 0.25), spread: rng.between(0.7, 1.1), pauses: 0.03},
 		stake:    stepBelow(ladder(), rng.lognormal(40, 1.2)),
 		restless: 0.1, chases: rng.chance(0.1),
 		loyalty: rng.between(0.6, 0.98), tables: rng.float() * 0.3,

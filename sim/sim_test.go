@@ -58,14 +58,14 @@ func digest(t *testing.T, change func(*sim.Config)) (events, truth string, n uin
 // that moves them changes what every seed means: say so in the commit.
 func TestSameBytesForASeed(t *testing.T) {
 	small := func(c *sim.Config) {
-		c.Players, c.Duration = 200, 20*time.Hour
+		c.Players, c.Duration = 200, 12*time.Hour
 		for i := range c.Mix.Frauds { // some of each
 			c.Mix.Frauds[i].Share = 0.01
 		}
 	}
 	events, truth, n := digest(t, small)
-	const wantEvents = "16a938d8ff0cd3ebe8399a25ec9906d7a3fd462056f18836bdf8661d642615af"
-	const wantTruth = "66235debac2bfe29041a94d4a3421cb02af3048d9330fd7aa01ac1d70a857f2f"
+	const wantEvents = "bfedd57d553e0d81ee4cd94d5284327143fe169ea051c2e56c980ca1a2d175d3"
+	const wantTruth = "ca9be51a96e9bfb9907aee11953f31972ca8ecdbfccd1d3663ed2bf7348eac64"
 	if events != wantEvents {
 		t.Errorf("events: got %s (%d events), want %s", events, n, wantEvents)
 	}

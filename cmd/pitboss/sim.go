@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pitboss/sim"
 )
@@ -70,16 +71,7 @@ Everything measured on this is measured on simulated data.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSim(cmd.Context(), cmd.ErrOrStderr(), f) },
 	}
 	fl := cmd.Flags()
-	fl.Uint64Var(&f.cfg.Seed, "seed", f.cfg.Seed, "decides everything that chance decides")
-	fl.IntVar(&f.cfg.Players, "players", f.cfg.Players, "accounts, honest and fraudulent")
-	fl.StringVar(&f.start, "start", f.cfg.Start.Format(time.RFC3339), "first moment (RFC 3339)")
-	fl.DurationVar(&f.cfg.Duration, "duration", f.cfg.Duration, "how long the casino is watched; 0 is without end")
-	fl.Float64Var(&f.cfg.Activity, "activity", f.cfg.Activity, "multiplies how often players play")
-	fl.StringVar(&f.cfg.Tenant, "tenant", f.cfg.Tenant, "tenant of all events")
-	fl.StringSliceVar(&f.agents, "agent", nil, "NAME=SHARE: share of accounts that are such frauds (docs/sim.md names them); may be repeated")
-	fl.BoolVar(&f.only, "only", false, "no frauds but those that --agent names")
-	fl.StringSliceVar(&f.scenarios, "scenario", nil, "KIND@AFTER, such as campaign@48h: bot_tier, campaign, launch, currency, weekend; may be repeated")
-	fl.Float64Var(&f.mimicry, "mimicry", -1, "how well every fraud hides, 0 (crude) to 1; default: drawn for each")
+	f.worldFlags(fl)
 	fl.BoolVar(&f.faults, "faults", false, "with the usual faults of transport: duplicates, late, lost and out of order, clocks that are off")
 	fl.StringVar(&f.parquet, "parquet", "", "directory of the events as Parquet files, by type and day; must not exist")
 	fl.StringVar(&f.grpc, "grpc", "", "send to a pitboss server at this address instead")
@@ -93,14 +85,34 @@ Everything measured on this is measured on simulated data.`,
 	fl.StringSliceVar(&f.brokers, "brokers", nil, "send to Kafka at these addresses instead")
 	fl.StringVar(&f.topic, "topic", "pitboss.events", "Kafka topic")
 	fl.Float64Var(&f.speed, "speed", 0, "1 is real time, 60 an hour a minute, 0 as fast as can be")
-	fl.Uint64Var(&f.events, "events", 0, "stop after this many events; 0 is no limit")
+	cmd.AddCommand(newSimReportCmd())
 	return cmd
+}
+
+// worldFlags are those that say what is simulated.
+func (f *simFlags) worldFlags(fl *pflag.FlagSet) {
+	fl.Uint64Var(&f.cfg.Seed, "seed", f.cfg.Seed, "decides everything that chance decides")
+	fl.IntVar(&f.cfg.Players, "players", f.cfg.Players, "accounts, honest and fraudulent")
+	fl.StringVar(&f.start, "start", f.cfg.Start.Format(time.RFC3339), "first moment (RFC 3339)")
+	fl.DurationVar(&f.cfg.Duration, "duration", f.cfg.Duration, "how long the casino is watched; 0 is without end")
+	fl.Float64Var(&f.cfg.Activity, "activity", f.cfg.Activity, "multiplies how often players play")
+	fl.StringVar(&f.cfg.Tenant, "tenant", f.cfg.Tenant, "tenant of all events")
+	fl.StringSliceVar(&f.agents, "agent", nil, "NAME=SHARE: share of accounts that are such frauds (docs/sim.md names them); may be repeated")
+	fl.BoolVar(&f.only, "only", false, "no frauds but those that --agent names")
+	fl.StringSliceVar(&f.scenarios, "scenario", nil, "KIND@AFTER, such as campaign@48h: bot_tier, campaign, launch, currency, weekend; may be repeated")
+	fl.Float64Var(&f.mimicry, "mimicry", -1, "how well every fraud hides, 0 (crude) to 1; default: drawn for each")
+	fl.Uint64Var(&f.events, "events", 0, "stop after this many events; 0 is no limit")
 }
 
 func (f *simFlags) complete() error {
 	if err := f.destination(); err != nil {
 		return &codedError{exitUsage, err}
 	}
+	return f.completeWorld()
+}
+
+// completeWorld reads what the flags say of the casino.
+func (f *simFlags) completeWorld() error {
 	start, err := time.Parse(time.RFC3339, f.start)
 	if err != nil {
 		return &codedError{exitUsage, fmt.Errorf("--start: %w", err)}

@@ -164,3 +164,29 @@ func TestSimWritesParquet(t *testing.T) {
 		t.Fatalf("no bets were written: %v, %v", parts, err)
 	}
 }
+
+// The casino asks a real server, lives with what it says, and the server has every event.
+func TestSimAsksAServer(t *testing.T) {
+	h := newHouse(t)
+	r := serve(t, h)
+	f := simFlagsFor(t.TempDir())
+	f.out, f.truth, f.faults = "", "", false
+	f.grpc, f.key, f.adaptive, f.events, f.speed = r.conn.Target(), h.key, true, 600, 0
+	f.start = time.Now().UTC().Add(-12 * time.Hour).Format(time.RFC3339)
+	var said bytes.Buffer
+	if err := runSim(t.Context(), &said, f); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), " answers: ") || strings.HasPrefix(said.String(), "0 answers") {
+		t.Errorf("the casino says %q", said.String())
+	}
+}
+
+// A server that is not there stops the run, which says what has arrived.
+func TestSimStopsWithoutAServer(t *testing.T) {
+	f := simFlagsFor(t.TempDir())
+	f.out, f.truth, f.grpc, f.key = "", "", "127.0.0.1:1", "none"
+	if err := runSim(t.Context(), io.Discard, f); err == nil || !strings.Contains(err.Error(), "the first 0 events of this run have arrived") {
+		t.Errorf("got %v", err)
+	}
+}
