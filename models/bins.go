@@ -95,20 +95,25 @@ func (b *binner) fill(row []float64, bins *binTable) {
 				slot++
 			}
 		}
-		if b.exactSets {
-			for j := range c.sets {
-				bins[uint16(slot)] = c.sets[j].exactBin(x)
-				slot++
-			}
-			continue
+		if len(c.sets) > 0 {
+			b.fillSets(c, x, bins[slot:])
 		}
-		if b.single && x < 0 {
-			x = -1
-		}
+	}
+}
+
+// fillSets fills the categorical slots of a column.
+func (b *binner) fillSets(c *column, x float64, bins []uint16) {
+	if b.exactSets {
 		for j := range c.sets {
-			bins[uint16(slot)] = c.sets[j].bin(x)
-			slot++
+			bins[j] = c.sets[j].exactBin(x)
 		}
+		return
+	}
+	if b.single && x < 0 {
+		x = -1
+	}
+	for j := range c.sets {
+		bins[j] = c.sets[j].bin(x)
 	}
 }
 

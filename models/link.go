@@ -41,6 +41,7 @@ func (l link) apply(margins, scores []float64) {
 	case linkGraph:
 		l.graph.apply(margins, scores)
 		return
+	default:
 	}
 	for i, x := range margins {
 		if l.divisor != 1 {

@@ -98,10 +98,10 @@ func loadAs(what string, parse parser, data []byte, o Options) (Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
 	}
-	if err := f.rename(o.Names); err != nil {
+	if err = f.rename(o.Names); err != nil {
 		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
 	}
-	if err := f.count(o.Reference, data, o.Limits); err != nil {
+	if err = f.count(o.Reference, data, o.Limits); err != nil {
 		return nil, fmt.Errorf("cannot load %s model: reference sample: %w", what, err)
 	}
 	m, err := compile(f, data, o.Limits)

@@ -334,6 +334,7 @@ func describeSteps(steps []scalar) []string {
 			words = append(words, "exp")
 		case scalarProbit:
 			words = append(words, "probit")
+		default:
 		}
 	}
 	return words

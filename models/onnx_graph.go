@@ -270,7 +270,7 @@ func (g *graph) constant(n *graphNode, i int) (*tensor, error) {
 	case !v.isConstant():
 		return nil, fmt.Errorf("its input %d is no constant: %w", i, ErrUnsupported)
 	case v.constant == nil:
-		_, v.constant, err = readTensor(v.packed, g.limits.MaxFeatures)
+		v.constant, err = readTensor(v.packed, g.limits.MaxFeatures)
 	}
 	return v.constant, err
 }

@@ -25,6 +25,7 @@ func (l *graphLink) apply(margins, scores []float64) {
 		softmaxZero(scores)
 	case acrossMax, acrossL1, acrossL2:
 		normalize(l.across, scores)
+	case acrossNone:
 	}
 	if l.probability {
 		for k, x := range scores {

@@ -95,9 +95,9 @@ func (g *graph) clip(n *graphNode) (*graphValue, error) {
 		case i+1 >= len(n.inputs) || n.inputs[i+1] == "":
 			continue
 		default:
-			t, err := g.constant(n, i+1)
-			if err != nil {
-				return nil, err
+			t, failed := g.constant(n, i+1)
+			if failed != nil {
+				return nil, failed
 			}
 			if len(t.values) != 1 || t.element != v.element {
 				return nil, fmt.Errorf("%w: a bound that is not one %s", errONNX, v.element)

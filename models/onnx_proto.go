@@ -23,7 +23,7 @@ const (
 
 // protoField is one field of a message: a number for varints and fixed sizes, bytes for the rest.
 type protoField struct {
-	number protowire.Number
+	number int
 	kind   protowire.Type
 	bits   uint64
 	bytes  []byte
@@ -37,7 +37,7 @@ func protoFields(data []byte, visit func(f protoField) error) error {
 			return fmt.Errorf("%w: %w", errONNX, protowire.ParseError(n))
 		}
 		data = data[n:]
-		f := protoField{number: number, kind: kind}
+		f := protoField{number: int(number), kind: kind}
 		switch kind {
 		case protowire.VarintType:
 			f.bits, n = protowire.ConsumeVarint(data)
@@ -220,16 +220,16 @@ func (a *attribute) need(err error, found bool, what string) error {
 	return nil
 }
 
-// integers appends field ints to out, each in [low, high], at most so many.
-func (a *attribute) integers(most int, low, high int64) (out []int32, err error) {
+// integers reads field ints, each in [0, high], at most so many.
+func (a *attribute) integers(most int, high int64) (out []int32, err error) {
 	err = a.repeated(8, func(f protoField) error {
 		return f.each(0, func(bits uint64) error {
 			v := int64(bits)
 			switch {
 			case len(out) == most:
 				return fmt.Errorf("more than %d values: %w", most, ErrLimit)
-			case v < low || v > high:
-				return fmt.Errorf("%w: value %d is %d, want an integer from %d to %d", errONNX, len(out), v, low, high)
+			case v < 0 || v > high:
+				return fmt.Errorf("%w: value %d is %d, want an integer from 0 to %d", errONNX, len(out), v, high)
 			}
 			out = append(out, int32(v))
 			return nil
@@ -257,7 +257,7 @@ func (a *attribute) strings(visit func(s []byte) error) error {
 	return a.repeated(9, func(f protoField) error { return visit(f.bytes) })
 }
 
-func (a *attribute) repeated(number protowire.Number, visit func(f protoField) error) error {
+func (a *attribute) repeated(number int, visit func(f protoField) error) error {
 	err := protoFields(a.raw, func(f protoField) error {
 		if f.number == number {
 			return visit(f)
@@ -273,7 +273,7 @@ func (a *attribute) repeated(number protowire.Number, visit func(f protoField) e
 // tensor reads field t.
 func (a *attribute) tensor(most int) (t *tensor, err error) {
 	err = a.repeated(5, func(f protoField) (err error) {
-		_, t, err = readTensor(f.bytes, most)
+		t, err = readTensor(f.bytes, most)
 		return err
 	})
 	if err == nil && t == nil {

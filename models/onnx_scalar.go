@@ -86,9 +86,6 @@ func through(steps []scalar, x float64) float64 {
 	return x
 }
 
-// exact says that the step's result is the same in every IEEE 754 arithmetic: it may stand before a comparison.
-func (s scalar) exact() bool { return s.kind < scalarLogistic }
-
 // linear says that the step is a x + b.
 func (s scalar) linear() bool {
 	switch s.kind {
@@ -125,6 +122,7 @@ func line(steps []scalar) (a, b float64) {
 			a, b = float64(a*s.c), float64(b*s.c)
 		case scalarDiv:
 			a, b = a/s.c, b/s.c
+		default: // a cast, which is rounding
 		}
 	}
 	return a, b

@@ -81,17 +81,17 @@ type tensorReader struct {
 	raw  []byte
 }
 
-// readTensor reads a TensorProto of at most so many elements, and its name. Data outside of the file is refused: a model
+// readTensor reads a TensorProto of at most so many elements. Data outside of the file is refused: a model
 // is the bytes that were hashed.
-func readTensor(data []byte, most int) (string, *tensor, error) {
+func readTensor(data []byte, most int) (*tensor, error) {
 	r := tensorReader{most: most}
 	if err := protoFields(data, r.field); err != nil {
-		return r.name, nil, fmt.Errorf("tensor %.64q: %w", r.name, err)
+		return nil, fmt.Errorf("tensor %.64q: %w", r.name, err)
 	}
 	if err := r.finish(); err != nil {
-		return r.name, nil, fmt.Errorf("tensor %.64q: %w", r.name, err)
+		return nil, fmt.Errorf("tensor %.64q: %w", r.name, err)
 	}
-	return r.name, &r.tensor, nil
+	return &r.tensor, nil
 }
 
 func (r *tensorReader) field(f protoField) (err error) {

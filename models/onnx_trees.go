@@ -63,7 +63,6 @@ type treeReader struct {
 
 	node   *graphNode
 	limits Limits
-	known  map[string]bool // that the operator has
 }
 
 // most bounds each array by what MaxNodes and MaxTrees leave: as many leaves as nodes, and a leaf more for each tree.
@@ -89,10 +88,10 @@ func (r *treeReader) only(names ...string) error {
 	return nil
 }
 
-// integers reads an attribute of integers, or nothing where there is none.
-func (r *treeReader) integers(name string, low, high int64) ([]int32, error) {
+// integers reads an attribute of integers from 0 to high, or nothing where there is none.
+func (r *treeReader) integers(name string, high int64) ([]int32, error) {
 	if a := r.find(name); a != nil {
-		return a.integers(r.most(), low, high)
+		return a.integers(r.most(), high)
 	}
 	return nil, nil
 }
@@ -162,6 +161,14 @@ func sameLengths(want int, name string, have int) error {
 	return nil
 }
 
+// checkCount refuses more nodes than the limits allow, before memory is taken for them.
+func (r *treeReader) checkCount(nodes int) error {
+	if nodes > r.limits.MaxNodes {
+		return fmt.Errorf("more nodes than MaxNodes (%d): %w", r.limits.MaxNodes, ErrLimit)
+	}
+	return nil
+}
+
 // check looks at what both forms must hold.
 func (r *treeReader) check(columns int) error {
 	for i := range r.nodes {
@@ -175,9 +182,6 @@ func (r *treeReader) check(columns int) error {
 	}
 	if len(r.roots) > r.limits.MaxTrees {
 		return fmt.Errorf("%d trees, MaxTrees is %d: %w", len(r.roots), r.limits.MaxTrees, ErrLimit)
-	}
-	if len(r.nodes) > r.limits.MaxNodes {
-		return fmt.Errorf("%d nodes, MaxNodes is %d: %w", len(r.nodes), r.limits.MaxNodes, ErrLimit)
 	}
 	r.positive = true
 	for i, w := range r.weights {

@@ -84,7 +84,7 @@ func (r *treeReader) readFlatRest(kind string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.setPost(post); err != nil {
+	if err = r.setPost(post); err != nil {
 		return err
 	}
 	if r.base, err = r.numbers("base_values"); err != nil {
@@ -147,7 +147,7 @@ func (r *treeReader) readFlatNodes() (*flatNodes, error) {
 		{"nodes_falsenodeids", &n.no}, {"nodes_missing_value_tracks_true", &n.missing},
 	} {
 		var err error
-		if *a.to, err = r.integers(a.name, 0, math.MaxInt32); err != nil {
+		if *a.to, err = r.integers(a.name, math.MaxInt32); err != nil {
 			return nil, err
 		}
 	}
@@ -182,6 +182,7 @@ func (r *treeReader) readModes(n *flatNodes) error {
 	if a == nil {
 		return nil
 	}
+	branches := 0
 	return a.strings(func(s []byte) error {
 		mode, ok := modes[string(s)]
 		switch {
@@ -189,9 +190,11 @@ func (r *treeReader) readModes(n *flatNodes) error {
 			return fmt.Errorf("mode %.40q: %w", s, ErrUnsupported)
 		case len(n.mode) == r.most():
 			return fmt.Errorf("more than %d values: %w", r.most(), ErrLimit)
+		case mode != branchLeaf:
+			branches++
 		}
 		n.mode = append(n.mode, mode)
-		return nil
+		return r.checkCount(branches)
 	})
 }
 
@@ -202,7 +205,7 @@ func (r *treeReader) readFlatWeights(kind string) (*flatWeights, error) {
 		to   *[]int32
 	}{{kind + "_treeids", &w.tree}, {kind + "_nodeids", &w.id}, {kind + "_ids", &w.output}} {
 		var err error
-		if *a.to, err = r.integers(a.name, 0, math.MaxInt32); err != nil {
+		if *a.to, err = r.integers(a.name, math.MaxInt32); err != nil {
 			return nil, err
 		}
 	}

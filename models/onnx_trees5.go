@@ -59,7 +59,7 @@ func (r *treeReader) readLinkedRest() (err error) {
 }
 
 func (r *treeReader) readLinkedLeaves() error {
-	outputs, err := r.integers("leaf_targetids", 0, math.MaxInt32)
+	outputs, err := r.integers("leaf_targetids", math.MaxInt32)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (r *treeReader) readLinkedNodes() error {
 		{"nodes_trueleafs", &n.yesLeaf, 1}, {"nodes_falseleafs", &n.noLeaf, 1}, {"nodes_missing_value_tracks_true", &n.missing, math.MaxInt32},
 		{"tree_roots", &r.roots, math.MaxInt32},
 	} {
-		if *a.to, err = r.integers(a.name, 0, a.high); err != nil {
+		if *a.to, err = r.integers(a.name, a.high); err != nil {
 			return err
 		}
 	}
@@ -150,6 +150,9 @@ func (r *treeReader) linkedModes() ([]float64, error) {
 
 // addLinked brings the nodes into the common form. A tree that is one leaf has a root whose children are both that leaf.
 func (r *treeReader) addLinked(n *linkedNodes) error {
+	if err := r.checkCount(len(n.column)); err != nil {
+		return err
+	}
 	r.nodes = make([]onnxNode, len(n.column))
 	for i := range r.nodes {
 		mode := branchMode(n.mode[i])

@@ -134,17 +134,18 @@ func (u *unroller) set(t *tree, v int32) (s split, left, right int32, err error)
 			return s, 0, 0, fmt.Errorf("a test for equality behind a scaler: %w", ErrUnsupported)
 		}
 	}
-	values := slices.Clone(u.from.members[n.member:n.end])
-	if n.mode != branchMember {
-		values = []float64{n.value}
+	values, large := []float64{n.value}, false
+	if n.mode == branchMember {
+		values = slices.Clone(u.from.members[n.member:n.end])
+		large = isLarge(values)
 	}
-	left, right, toLeft := n.yes, n.no, n.missing
-	if n.mode == branchNEQ { // NaN is not equal to anything
-		left, right, toLeft = n.no, n.yes, false
+	toLeft := false // NaN is not equal to anything
+	if n.mode == branchNEQ {
+		left, right = n.no, n.yes
 	} else {
-		right, toLeft, values = u.chain(v, values)
+		left = n.yes
+		right, toLeft, values = u.chain(v, values, large)
 	}
-	large := n.mode == branchMember && isLarge(values)
 	if large && slices.ContainsFunc(values, func(x float64) bool { return x != math.Trunc(x) || x <= math.MinInt32 || x > math.MaxInt32 }) {
 		return s, 0, 0, fmt.Errorf("a large set that holds more than integers: %w", ErrUnsupported)
 	}
@@ -163,10 +164,10 @@ func (u *unroller) set(t *tree, v int32) (s split, left, right int32, err error)
 
 // chain follows what stands on the other side of a test for equality while it tests the same column for other values with the
 // same way out, and returns what stands behind it all, the way of NaN, and all the values.
-func (u *unroller) chain(v int32, values []float64) (right int32, missing bool, all []float64) {
+func (u *unroller) chain(v int32, values []float64, large bool) (right int32, missing bool, all []float64) {
 	n := &u.from.nodes[v]
 	missing = n.missing
-	if n.mode == branchMember && isLarge(values) {
+	if large {
 		return n.no, missing, values
 	}
 	for steps := 0; n.no >= 0 && steps < len(u.from.nodes); steps++ {

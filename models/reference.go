@@ -1,6 +1,9 @@
 package models
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // noCovers is why an ONNX file alone explains nothing.
 const noCovers = "ONNX files have no training counts: a reference sample can stand in for them"
@@ -58,8 +61,7 @@ func (t *tree) sumCovers(w *walker) {
 	t.splitCover = make([]float64, len(t.splits))
 	order := make([]int32, 0, len(t.splits))
 	w.preorder(t, func(v int32) { order = append(order, v) })
-	for i := len(order) - 1; i >= 0; i-- {
-		v := order[i]
+	for _, v := range slices.Backward(order) {
 		t.splitCover[v] = t.coverOf(t.splits[v].left) + t.coverOf(t.splits[v].right)
 	}
 }

@@ -83,9 +83,11 @@ func (b *Bundle) addSamples(c *contents, cfg Config) (err error) {
 // the model knows.
 func (b *Bundle) loadModel(c *contents, o models.Options) (err error) {
 	data, m := c.files[c.manifest.Model.File], c.manifest
-	b.Model, err = models.LoadWith(data, o)
-	if err != nil || m.Reference == nil {
-		return err
+	if b.Model, err = models.LoadWith(data, o); err != nil {
+		return err //nolint:wrapcheck // the caller names the file
+	}
+	if m.Reference == nil {
+		return nil
 	}
 	rows, err := parseReference(m.Reference.File, c.files[m.Reference.File], b.Model.Info().FeatureNames())
 	if err != nil || !m.byReference() {
@@ -93,5 +95,5 @@ func (b *Bundle) loadModel(c *contents, o models.Options) (err error) {
 	}
 	o.Reference = rows
 	b.Model, err = models.LoadWith(data, o)
-	return err
+	return err //nolint:wrapcheck // the caller names the file
 }

@@ -80,7 +80,7 @@ func TestBaselineByReference(t *testing.T) {
 	dir := relisted(t, tiny, map[string]string{"golden.csv": shortGolden(t, tiny, 10)}, "format: lightgbm}", "format: lightgbm, baseline: reference}")
 	write(t, dir, "reference.csv", sample)
 	manifest := read(t, dir, registry.ManifestName)
-	line := regexp.MustCompile(`  - \{name: thresholds`)
+	line := regexp.MustCompile(` {2}- \{name: thresholds`)
 	manifest = line.ReplaceAllString(manifest, strings.TrimPrefix(list, "files:\n")+"  - {name: thresholds")
 	write(t, dir, registry.ManifestName, strings.Replace(manifest, "files:\n", "reference: {file: reference.csv}\nfiles:\n", 1))
 	b, err := registry.Load(dir, config(t))

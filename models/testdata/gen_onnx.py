@@ -205,6 +205,7 @@ def same_ways(model, x, contributions, trained_on, front):
 
 
 def emit(name, model, x, explain=None, reference="plain", keep=None, front=None):
+    model.graph.name = name  # converters make up another each time
     with open(os.path.join(HERE, name + ".onnx"), "wb") as f:
         f.write(model.SerializeToString())
     contributions = None
@@ -516,6 +517,8 @@ def linked_models():
     for name, aggregate in (("average", 0), ("sum", 1), ("min", 2), ("max", 3)):
         by_hand("linked_" + name, graph([linked(nodes, leaves, [0, 6, 8], members=members, aggregate_function=aggregate)], ml=5))
     by_hand("linked_double", graph([linked(nodes, leaves, [0, 6, 8], members=members, double=True)], ml=5, kind=TensorProto.DOUBLE, out=TensorProto.DOUBLE))
+    chain = [(6, 0, 0.0, ~0, 1), (4, 0, 40.0, ~0, 2), (6, 2, 0.0, 3, ~1), (0, 1, 0.0, ~2, ~3)]
+    by_hand("linked_chain", graph([linked(chain, leaves, [0], members=[1.0, 2.0, nan, -2.0, 50.0, nan])], ml=5))
     pair = [(0, 0, 0.5, ~0, ~1), (1, 1, -1.0, ~2, ~3, True)]
     for post, name in enumerate(("none", "logistic", "softmax", "softmax_zero")):  # as ONNX Runtime numbers them
         by_hand("linked_" + name, graph([linked(pair, [(0, 0.3), (0, -0.7), (1, 0.6), (1, 0.2)], [0, 1], 2, post_transform=post)], ml=5), keep=[0, 1])

@@ -38,7 +38,9 @@ def train(x, y, trees=8, **params):
 
 
 def convert(model):
-    return onnxmltools.convert_lightgbm(model, initial_types=[("input", FloatTensorType([None, len(COLUMNS)]))]).SerializeToString()
+    m = onnxmltools.convert_lightgbm(model, initial_types=[("input", FloatTensorType([None, len(COLUMNS)]))])
+    m.graph.name = "lightgbm"  # it is random otherwise
+    return m.SerializeToString()
 
 
 def probability(model, x):
