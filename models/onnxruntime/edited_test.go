@@ -12,8 +12,8 @@ import (
 	"pitboss/models/onnxruntime"
 )
 
-// TestPropertyONNXEdited: graphs with a few bytes changed are refused or score, and never end the process. PITBOSS_SEED and
-// PITBOSS_ROUNDS say which changes and how many.
+// TestPropertyONNXEdited: graphs with a few bytes changed are refused or score, and do not end the process. PITBOSS_SEED and
+// PITBOSS_ROUNDS say which changes and how many. What a long run finds belongs into Inspect (see checkLabels).
 func TestPropertyONNXEdited(t *testing.T) {
 	cfg := config(t)
 	number := func(name string, other int) int {

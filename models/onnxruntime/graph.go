@@ -60,6 +60,8 @@ type node struct {
 	inputs, outputs []string
 	axis            int64
 	hasAxis         bool
+	labels          int // of a classifier
+	intercepts      int
 }
 
 // refused are operators that no score may depend on, and why.

@@ -92,6 +92,25 @@ func TestInspectRefuses(t *testing.T) {
 	f("a loop in a function", append(onnx(takes2()), message{}.bytes(25, message{}.bytes(7, operator("Loop", "y", "x")))...), models.ErrUnsupported, "operator Loop")
 	f("a domain", onnx(takes2(operator("Run", "y", "x").text(7, "com.example"))), models.ErrUnsupported, `operator "Run" of domain "com.example"`)
 	f("no operator", onnx(takes2(operator("", "y", "x"))), models.ErrUnsupported, "no operator")
+	classifier := func(labels int, packed bool) []byte {
+		n := operator("LinearClassifier", "y", "x").text(7, "ai.onnx.ml").bytes(5, message{}.text(1, "intercepts").bytes(7, make([]byte, 8)))
+		l := message{}.text(1, "classlabels_ints")
+		if packed {
+			l = l.bytes(8, make([]byte, labels))
+		} else {
+			for range labels {
+				l = l.number(8, 1)
+			}
+		}
+		return onnx(takes2(n.bytes(5, l)))
+	}
+	f("a class without a label", classifier(1, false), models.ErrUnsupported, "LinearClassifier has 1 labels and 2 intercepts")
+	f("no labels", classifier(0, true), models.ErrUnsupported, "LinearClassifier has 0 labels and 2 intercepts")
+	for _, packed := range []bool{false, true} {
+		if _, err := onnxruntime.Inspect(classifier(2, packed), models.DefaultLimits()); err != nil {
+			t.Errorf("a label for each class, packed %v: %v", packed, err)
+		}
+	}
 	f("deep", onnx(takes2(deep)), models.ErrLimit, "nested deeper than 8")
 	f("no inputs", onnx(message{}.bytes(12, valueInfo("y", elemFloat, 1, 1))), models.ErrUnsupported, "no inputs")
 	f("no outputs", onnx(message{}.bytes(11, valueInfo("x", elemFloat, 1, 1))), models.ErrUnsupported, "no outputs")

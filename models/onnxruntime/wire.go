@@ -194,12 +194,15 @@ func (w *walker) node(data []byte, depth int) error {
 	if depth == 0 {
 		w.g.nodes = append(w.g.nodes, n)
 	}
+	if err := n.checkLabels(); err != nil {
+		return err
+	}
 	return w.count(n.op, n.domain)
 }
 
 // attribute reads an AttributeProto.
 func (w *walker) attribute(data []byte, depth int, n *node) error {
-	name, number, tensors, graphs := "", int64(0), 0, 0
+	name, number, tensors, graphs, elements := "", int64(0), 0, 0, 0
 	err := fields(data, func(num protowire.Number, f field) (err error) {
 		switch num {
 		case 1:
@@ -216,15 +219,48 @@ func (w *walker) attribute(data []byte, depth int, n *node) error {
 				return fmt.Errorf("an attribute has its graph twice: %w", models.ErrUnsupported)
 			}
 			err = w.graph(f.bytes, depth+1)
+		case 7, 8, 9: // floats, ints, strings
+			var more int
+			more, err = countElements(num, f)
+			elements += more
 		case 22, 23: // sparse_tensor, sparse_tensors
 			return fmt.Errorf("a constant is sparse: small in the file, and of any size in memory: %w", models.ErrUnsupported)
 		}
 		return err
 	})
-	if name == "axis" {
+	switch name {
+	case "axis":
 		n.axis, n.hasAxis = number, true
+	case "classlabels_ints", "classlabels_strings":
+		n.labels += elements
+	case "intercepts":
+		n.intercepts = elements
 	}
 	return err
+}
+
+// countElements counts the values of one field of a list: strings stand alone, numbers may be packed.
+func countElements(num protowire.Number, f field) (n int, err error) {
+	switch {
+	case f.wire != protowire.BytesType || num == 9:
+		return 1, nil
+	case num == 7:
+		return len(f.bytes) / 4, nil
+	}
+	err = packed(f.bytes, func(uint64) error {
+		n++
+		return nil
+	})
+	return n, err
+}
+
+// checkLabels holds the labels of a linear classifier against its classes: ONNX Runtime (1.27.0) takes the label of a class without
+// looking whether there is one, and an assertion of the C++ library then ends the process.
+func (n *node) checkLabels() error {
+	if n.op != "LinearClassifier" || n.labels == n.intercepts && n.labels > 0 || n.labels == 2 && n.intercepts == 1 {
+		return nil
+	}
+	return fmt.Errorf("operator LinearClassifier has %d labels and %d intercepts, one for each class: %w", n.labels, n.intercepts, models.ErrUnsupported)
 }
 
 // tensor checks a TensorProto and gives its name. An element takes half a byte of the file at least, so that a tensor that
