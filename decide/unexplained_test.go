@@ -25,7 +25,7 @@ func loadAllowed(t *testing.T, dir string, cfg registry.Config) *registry.Bundle
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(text), "allow_unexplained: true") {
-		if err := os.WriteFile(manifest, append(text, "allow_unexplained: true\n"...), 0o600); err != nil {
+		if err = os.WriteFile(manifest, append(text, "allow_unexplained: true\n"...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,14 +27,14 @@ func SampleRows(m Model, n int) [][]float64 {
 		col := &e.bins.columns[c]
 		cuts := e.bins.cuts[col.cut:col.cutEnd]
 		for i, row := range rows {
-			row[col.feature] = e.bins.sample(col, cuts, mixed(uint64(i*width)+uint64(col.feature)))
+			row[col.feature] = e.bins.sample(cuts, mixed(uint64(i*width)+uint64(col.feature)))
 		}
 	}
 	return rows
 }
 
 // sample makes a value of chance, 64 mixed bits.
-func (b *binner) sample(c *column, cuts []uint64, chance uint64) float64 {
+func (b *binner) sample(cuts []uint64, chance uint64) float64 {
 	which := chance >> 8
 	switch {
 	case chance%16 == 0:

@@ -16,11 +16,10 @@ var ErrNotServable = errors.New("must not decide")
 
 // addModel loads the model and finds its features in the set.
 func (b *Bundle) addModel(c *contents, cfg Config) error {
-	m, err := loadModel(c, cfg)
-	if err != nil {
+	var err error
+	if b.Model, err = loadModel(c, cfg); err != nil {
 		return fmt.Errorf("cannot read %q: %w", c.manifest.Model.File, err)
 	}
-	b.Model = m
 	info := b.Model.Info()
 	switch {
 	case info.Format != c.manifest.Model.Format:
@@ -48,7 +47,8 @@ func (b *Bundle) addModel(c *contents, cfg Config) error {
 func loadModel(c *contents, cfg Config) (models.Model, error) {
 	m := c.manifest
 	if m.Model.Backend == backendONNXRuntime {
-		return onnxruntime.Load(c.files[m.Model.File], cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
+		model, err := onnxruntime.Load(c.files[m.Model.File], cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
+		return model, err //nolint:wrapcheck // addModel names the file
 	}
 	model, err := loadNative(c, cfg, nil)
 	if errors.Is(err, models.ErrUnsupported) && m.Model.Format == models.FormatONNX {

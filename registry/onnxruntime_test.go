@@ -42,10 +42,10 @@ func TestLoadONNXRuntime(t *testing.T) {
 	if got := b.Set.Features[b.Columns[0]].Name; got != "stake_1h" || info.Features[0].Name != "stake_1h" {
 		t.Errorf("the first column is %q of the set and %q of the model", got, info.Features[0].Name)
 	}
-	if err := b.Servable(time.Second); err != nil {
+	if err = b.Servable(time.Second); err != nil {
 		t.Errorf("servable: %v", err)
 	}
-	if err := b.Servable(time.Nanosecond); !errors.Is(err, registry.ErrNotServable) || !strings.Contains(err.Error(), "at most 1ns may be taken: a model cannot be interrupted") {
+	if err = b.Servable(time.Nanosecond); !errors.Is(err, registry.ErrNotServable) || !strings.Contains(err.Error(), "at most 1ns may be taken: a model cannot be interrupted") {
 		t.Errorf("in a nanosecond: %v", err)
 	}
 	cfg := onnxConfig(t)
@@ -100,10 +100,10 @@ func TestONNXRuntimeIsNotThere(t *testing.T) {
 	if _, err := registry.Load(tinyNet, config(t)); !errors.Is(err, onnxruntime.ErrLibrary) || !strings.Contains(err.Error(), `cannot read "model.onnx"`) {
 		t.Errorf("no library: %v", err)
 	}
-	f := func(dir, old, new, want string) {
+	f := func(dir, before, after, want string) {
 		t.Helper()
-		if _, err := registry.Load(editedOf(t, dir, registry.ManifestName, old, new), config(t)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q for %q: got %v, want %q", new, old, err, want)
+		if _, err := registry.Load(editedOf(t, dir, registry.ManifestName, before, after), config(t)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q for %q: got %v, want %q", after, before, err, want)
 		}
 	}
 	f(tinyNet, "backend: onnxruntime", "backend: native", "model.backend: onnxruntime may run it")

@@ -47,7 +47,8 @@ type array struct {
 
 // newSession opens a graph and tries a few rows. It takes the plan's output as it is where the margins do not give it.
 func newSession(data []byte, cfg Config, g *Graph, p *plan) (_ *session, err error) {
-	if err = process.open(cfg); err != nil {
+	err = process.open(cfg)
+	if err != nil {
 		return nil, err
 	}
 	if !g.isOutput(p.fetch) {
@@ -124,18 +125,21 @@ func (s *session) take() *slot  { return <-s.free }
 func (s *session) put(sl *slot) { s.free <- sl }
 
 // bind makes the slot's tensors and ties them to the graph's inputs and output.
-func (sl *slot) bind(p *plan, shape ort.Shape, double bool) (err error) {
-	if sl.binding, err = sl.session.CreateIoBinding(); err != nil {
+func (sl *slot) bind(p *plan, shape ort.Shape, double bool) error {
+	binding, err := sl.session.CreateIoBinding()
+	if err != nil {
 		return fmt.Errorf("no binding: %w", err)
 	}
+	sl.binding = binding
 	width := len(p.columns) / len(p.inputs)
 	for i := range p.inputs {
-		v, a, err := sl.tensor(ort.NewShape(1, int64(width)), p.inputs[i].Type == "double")
-		if err != nil {
+		var v ort.Value
+		var a array
+		if v, a, err = sl.tensor(ort.NewShape(1, int64(width)), p.inputs[i].Type == "double"); err != nil {
 			return err
 		}
 		sl.in = append(sl.in, a)
-		if err := sl.binding.BindInput(p.inputs[i].Name, v); err != nil {
+		if err = sl.binding.BindInput(p.inputs[i].Name, v); err != nil {
 			return fmt.Errorf("input %.64q: %w", p.inputs[i].Name, err)
 		}
 	}

@@ -40,13 +40,14 @@ func (s *session) try(data []byte, p *plan) (shape ort.Shape, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer run.Destroy()
+	defer func() { _ = run.Destroy() }() // it never fails
 	if !p.gives(run, len(names)) {
 		p.plain()
 	}
 	row, out := make([]float64, len(p.columns)), make([]ort.Value, len(names))
 	tryRow(row, 1)
-	if err := runOnce(run, p, row, out); err != nil {
+	err = runOnce(run, p, row, out)
+	if err != nil {
 		return nil, fmt.Errorf("it does not score a row of ones: %w", err)
 	}
 	defer destroyAll(out)

@@ -26,7 +26,7 @@ type field struct {
 }
 
 // fields visits the fields of a message. What is cut off, or has a wire type that ONNX does not use, is an error.
-func fields(message []byte, visit func(protowire.Number, field) error) error {
+func fields(message []byte, visit func(int, field) error) error {
 	for len(message) > 0 {
 		num, wire, n := protowire.ConsumeTag(message)
 		if n < 0 {
@@ -52,7 +52,7 @@ func fields(message []byte, visit func(protowire.Number, field) error) error {
 			return cut(n)
 		}
 		message = message[n:]
-		if err := visit(num, f); err != nil {
+		if err := visit(int(num), f); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func (f field) text() (string, error) {
 // model reads a ModelProto.
 func (w *walker) model(data []byte) error {
 	producer, version := "", ""
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		switch num {
 		case 2: // producer_name
 			producer, err = f.text()
@@ -103,12 +103,12 @@ func (w *walker) model(data []byte) error {
 
 func (w *walker) opset(data []byte) error {
 	o := Opset{Domain: "ai.onnx"}
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		switch num {
 		case 1:
-			if name, err := f.text(); err != nil || name != "" {
+			var name string
+			if name, err = f.text(); name != "" {
 				o.Domain = name
-				return err
 			}
 		case 2:
 			o.Version = int64(f.number)
@@ -126,7 +126,7 @@ func (w *walker) opset(data []byte) error {
 
 // function reads a FunctionProto: operators that the file defines of others.
 func (w *walker) function(data []byte) error {
-	return fields(data, func(num protowire.Number, f field) error {
+	return fields(data, func(num int, f field) error {
 		if num == 7 {
 			return w.node(f.bytes, 1)
 		}
@@ -139,7 +139,7 @@ func (w *walker) graph(data []byte, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("graphs are nested deeper than %d: %w", maxDepth, models.ErrLimit)
 	}
-	return fields(data, func(num protowire.Number, f field) error {
+	return fields(data, func(num int, f field) error {
 		switch num {
 		case 1: // node
 			return w.node(f.bytes, depth)
@@ -170,7 +170,7 @@ func (w *walker) graph(data []byte, depth int) error {
 // node reads a NodeProto, and the graphs and tensors in its attributes.
 func (w *walker) node(data []byte, depth int) error {
 	var n node
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		var name string
 		switch num {
 		case 1:
@@ -203,7 +203,7 @@ func (w *walker) node(data []byte, depth int) error {
 // attribute reads an AttributeProto.
 func (w *walker) attribute(data []byte, depth int, n *node) error {
 	name, number, tensors, graphs, elements := "", int64(0), 0, 0, 0
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		switch num {
 		case 1:
 			name, err = f.text()
@@ -240,7 +240,7 @@ func (w *walker) attribute(data []byte, depth int, n *node) error {
 }
 
 // countElements counts the values of one field of a list: strings stand alone, numbers may be packed.
-func countElements(num protowire.Number, f field) (n int, err error) {
+func countElements(num int, f field) (n int, err error) {
 	switch {
 	case f.wire != protowire.BytesType || num == 9:
 		return 1, nil
@@ -274,7 +274,7 @@ func (w *walker) tensor(data []byte) (string, error) {
 		elements *= d
 		return nil
 	}
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		switch num {
 		case 1: // dims
 			if f.wire == protowire.BytesType {
@@ -322,7 +322,7 @@ func packed(data []byte, visit func(uint64) error) error {
 // valueOf reads a ValueInfoProto.
 func valueOf(data []byte) (Value, error) {
 	v := Value{Type: "unknown"}
-	err := fields(data, func(num protowire.Number, f field) (err error) {
+	err := fields(data, func(num int, f field) (err error) {
 		switch num {
 		case 1:
 			v.Name, err = f.text()
@@ -336,7 +336,7 @@ func valueOf(data []byte) (Value, error) {
 
 // typeOf reads a TypeProto.
 func (v *Value) typeOf(data []byte) error {
-	return fields(data, func(num protowire.Number, f field) error {
+	return fields(data, func(num int, f field) error {
 		switch num {
 		case 1: // tensor_type
 			return v.tensorType(f.bytes)
@@ -357,7 +357,7 @@ var elementTypes = []string{
 }
 
 func (v *Value) tensorType(data []byte) error {
-	return fields(data, func(num protowire.Number, f field) error {
+	return fields(data, func(num int, f field) error {
 		switch num {
 		case 1: // elem_type
 			v.Type = "other"
@@ -365,7 +365,7 @@ func (v *Value) tensorType(data []byte) error {
 				v.Type = elementTypes[f.number]
 			}
 		case 2: // shape
-			return fields(f.bytes, func(num protowire.Number, f field) error {
+			return fields(f.bytes, func(num int, f field) error {
 				if num != 1 {
 					return nil
 				}
@@ -382,7 +382,7 @@ func (v *Value) tensorType(data []byte) error {
 // dim reads one dimension: a number, or a name, or nothing, both of which leave it free.
 func (v *Value) dim(data []byte) error {
 	d := int64(-1)
-	err := fields(data, func(num protowire.Number, f field) error {
+	err := fields(data, func(num int, f field) error {
 		if num == 1 {
 			d = int64(f.number)
 		}
