@@ -144,12 +144,13 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	return bytes
 }
 
-// cost predicts the price of a row from the shape alone: nanoseconds per thing done, fitted to medians over 4,096
-// different rows of models from 100 x 15 to 500 x 63 (EPYC of 2024, about 4.4 GHz; within 25 % of all).
+// cost predicts the price of a row from the shape alone: nanoseconds per thing done, by the scalar kernel, fitted to
+// medians over different rows of models from 6 x 7 to 500 x 63 (EPYC of 2024, about 4.4 GHz; within 25 % of all). The vector
+// kernel takes 0.5 to 0.65 of what the explanation adds; the price does not know it, so that it is the same everywhere.
 func (m *ensemble) cost() Cost {
 	const (
 		perColumn, perStep, perTree = 10.0, 6.3, 2.0
-		perNode, perNodePoint       = 3.0, 0.95
+		perNode, perNodePoint       = 2.5, 1.15
 	)
 	var c Cost
 	columns, steps, trees := float64(len(m.bins.columns)), float64(m.walk.steps), float64(m.info.Trees)

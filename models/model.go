@@ -131,8 +131,8 @@ type Feature struct {
 }
 
 // Cost is the predicted price of one row on one core, in microseconds. It is a function of the
-// model's shape alone, fitted to measurements (docs/measurements.md), so that the same file has
-// the same price everywhere and a registry can hold a budget against it.
+// model's shape alone, fitted to measurements of the scalar kernel (docs/measurements.md), so that the same file
+// has the same price everywhere and a registry can hold a budget against it.
 type Cost struct {
 	PredictMicros, ExplainMicros float64
 }

@@ -14,7 +14,7 @@ const (
 )
 
 // Scratch is the working memory of one goroutine. The zero value is ready; it grows to the largest
-// model it has served, to about 130 KB for a model of 200 x 31 leaves, and then allocates nothing. It
+// model it has served, to about 150 KB for a model of 200 x 31 leaves (2 MB more of address space for PredictBatch), and then allocates nothing. It
 // must not be used by two goroutines at once.
 type Scratch struct {
 	// Kernel is what computes contributions. Default KernelAuto; the others are for replays, tests and measurements.

@@ -1,5 +1,7 @@
 package models
 
+import "slices"
+
 // Exact path-dependent Shapley contributions (TreeSHAP, Lundberg et al. 2018) by quadrature.
 //
 // The contribution of a feature is an integral over p in [0,1] of what the tree's expected value gains
@@ -140,8 +142,8 @@ func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64, vecto
 			for _, run := range runs {
 				k.down(run.kind, t.steps[run.first:run.end])
 			}
-			for j := len(runs) - 1; j >= 0; j-- {
-				k.up(runs[j].kind, t.steps[runs[j].first:runs[j].end])
+			for _, run := range slices.Backward(runs) {
+				k.up(run.kind, t.steps[run.first:run.end])
 			}
 		}
 	}

@@ -42,6 +42,7 @@ func (k *kernel) upVector(kind stepKind, steps []step) {
 		upInnerLeafRepeatedAVX2(k, first, n)
 	case innerInner + repeated:
 		upInnerInnerRepeatedAVX2(k, first, n)
+	default: // done on the way down
 	}
 }
 

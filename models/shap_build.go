@@ -201,7 +201,7 @@ func (s *shapBuilder) isTwig(t *tree, v int32) bool {
 func (s *shapBuilder) newDraft(t *tree, v int32, firstFeature uint32) draft {
 	u := &t.splits[v]
 	d := draft{left: -1, right: -1, twigOf: -1}
-	d.test, d.feature, d.step.repeat = s.bins.test(t, u), firstFeature+uint32(u.feature), s.number[v]
+	d.test, d.feature, d.repeat = s.bins.test(t, u), firstFeature+uint32(u.feature), s.number[v]
 	left, right := u.left, u.right
 	if s.rankOf(t, left) < s.rankOf(t, right) {
 		left, right = right, left

@@ -77,6 +77,7 @@ func (k *kernel) upScalar(kind stepKind, steps []step) {
 		k.upInnerLeafRepeated(steps)
 	case innerInner + repeated:
 		k.upInnerInnerRepeated(steps)
+	default: // done on the way down
 	}
 }
 
