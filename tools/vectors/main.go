@@ -17,8 +17,8 @@ const (
 	stepAt, stepLeft, stepRight, stepRepeat, stepSize     = 88, 92, 96, 100, 104
 
 	kernelBins, kernelStates, kernelRows, kernelPhi, kernelWidth, kernelFresh, kernelFactors = 0, 8, 32, 56, 80, 88, 96
-	factorShift, factorB                                                                    = 7, 64
-	placeShift, vectorSize                                                                  = 6, 32
+	factorShift, factorB                                                                     = 7, 64
+	placeShift, vectorSize                                                                   = 6, 32
 )
 
 // pass is the code of one kind of step, in one direction, for all points of a pass.
@@ -157,7 +157,9 @@ func load(at reg.GPVirtual, i int) reg.VecVirtual {
 	return y
 }
 
-func store(y reg.VecVirtual, at reg.GPVirtual, i int) { VMOVUPD(y, Mem{Base: at, Disp: vectorSize * i}) }
+func store(y reg.VecVirtual, at reg.GPVirtual, i int) {
+	VMOVUPD(y, Mem{Base: at, Disp: vectorSize * i})
+}
 
 // line is b + g*A.
 func (p *pass) line(g, b reg.VecVirtual, i int) reg.VecVirtual {
