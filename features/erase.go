@@ -12,7 +12,7 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// Erase forgets a subject: the windows of its entity, and the key that seals its events and decisions, which nobody can
+// Erase forgets a subject: the windows of its entity (of a player also those as a counterparty), and the key that seals its events and decisions, which nobody can
 // read any more when Erase has returned. What its events added to other entities (an address, a game) stays: it is
 // counts and sums. subject.value is the alias. Erasing what is not known does nothing but leave a note of it.
 //
@@ -28,6 +28,13 @@ func (e *Engine) Erase(ctx context.Context, tenant string, subject *pb.Identifie
 	}
 	if err := e.eraseInMemory(ctx, tenant, kind, subject); err != nil {
 		return fmt.Errorf("cannot erase a %s: %w", kind.Name, err)
+	}
+	if kind.Name == "player" { // what others gave to a player lies under the same alias, of another kind
+		other := e.cfg.Kinds.byName["counterparty"]
+		side := &pb.Identifier{Kind: other.Name, Value: subject.GetValue(), Form: subject.GetForm()}
+		if err := e.eraseInMemory(ctx, tenant, other, side); err != nil {
+			return fmt.Errorf("cannot erase a player as a %s: %w", other.Name, err)
+		}
 	}
 	if err := e.Checkpoint(ctx); err != nil {
 		return fmt.Errorf("cannot finish the erasure of a %s: %w", kind.Name, err)

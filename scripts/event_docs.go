@@ -115,7 +115,7 @@ func kinds(out *bufio.Writer) error {
 An event may name any of them, each once; what it must name stands with its type. `+"`tenant` and `brand`"+` are fields of the envelope. A configuration can
 add kinds (`+"`entity_kinds`"+`).
 
-Personal, replaced by aliases where they come as FORM_RAW: %s. `+"`counterparty`"+` is the other player of a transfer and has the alias that it has as
+Personal, replaced by aliases where they come as FORM_RAW: %s. `+"`counterparty`"+` is the other player of a transfer, erased with the player and under the same alias as
 a player; `+"`person`"+` is a name with a date of birth, `+"`postal`"+` an address of stone, `+"`click`"+` an affiliate's click, `+"`staff`"+` somebody who works for the operator.
 Addresses, AS numbers, e-mail addresses (in small letters) and telephone numbers (with the country's code, without spaces) are brought into one form first.
 

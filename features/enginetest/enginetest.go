@@ -73,6 +73,7 @@ func Run(t *testing.T, subject Subject) {
 		{"subject keys", testSubjectKeys},
 		{"erasure", testErasure},
 		{"erasure of nobody", testErasureOf},
+		{"erasure of both sides", testErasureOfBothSides},
 		{"offsets", testOffsets},
 		{"bounded memory", testBounded},
 		{"flood of unknown entities", testFlood},

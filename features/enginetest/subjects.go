@@ -112,6 +112,49 @@ func testErasure(t *testing.T, subject Subject) {
 	}
 }
 
+// testErasureOfBothSides erases a player of whom there is something as the other side of transfers.
+func testErasureOfBothSides(t *testing.T, subject Subject) {
+	w := newWorld(t, subject, func(w *world) {
+		w.set = compile(t, w.kinds, `
+format: 1
+name: sides
+version: "1"
+groups:
+  given: {entity: player, match: {type: bet.placed}}
+  taken: {entity: counterparty, match: {type: bet.placed}}
+features:
+  - {name: given_1h, group: given, aggregate: count, window: 1h}
+  - {name: taken_1h, group: taken, aggregate: count, window: 1h}
+`)
+		w.sets = []*features.Set{w.set}
+	})
+	to := func(other string) func(*pb.Event) {
+		return func(m *pb.Event) {
+			m.Entities = append(m.Entities, &pb.Identifier{Kind: "counterparty", Value: other, Form: pb.Form_FORM_ALIAS})
+		}
+	}
+	for n, sides := range [][2]string{{"p", "q"}, {"q", "p"}, {"r", "p"}} {
+		w.apply(w.bet(fmt.Sprint("e", n), sides[0], float64(n), to(sides[1])))
+	}
+	if err := w.e.Erase(context.Background(), "acme", &pb.Identifier{Kind: "player", Value: "p", Form: pb.Form_FORM_ALIAS}); err != nil {
+		t.Fatal(err)
+	}
+	for _, cleanly := range []bool{true, false} {
+		of := func(player, other string, given, taken float64) {
+			t.Helper()
+			v := w.vector(w.bet("asked", player, 10, to(other)))
+			w.wantValue(v, "given_1h", given)
+			w.wantValue(v, "taken_1h", taken)
+		}
+		of("p", "q", 1, 2) // the event asked about is inside both
+		of("q", "p", 2, 1)
+		w.restart(cleanly)
+		if !subject.Durable {
+			break
+		}
+	}
+}
+
 // testErasureOf erases what is not there to erase: somebody unknown, of a kind without state, of nonsense.
 func testErasureOf(t *testing.T, subject Subject) {
 	w := newWorld(t, subject)

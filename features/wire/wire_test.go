@@ -477,3 +477,39 @@ func TestSchemasAreBounded(t *testing.T) {
 	ask(1, unknown)
 	ask(3, a, b, unknown) // three do not fit into two
 }
+
+// TestEveryExampleInEveryForm holds that the example of every event type is the same event in Avro, Protobuf and JSON.
+func TestEveryExampleInEveryForm(t *testing.T) {
+	files, err := filepath.Glob("../../examples/events/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	d, err := wire.New(wire.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		asJSON, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &pb.Event{}
+		if err := protojson.Unmarshal(asJSON, want); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		asProtobuf, err := proto.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for media, value := range map[string][]byte{
+			"application/json": asJSON, "application/protobuf": asProtobuf, "avro/binary": encodeAvro(t, wire.EventSchema(), asRecord(want.ProtoReflect())),
+		} {
+			got := &pb.Event{}
+			if err := d.Decode(record(value, "content-type", media), nil, got); err != nil {
+				t.Errorf("%s as %s: %v", file, media, err)
+			} else if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+				t.Errorf("%s as %s (-want +got):\n%s", file, media, diff)
+			}
+		}
+	}
+}
