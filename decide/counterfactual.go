@@ -18,7 +18,7 @@ import (
 // same ones whenever it is asked for: a sweep visits each node of the model at most once. reserveCounterfactual is the
 // time that must be left of a deadline for it to begin.
 const (
-	maxSweepNodes         = 100_000
+	maxSweepNodes         = 60_000
 	maxExactScores        = 32
 	reserveCounterfactual = 2 * time.Millisecond
 )
