@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"pitboss/sim"
 )
@@ -71,7 +70,7 @@ Everything measured on this is measured on simulated data.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSim(cmd.Context(), cmd.ErrOrStderr(), f) },
 	}
 	fl := cmd.Flags()
-	f.worldFlags(fl)
+	f.worldFlags(cmd)
 	fl.BoolVar(&f.faults, "faults", false, "with the usual faults of transport: duplicates, late, lost and out of order, clocks that are off")
 	fl.StringVar(&f.parquet, "parquet", "", "directory of the events as Parquet files, by type and day; must not exist")
 	fl.StringVar(&f.grpc, "grpc", "", "send to a pitboss server at this address instead")
@@ -90,7 +89,8 @@ Everything measured on this is measured on simulated data.`,
 }
 
 // worldFlags are those that say what is simulated.
-func (f *simFlags) worldFlags(fl *pflag.FlagSet) {
+func (f *simFlags) worldFlags(cmd *cobra.Command) {
+	fl := cmd.Flags()
 	fl.Uint64Var(&f.cfg.Seed, "seed", f.cfg.Seed, "decides everything that chance decides")
 	fl.IntVar(&f.cfg.Players, "players", f.cfg.Players, "accounts, honest and fraudulent")
 	fl.StringVar(&f.start, "start", f.cfg.Start.Format(time.RFC3339), "first moment (RFC 3339)")

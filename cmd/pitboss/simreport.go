@@ -29,7 +29,7 @@ simulated ones.`,
 			return runSimReport(cmd.Context(), cmd.ErrOrStderr(), f, out)
 		},
 	}
-	f.worldFlags(cmd.Flags())
+	f.worldFlags(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "file of the page; is replaced")
 	if err := cmd.MarkFlagRequired("out"); err != nil {
 		panic("BUG: " + err.Error())
