@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strconv"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "pitboss/proto/pitboss/v1"
@@ -133,36 +132,4 @@ func (c *checker) find(kind string) *entity {
 		}
 	}
 	return nil
-}
-
-// dropUnknown takes out the fields that this build does not know: what of them is kept has been copied.
-func dropUnknown(m *pb.Event, oneof protoreflect.OneofDescriptor) {
-	drop(m.ProtoReflect())
-	drop(m.GetOccurredAt().ProtoReflect())
-	drop(m.GetClockQuality().ProtoReflect())
-	for _, id := range m.GetEntities() {
-		drop(id.ProtoReflect())
-	}
-	for _, v := range m.GetAttributes() {
-		drop(v.ProtoReflect())
-		drop(v.GetMoney().ProtoReflect())
-	}
-	set := m.ProtoReflect().WhichOneof(oneof)
-	if set == nil {
-		return
-	}
-	payload := m.ProtoReflect().Get(set).Message()
-	drop(payload)
-	payload.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if f.Message() != nil {
-			drop(v.Message())
-		}
-		return true
-	})
-}
-
-func drop(m protoreflect.Message) {
-	if len(m.GetUnknown()) > 0 {
-		m.SetUnknown(nil)
-	}
 }

@@ -571,13 +571,19 @@ func TestUnknownFields(t *testing.T) {
 	msg.ProtoReflect().SetUnknown(append(field(61, "new"), field(61, "er")...))
 	msg.GetBetPlaced().ProtoReflect().SetUnknown(append(field(900, "jane@example.com"), field(901, "x")...))
 	msg.Entities[0].ProtoReflect().SetUnknown(field(9, "Jane"))
+	msg.GetBetPlaced().GetAmount().ProtoReflect().SetUnknown(field(12, "of the amount"))
+	msg.OccurredAt.ProtoReflect().SetUnknown(field(3, "leap"))
 	msg.Unknown = []*pb.UnknownField{
 		{Path: "shiny", Json: `{"a":1}`}, {Path: "mail", Json: `["jane@example.com"]`}, {Path: "no name", Json: "1"}, {Path: "none"}, {Path: "bad", Json: "{"},
 		{Path: "large", Json: `"` + strings.Repeat("x", edge.MaxUnknownBytes) + `"`}, {Path: "both", Json: "1", Protobuf: "AA=="},
+		{Path: "entities.name", Json: `"Jane"`}, {Path: "entities_too", Json: `2`},
 	}
 	want := []*pb.UnknownField{
 		{Path: "#61", Protobuf: base64.StdEncoding.EncodeToString(append(field(61, "new"), field(61, "er")...))},
 		{Path: "bet_placed#901", Protobuf: base64.StdEncoding.EncodeToString(field(901, "x"))},
+		{Path: "bet_placed.amount#12", Protobuf: base64.StdEncoding.EncodeToString(field(12, "of the amount"))},
+		{Path: "entities_too", Json: `2`},
+		{Path: "occurred_at#3", Protobuf: base64.StdEncoding.EncodeToString(field(3, "leap"))},
 		{Path: "shiny", Json: `{"a":1}`},
 	}
 	without := accept(t, e, plain)
@@ -598,8 +604,9 @@ func TestUnknownFields(t *testing.T) {
 		t.Errorf("read again: %v, %v", read, err)
 	}
 	wantStats := []edge.UnknownStats{
-		{Path: "#61", Kept: 1}, {Path: "bad", LeftOut: 1}, {Path: "bet_placed#900", LeftOut: 1}, {Path: "bet_placed#901", Kept: 1}, {Path: "both", LeftOut: 1},
-		{Path: "large", LeftOut: 1}, {Path: "mail", LeftOut: 1}, {Path: "none", LeftOut: 1}, {Path: "other", LeftOut: 1}, {Path: "shiny", Kept: 1},
+		{Path: "#61", Kept: 1}, {Path: "bad", LeftOut: 1}, {Path: "bet_placed#900", LeftOut: 1}, {Path: "bet_placed#901", Kept: 1},
+		{Path: "bet_placed.amount#12", Kept: 1}, {Path: "both", LeftOut: 1}, {Path: "entities#9", LeftOut: 1}, {Path: "entities.name", LeftOut: 1}, {Path: "entities_too", Kept: 1},
+		{Path: "large", LeftOut: 1}, {Path: "mail", LeftOut: 1}, {Path: "none", LeftOut: 1}, {Path: "occurred_at#3", Kept: 1}, {Path: "other", LeftOut: 1}, {Path: "shiny", Kept: 1},
 	}
 	if diff := cmp.Diff(wantStats, e.Stats().Unknown); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)

@@ -13,42 +13,59 @@ import (
 	pb "pitboss/proto/pitboss/v1"
 )
 
-// KeepUnknown adds to Event.unknown the members of an event's JSON that the event, or its payload, has no field for.
+// KeepUnknown adds to Event.unknown the members of an event's JSON that this build has no field for: of the event, its payload,
+// and what is in them.
 func KeepUnknown(value []byte, msg *pb.Event) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(value, &members) != nil {
 		return
 	}
-	payload := payloadOf(msg)
-	eachUnknown(msg, members, payload, func(path string, raw json.RawMessage) {
-		var compact bytes.Buffer
-		if json.Compact(&compact, raw) == nil {
-			msg.Unknown = append(msg.Unknown, &pb.UnknownField{Path: path, Json: compact.String()})
-		}
-	}, func(raw json.RawMessage) (inner map[string]json.RawMessage) {
-		_ = json.Unmarshal(raw, &inner) // what is no object was refused before
-		return inner
-	})
+	w := unknownWalk[json.RawMessage]{
+		payload: payloadOf(msg),
+		visit: func(path string, raw json.RawMessage) {
+			var compact bytes.Buffer
+			if json.Compact(&compact, raw) == nil {
+				msg.Unknown = append(msg.Unknown, &pb.UnknownField{Path: path, Json: compact.String()})
+			}
+		},
+		open: func(raw json.RawMessage) (inner map[string]json.RawMessage) {
+			_ = json.Unmarshal(raw, &inner) // what is no object was refused before
+			return inner
+		},
+		list: func(raw json.RawMessage) (inner []json.RawMessage) {
+			_ = json.Unmarshal(raw, &inner) // what is no array was refused before
+			return inner
+		},
+	}
+	w.message("", msg.ProtoReflect().Descriptor(), members)
 }
 
-// unknownFields adds the fields of an event's Avro record that the event, or its payload, has no field for, as JSON.
+// unknownFields adds the fields of an event's Avro record that this build has no field for, as JSON.
 func unknownFields(record map[string]any, msg *pb.Event) {
-	payload := payloadOf(msg)
-	eachUnknown(msg, record, payload, func(path string, v any) {
-		if v == nil {
-			return
-		}
-		text := "" // left out, by the edge, which counts it
-		if jsonFits(v) {
-			if data, err := json.Marshal(v); err == nil {
-				text = string(data)
+	w := unknownWalk[any]{
+		payload: payloadOf(msg),
+		visit: func(path string, v any) {
+			if v == nil {
+				return
 			}
-		}
-		msg.Unknown = append(msg.Unknown, &pb.UnknownField{Path: path, Json: text})
-	}, func(v any) map[string]any {
-		inner, _ := v.(map[string]any)
-		return inner
-	})
+			text := "" // left out, by the edge, which counts it
+			if jsonFits(v) {
+				if data, err := json.Marshal(v); err == nil {
+					text = string(data)
+				}
+			}
+			msg.Unknown = append(msg.Unknown, &pb.UnknownField{Path: path, Json: text})
+		},
+		open: func(v any) map[string]any {
+			inner, _ := v.(map[string]any)
+			return inner
+		},
+		list: func(v any) []any {
+			inner, _ := v.([]any)
+			return inner
+		},
+	}
+	w.message("", msg.ProtoReflect().Descriptor(), record)
 }
 
 // payloadOf gives the field of an event's payload, nil without one.
@@ -57,24 +74,48 @@ func payloadOf(msg *pb.Event) protoreflect.FieldDescriptor {
 	return m.WhichOneof(m.Descriptor().Oneofs().ByName("payload"))
 }
 
-// eachUnknown visits what a record has and the event has not, in the order of the names, and then the same of its payload.
-func eachUnknown[T any](msg *pb.Event, record map[string]T, payload protoreflect.FieldDescriptor, visit func(string, T), open func(T) map[string]T) {
+// unknownWalk visits what a record has and its message has not, in the order of the names.
+type unknownWalk[T any] struct {
+	payload protoreflect.FieldDescriptor
+	visit   func(path string, v T)
+	open    func(T) map[string]T
+	list    func(T) []T
+}
+
+// message goes through a record of a message. Its depth is that of the value, which was read before and is bounded.
+func (w *unknownWalk[T]) message(at string, m protoreflect.MessageDescriptor, record map[string]T) {
 	for _, name := range slices.Sorted(maps.Keys(record)) {
-		f := fieldNamed(msg.ProtoReflect().Descriptor(), name)
+		f := fieldNamed(m, name)
 		if f == nil {
-			visit(name, record[name])
+			w.visit(at+name, record[name])
 			continue
 		}
-		if payload == nil || f.Number() != payload.Number() {
+		if f.Message() == nil || f.Message().FullName() == timestampName || w.ofOtherPayload(f) {
 			continue
 		}
-		inner := open(record[name])
-		for _, name := range slices.Sorted(maps.Keys(inner)) {
-			if fieldNamed(payload.Message(), name) == nil {
-				visit(string(payload.Name())+"."+name, inner[name])
+		path := at + string(f.Name()) + "."
+		switch {
+		case f.IsMap():
+			inner := w.open(record[name])
+			for _, key := range slices.Sorted(maps.Keys(inner)) {
+				if value := f.MapValue().Message(); value != nil {
+					w.message(path+key+".", value, w.open(inner[key]))
+				}
 			}
+		case f.IsList():
+			for _, item := range w.list(record[name]) {
+				w.message(path, f.Message(), w.open(item))
+			}
+		default:
+			w.message(path, f.Message(), w.open(record[name]))
 		}
 	}
+}
+
+// ofOtherPayload says whether a field is a payload that the event has not: one that is null.
+func (w *unknownWalk[T]) ofOtherPayload(f protoreflect.FieldDescriptor) bool {
+	oneof := f.ContainingOneof()
+	return oneof != nil && oneof.Name() == "payload" && (w.payload == nil || f.Number() != w.payload.Number())
 }
 
 // fieldNamed finds a field by either of its names.

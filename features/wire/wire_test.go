@@ -351,10 +351,13 @@ func TestAvroByTheWritersSchema(t *testing.T) {
 		{"name": "type", "type": {"type": "enum", "name": "Kind", "symbols": ["other", "round"]}},
 		{"name": "occurred_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 		{"name": "event_id", "type": ["null", "string"]},
+		{"name": "bet_placed", "type": {"type": "record", "name": "Bet", "fields": [{"name": "amount", "type": {"type": "record", "name": "Sum", "fields": [
+			{"name": "amount_minor", "type": "long"}, {"name": "glow", "type": "int"}]}}]}},
 		{"name": "producer_seq", "type": "int"}]}`
 	at := time.UnixMilli(1741000000123).UTC()
 	value := encodeAvro(t, writer, map[string]any{
 		"shiny": map[string]any{"a": "b"}, "type": "round", "occurred_at": at, "event_id": "e", "producer_seq": int32(7),
+		"bet_placed": map[string]any{"amount": map[string]any{"amount_minor": int64(9), "glow": int32(1)}},
 	})
 	got, refused := r.decode(record(framed(t, r.register(sr.TypeAvro, writer), nil, value)))
 	if refused != nil {
@@ -362,7 +365,8 @@ func TestAvroByTheWritersSchema(t *testing.T) {
 	}
 	want := &pb.Event{
 		EventId: "e", Type: "round", OccurredAt: timestamppb.New(at), ProducerSeq: 7,
-		Unknown: []*pb.UnknownField{{Path: "shiny", Json: `{"a":"b"}`}},
+		Payload: &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 9}}},
+		Unknown: []*pb.UnknownField{{Path: "bet_placed.amount.glow", Json: "1"}, {Path: "shiny", Json: `{"a":"b"}`}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -377,6 +381,8 @@ func TestNewerMinorPasses(t *testing.T) {
 		msg := event()
 		msg.SchemaVersion = version
 		text := strings.Replace(asJSON(t, msg), `"betPlaced":{`, `"betPlaced":{"sparkle": "x", `, 1)
+		text = strings.Replace(text, `"amountMinor":`, `"glow": {"c": 1}, "amountMinor":`, -1)
+		text = strings.Replace(text, `"entities":[{`, `"entities":[{"name": "Jane", `, 1)
 		return strings.TrimSuffix(text, "}") + `, "shiny": {"deep": [1]}}`
 	}
 	for _, version := range []uint32{101, 199, 200} { // the edge refuses 200, by its version
@@ -384,13 +390,14 @@ func TestNewerMinorPasses(t *testing.T) {
 		if err != nil || msg.GetSchemaVersion() != version || msg.GetBetPlaced().GetAmount().GetAmountMinor() != 1250 {
 			t.Errorf("version %d in JSON: got %v, %v", version, msg, err)
 		}
-		want := []*pb.UnknownField{{Path: "shiny", Json: `{"deep":[1]}`}, {Path: "bet_placed.sparkle", Json: `"x"`}}
+		want := []*pb.UnknownField{{Path: "shiny", Json: `{"deep":[1]}`}, {Path: "bet_placed.sparkle", Json: `"x"`}, {Path: "bet_placed.amount.glow", Json: `{"c":1}`}, {Path: "attributes.tip.money.glow", Json: `{"c":1}`},
+			{Path: "entities.name", Json: `"Jane"`}} // which the edge leaves out
 		slices.SortFunc(want, func(a, b *pb.UnknownField) int { return strings.Compare(a.Path, b.Path) })
 		if diff := cmp.Diff(want, msg.GetUnknown(), protocmp.Transform()); diff != "" {
 			t.Errorf("version %d: unknown members (-want +got):\n%s", version, diff)
 		}
 	}
-	if msg, err := r.decode(record([]byte(newer(100)))); err == nil || !slices.Contains([]string{"event.shiny", "event.betPlaced.sparkle"}, err.Path) || !proto.Equal(msg, &pb.Event{}) {
+	if msg, err := r.decode(record([]byte(newer(100)))); err == nil || !slices.Contains([]string{"event.shiny", "event.betPlaced.sparkle", "event.entities[0].name", "event.betPlaced.amount.glow"}, err.Path) || !proto.Equal(msg, &pb.Event{}) {
 		t.Errorf("version 100 with an unknown member: got %v, %v; want a refusal at event.shiny", msg, err)
 	}
 	msg := event()
