@@ -81,10 +81,10 @@ func (r *treeReader) readFlatRest(kind string) error {
 		return err
 	}
 	post, err := r.word("post_transform", "NONE")
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.setPost(post)
 	}
-	if err = r.setPost(post); err != nil {
+	if err != nil {
 		return err
 	}
 	if r.base, err = r.numbers("base_values"); err != nil {

@@ -43,7 +43,7 @@ func TestModelScoreONNX(t *testing.T) {
 	refused(t, exitFailed, []string{"reference sample", "it has no rows"}, "model", "score", goldenONNX+"sk_boosted_binary.onnx", "--rows", rows,
 		"--reference", writeCSV(t, golden[:1]))
 	refused(t, exitFailed, []string{"reference sample", `line 2, column "f0": "x" is no number`}, "model", "score", goldenONNX+"sk_boosted_binary.onnx", "--rows", rows,
-		"--reference", writeCSV(t, table{{"f0", "f1", "f2", "f3", "f4"}, {"x", "", "", "", ""}}))
+		"--reference", writeCSV(t, [][]string{{"f0", "f1", "f2", "f3", "f4"}, {"x", "", "", "", ""}}))
 }
 
 // What model inspect says of ONNX: what it is, and the name of the first operator that is in the way.
