@@ -14,7 +14,12 @@ if [ ! -s "$library" ]; then
   [ "$(uname -sm)" = "Linux x86_64" ] || { echo "onnxruntime: no package is known for $(uname -sm); name a library of your own in PITBOSS_ONNXRUNTIME" >&2; exit 1; }
   tmp=$(mktemp -d)
   trap 'rm -rf "$tmp"' EXIT
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 --implementation cp \
+  python=python3 # Debian has pip in a package of its own, and brings one with each virtual environment
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    python3 -m venv "$tmp/venv"
+    python=$tmp/venv/bin/python
+  fi
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 --implementation cp \
     --platform manylinux_2_27_x86_64 --platform manylinux_2_28_x86_64 -d "$tmp" "onnxruntime==$version" >&2 </dev/null ||
     { echo "onnxruntime: there is no package of version $version, or no way to it" >&2; exit 1; }
   python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
