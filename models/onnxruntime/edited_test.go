@@ -39,7 +39,7 @@ func TestPropertyONNXEdited(t *testing.T) {
 		for range 1 + r.IntN(3) {
 			data[r.IntN(len(data))] = byte(r.IntN(256))
 		}
-		if _, err := onnxruntime.Inspect(data, models.DefaultLimits()); err != nil {
+		if _, err = onnxruntime.Inspect(data, models.DefaultLimits()); err != nil {
 			refusedHere++
 			continue
 		}
@@ -49,7 +49,7 @@ func TestPropertyONNXEdited(t *testing.T) {
 			continue
 		}
 		row, margins := make([]float64, len(m.Info().Features)), make([]float64, m.Info().Outputs)
-		if err := m.Predict(row, nil, margins); err == nil {
+		if err = m.Predict(row, nil, margins); err == nil {
 			scored++
 		}
 	}
