@@ -189,7 +189,7 @@ func fromKey(k uint64) float64 {
 // scan walks from the value's own cell in one direction and keeps the first change of each kind.
 func (s *search) scan(column int, steps models.Steps, direction int) error {
 	moved, allowed := false, s.own == pb.Outcome_OUTCOME_ALLOW
-	for cell := steps.At + direction; cell >= 0 && cell < len(steps.Margins) && !(moved && allowed); cell += direction {
+	for cell := steps.At + direction; cell >= 0 && cell < len(steps.Margins) && (!moved || !allowed); cell += direction {
 		o, err := s.outcome(column, steps, cell)
 		if err != nil {
 			return err
@@ -338,7 +338,8 @@ func (s *search) word(c *change) *pb.Counterfactual {
 	if c.ranked {
 		out.PercentilePoints = &c.points
 	}
-	p, texts := s.j.phrases(), registry.Texts(nil)
+	p := s.j.phrases()
+	var texts registry.Texts
 	low, high := inward(c.low, c.high)
 	bound := high
 	switch {

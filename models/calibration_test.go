@@ -75,8 +75,8 @@ func TestCalibrationGoldens(t *testing.T) {
 		t.Fatal(err)
 	}
 	var goldens []struct {
-		Calibration json.RawMessage
-		Rows        [][3]float64 // margin, score, probability
+		Calibration json.RawMessage `json:"calibration"`
+		Rows        [][3]float64    `json:"rows"` // margin, score, probability
 	}
 	if err := json.Unmarshal(data, &goldens); err != nil || len(goldens) < 8 {
 		t.Fatalf("%d goldens, %v", len(goldens), err)

@@ -91,13 +91,14 @@ func parseProfile(file string, data []byte, names []string) (*Profile, error) {
 		return nil, fmt.Errorf("cannot read %q: %d features, the model has %d", file, len(f.Features), len(names))
 	}
 	p := &Profile{Rows: f.Rows, columns: make([]profileColumn, len(names))}
-	for i := range f.Features {
-		if f.Features[i].Name != names[i] {
-			return nil, fmt.Errorf("cannot read %q: features[%d] is %.64q and must be %q, as in the model", file, i, f.Features[i].Name, names[i])
+	for i, name := range names {
+		one := &f.Features[i]
+		if one.Name != name {
+			return nil, fmt.Errorf("cannot read %q: features[%d] is %.64q and must be %q, as in the model", file, i, one.Name, name)
 		}
 		var err error
-		if p.columns[i], err = f.Features[i].compile(f.Rows); err != nil {
-			return nil, fmt.Errorf("cannot read %q: features[%d] %q: %w", file, i, names[i], err)
+		if p.columns[i], err = one.compile(f.Rows); err != nil {
+			return nil, fmt.Errorf("cannot read %q: features[%d] %q: %w", file, i, name, err)
 		}
 	}
 	return p, nil

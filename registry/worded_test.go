@@ -33,8 +33,9 @@ func TestLanguages(t *testing.T) {
 			t.Errorf("%q is answered in %q, want %q", asked, got, want)
 		}
 	}
-	if b, err := registry.Load(tiny, config(t)); err != nil || !slices.Equal(b.Languages, []string{"en"}) || b.Profile != nil || b.Reference != nil {
-		t.Errorf("a bundle without profile, sample and other languages: %v, %+v", err, b)
+	bare, err := registry.Load(tiny, config(t))
+	if err != nil || !slices.Equal(bare.Languages, []string{"en"}) || bare.Profile != nil || bare.Reference != nil {
+		t.Errorf("a bundle without profile, sample and other languages: %v, %+v", err, bare)
 	}
 	device := b.Reasons.List[4].Player
 	if de, fr := device.In("de").Execute(nil), device.In("fr").Execute(nil); de != "Ihr Gerät" || fr != "Bonjour" {

@@ -135,7 +135,8 @@ func (s Store) ExplainDecision(
 		return nil, fmt.Errorf("cannot read decision %s: %w", decisionID, err)
 	}
 	var ev features.Event
-	if err := features.Decode(s.Kinds, frame.GetEvent(), &ev); err != nil {
+	err = features.Decode(s.Kinds, frame.GetEvent(), &ev)
+	if err != nil {
 		return nil, fmt.Errorf("cannot read the event of decision %s: %w", decisionID, err)
 	}
 	a, err := decide.Attribute(&ev, frame.GetDecision(), s.Registry, method, background)

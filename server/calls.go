@@ -231,10 +231,12 @@ type reading struct {
 }
 
 // reading checks a call about the features of one entity of the principal's own tenant.
-func (c *calls) reading(p *Principal, tenant string, entity *pb.Identifier, asked *timestamppb.Timestamp, arrived time.Time) (r reading, err error) {
-	if err = checkTenant(p, tenant, "tenant"); err != nil {
-		return r, err
+func (c *calls) reading(p *Principal, tenant string, entity *pb.Identifier, asked *timestamppb.Timestamp, arrived time.Time) (reading, error) {
+	err := checkTenant(p, tenant, "tenant")
+	if err != nil {
+		return reading{}, err
 	}
+	var r reading
 	if r.at, err = evaluationTime(asked, arrived); err != nil {
 		return r, err
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // realBackend is the true thing in memory: engine, registry with a small bundle, decider.
-func realBackend(tb testing.TB) (server.Deps, server.Store) {
+func realBackend(tb testing.TB) server.Deps {
 	tb.Helper()
 	e, kinds := testEdge(tb)
 	reg, err := registry.Open(registry.Config{Kinds: kinds})
@@ -52,14 +52,14 @@ func realBackend(tb testing.TB) (server.Deps, server.Store) {
 	return server.Deps{
 		Edge: e, Kinds: kinds, Decider: decider, Ingester: engine, Decisions: store, Features: store, Pusher: engine, Reloader: &backend{}, Readiness: &backend{},
 		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	}, store
+	}
 }
 
 // TestTheWholeWay decides through both transports on the real engine and reads everything back, for two tenants whose
 // events and players have the same names.
 func TestTheWholeWay(t *testing.T) {
 	cfg, keys := testConfig(t)
-	deps, _ := realBackend(t)
+	deps := realBackend(t)
 	r := serve(t, cfg, keys, deps)
 	decisions := pb.NewDecisionServiceClient(r.conn)
 	engine, other := r.as(t.Context(), "admin"), r.as(t.Context(), "other")

@@ -68,7 +68,7 @@ func TestScoreIsExplained(t *testing.T) {
 // TestRealScoreIsExplained: on the real engine, and what a bundle without a sample cannot.
 func TestRealScoreIsExplained(t *testing.T) {
 	cfg, keys := testConfig(t)
-	deps, _ := realBackend(t)
+	deps := realBackend(t)
 	r := serve(t, cfg, keys, deps)
 	rpc, ctx := pb.NewDecisionServiceClient(r.conn), r.as(t.Context(), "admin")
 	d, err := rpc.Decide(ctx, &pb.DecisionRequest{Event: bet("d-1")})

@@ -35,10 +35,13 @@ func TestContributionsThatDoNotAddUp(t *testing.T) {
 		"entities": [{"kind": "player", "value": "me", "form": "FORM_RAW"}], "bet_placed": {"amount": {"amount_minor": "100", "currency": "EUR"}}},
 		"options": {"deadline_ms": 50}}`, time.Now().UTC().Format(time.RFC3339Nano)))
 	var d struct {
-		Score         float64
-		Review        bool
-		ReasonsStatus string `json:"reasons_status"`
-		Degraded      []struct{ Stage, Cause string }
+		Score         float64 `json:"score"`
+		Review        bool    `json:"review"`
+		ReasonsStatus string  `json:"reasons_status"`
+		Degraded      []struct {
+			Stage string `json:"stage"`
+			Cause string `json:"cause"`
+		} `json:"degraded"`
 	}
 	if err := json.Unmarshal(data, &d); err != nil || code != http.StatusOK {
 		t.Fatalf("%d %s", code, data)
