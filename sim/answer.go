@@ -83,6 +83,7 @@ func (s *Sim) Answer(o Outcome) {
 	}
 	p := t.undo.player
 	switch o {
+	case Allow: // above
 	case Limit:
 		p.mood.throttledUntil, p.mood.cappedUntil = t.at+limitFor, t.at+limitFor
 		if !t.truth.fraud {

@@ -85,9 +85,9 @@ func (s *Sim) settings(p *player, at int64) int64 {
 
 func (s *Sim) setLimit(p *player, at int64) {
 	b := s.news(p, at, "rg.limit_set", producerAccounts, aboutVisit)
-	day := int64(86_400)
+	oneDay := int64(86_400)
 	b.ev.Payload = &pb.Event_RgLimitSet{RgLimitSet: &pb.RgLimitSet{
-		Kind: "deposit", Amount: p.money(snapDeposit(2*p.habit.deposit) * p.brand.unit), PeriodS: &day,
+		Kind: "deposit", Amount: p.money(snapDeposit(2*p.habit.deposit) * p.brand.unit), PeriodS: &oneDay,
 	}}
 	p.tell(b)
 }

@@ -183,6 +183,7 @@ func (s *Sim) hourOf(rng *stream, h *habit) int64 {
 		return int64(18+rng.intn(3))*hour + within
 	case allDay:
 		return int64(rng.intn(24))*hour + within
+	case usual:
 	}
 	return int64((rng.pick(s.hours)+h.shift)%24)*hour + within
 }

@@ -91,9 +91,9 @@ func facet(curves []curve, marks []mark, published float64) template.HTML {
 			continue
 		}
 		high := slices.Max(c.h.bins)
-		style := fmt.Sprintf(`fill="none" stroke="%s" stroke-width="1.5"`, c.colour)
+		style := fmt.Sprintf(`fill="none" stroke=%q stroke-width="1.5"`, c.colour)
 		if c.filled {
-			style = fmt.Sprintf(`fill="%s" opacity=".4"`, c.colour)
+			style = fmt.Sprintf(`fill=%q opacity=".4"`, c.colour)
 		}
 		fmt.Fprintf(&b, `<path %s d="M0 %g`, style, height-bottom)
 		w := width / float64(len(c.h.bins))

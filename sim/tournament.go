@@ -156,6 +156,19 @@ func (s *Sim) closeLater(p *player, t *tournament) {
 	s.postpone(&b.told)
 }
 
+// prizeShare is what of the pool a place gets, in hundredths.
+func prizeShare(place int) int64 {
+	switch place {
+	case 0:
+		return 50
+	case 1:
+		return 30
+	case 2:
+		return 20
+	}
+	return 0
+}
+
 // place tells one entry's rank, and pays half, three tenths and a fifth of the pool.
 func (s *Sim) place(t *tournament, e *entry, i int) {
 	p, rank, total, first := e.p, int64(i+1), e.points, int64(1)
@@ -165,11 +178,10 @@ func (s *Sim) place(t *tournament, e *entry, i int) {
 	ids.add("tournament", t.id)
 	b.ev.Payload = &pb.Event_TournamentRank{TournamentRank: &pb.TournamentRank{Rank: &rank, PointsTotal: &total, EntryNo: &first}}
 	s.postpone(&b.told)
-	prizes := [...]int64{50, 30, 20}
-	if i >= len(prizes) {
+	prize := t.pool * prizeShare(i) / 100
+	if prize == 0 {
 		return
 	}
-	prize := t.pool * prizes[i] / 100
 	b = s.news(p, at+2*second, "tournament.paid", producerCups, 0)
 	ids = identifiers{block: b, n: len(b.ev.Entities)}
 	ids.add("tournament", t.id)

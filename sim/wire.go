@@ -150,11 +150,15 @@ func (w *Wire) push(d Delivery) {
 // deliveries is a heap by time of arrival, then by when they were sent.
 type deliveries []Delivery
 
-func (d deliveries) Len() int { return len(d) }
-func (d deliveries) Less(i, j int) bool {
-	return d[i].at < d[j].at || d[i].at == d[j].at && d[i].order < d[j].order
+func (d *deliveries) Len() int { return len(*d) }
+
+func (d *deliveries) Less(i, j int) bool {
+	a, b := &(*d)[i], &(*d)[j]
+	return a.at < b.at || a.at == b.at && a.order < b.order
 }
-func (d deliveries) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+
+func (d *deliveries) Swap(i, j int) { (*d)[i], (*d)[j] = (*d)[j], (*d)[i] }
+
 func (d *deliveries) Push(x any) {
 	if one, ok := x.(Delivery); ok {
 		*d = append(*d, one)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -237,6 +238,9 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 	}
 	defer func() { err = errors.Join(err, truth.close()) }()
 
+	// Nearly all of the heap is events that are gone at once: collecting it less often saves a fifth of the time and costs
+	// some tens of megabytes.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	bar := newProgress(stderr, "simulating", f.cfg.Duration.Milliseconds(), unitSimTime)
 	defer bar.finish()
 	began := time.Now()
