@@ -426,6 +426,9 @@ func TestInputsHashCoversEveryField(t *testing.T) {
 		ev := bet(t, func(e *pb.Event) {
 			e.Enrichment.ListHits = []*pb.ListHit{{List: "l", Version: "1", Kind: "ip"}}
 			e.Enrichment.Country, e.Enrichment.NicknameSkeleton = "GB", "x"
+			e.Enrichment.AsnClass, e.Enrichment.NicknameVersion = "datacenter", "1"
+			e.Enrichment.CountryCurrencyMismatch, e.Enrichment.CardCountryMismatch = proto.Bool(true), proto.Bool(false)
+			e.Enrichment.CardCurrencyMismatch = proto.Bool(true)
 		})
 		in := inputs(ev, b, slices.Clone(vector))
 		in.Sources = []*pb.SourceValue{{Source: "lists", Version: "1", Feature: "f", Value: proto.Float64(1)}}

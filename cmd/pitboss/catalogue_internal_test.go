@@ -30,7 +30,7 @@ func exampleEvent(t *testing.T, file, way string) (text []byte, msg *pb.Event) {
 		t.Fatal(err)
 	}
 	var event map[string]any
-	if err := json.Unmarshal(data, &event); err != nil {
+	if err = json.Unmarshal(data, &event); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 	for _, name := range []string{"event_id", "transaction_id"} {
@@ -43,7 +43,7 @@ func exampleEvent(t *testing.T, file, way string) (text []byte, msg *pb.Event) {
 		t.Fatal(err)
 	}
 	msg = &pb.Event{}
-	if err := protojson.Unmarshal(text, msg); err != nil {
+	if err = protojson.Unmarshal(text, msg); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 	return text, msg
@@ -79,7 +79,7 @@ func TestEveryEventOfTheCatalogue(t *testing.T) {
 		byCall, sent[msg.GetEventId()] = append(byCall, string(text)), msg
 		text, msg = exampleEvent(t, file, "kafka")
 		sent[msg.GetEventId()] = msg
-		if err := producer.ProduceSync(t.Context(), &kgo.Record{Value: text}).FirstErr(); err != nil {
+		if err = producer.ProduceSync(t.Context(), &kgo.Record{Value: text}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -114,7 +114,7 @@ func TestCurrenciesOfCountriesAreRefused(t *testing.T) {
 	f("", "no country")
 	f("country,currencies\nMT\n", "wrong number of fields")
 	f("country,currencies\nMalta,EUR\n", "line 2")
-	f("country,currencies\nMT,EUR\nMT,EUR\n", "line 3")
+	f("country,currencies\nMT,EUR\nMT,USD\n", "line 3")
 	f("country,currencies\nMT, \n", "line 2")
 	cfg := config(t)
 	cfg.Address.Currencies = "none.csv"

@@ -392,7 +392,7 @@ func TestAcceptRefuses(t *testing.T) {
 	for _, country := range []string{"mt", "MLT", "M", "M1"} {
 		f("country "+country, deposit(func(p *pb.PaymentDepositSettled) { p.BinCc = country }), edge.InvalidField, "event.payment_deposit_settled.bin_cc", "two capital letters")
 	}
-	f("invisible payment", deposit(func(p *pb.PaymentDepositSettled) { p.PaymentId = "a​b" }), edge.InvalidField, "event.payment_deposit_settled.payment_id")
+	f("invisible payment", deposit(func(p *pb.PaymentDepositSettled) { p.PaymentId = "a\u200bb" }), edge.InvalidField, "event.payment_deposit_settled.payment_id")
 
 	changed := func(hash string) func(*pb.Event) {
 		return func(m *pb.Event) {

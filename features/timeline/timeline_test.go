@@ -136,8 +136,8 @@ func TestWhatAnotherEventMustHaveCaused(t *testing.T) {
 	if diff := cmp.Diff(want, report(t, timeline.DefaultConfig(), events...).Rounds); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	late := append(events, at(2*time.Minute, "bet.placed", of("round", "unbet")), at(time.Minute, "round.started", of("round", "unstarted")))
-	if got := report(t, timeline.DefaultConfig(), late...).Rounds; got.ScoreWithoutRound.Count+got.ContributionWithoutBet.Count != 0 {
+	events = append(events, at(2*time.Minute, "bet.placed", of("round", "unbet")), at(time.Minute, "round.started", of("round", "unstarted")))
+	if got := report(t, timeline.DefaultConfig(), events...).Rounds; got.ScoreWithoutRound.Count+got.ContributionWithoutBet.Count != 0 {
 		t.Errorf("after what came late: %+v", got)
 	}
 }

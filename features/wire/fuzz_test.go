@@ -29,12 +29,12 @@ func FuzzDecode(f *testing.F) {
 		f.Fatalf("no examples: %v", err)
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
+		data, readErr := os.ReadFile(file)
+		if readErr != nil {
+			f.Fatal(readErr)
 		}
 		msg := &pb.Event{}
-		if err := protojson.Unmarshal(data, msg); err != nil {
+		if err = protojson.Unmarshal(data, msg); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(encodeAvro(f, wire.EventSchema(), asRecord(msg.ProtoReflect())), "avro/binary")

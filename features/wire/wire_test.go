@@ -496,12 +496,12 @@ func TestEveryExampleInEveryForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		asJSON, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+		asJSON, readErr := os.ReadFile(file)
+		if readErr != nil {
+			t.Fatal(readErr)
 		}
 		want := &pb.Event{}
-		if err := protojson.Unmarshal(asJSON, want); err != nil {
+		if err = protojson.Unmarshal(asJSON, want); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		asProtobuf, err := proto.Marshal(want)
