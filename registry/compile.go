@@ -22,10 +22,12 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if b.Set, err = features.CompileSet(c.files[m.Features.File], m.Features.File, opt); err != nil {
 		return nil, fmt.Errorf("cannot compile its feature set: %w", err)
 	}
-	if err = b.addModel(c, cfg); err != nil {
+	err = b.addModel(c, cfg)
+	if err != nil {
 		return nil, err
 	}
-	if err = b.addSamples(c, cfg); err != nil {
+	err = b.addSamples(c, cfg)
+	if err != nil {
 		return nil, err
 	}
 	b.CalibrationHash = sha256.Sum256(c.files[m.Calibration.File])
