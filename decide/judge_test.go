@@ -427,8 +427,8 @@ func TestInputsHashCoversEveryField(t *testing.T) {
 			e.Enrichment.ListHits = []*pb.ListHit{{List: "l", Version: "1", Kind: "ip"}}
 			e.Enrichment.Country, e.Enrichment.NicknameSkeleton = "GB", "x"
 			e.Enrichment.AsnClass, e.Enrichment.NicknameVersion = "datacenter", "1"
-			e.Enrichment.CountryCurrencyMismatch, e.Enrichment.CardCountryMismatch = proto.Bool(true), proto.Bool(false)
-			e.Enrichment.CardCurrencyMismatch = proto.Bool(true)
+			e.Enrichment.CountryCurrencyMismatch, e.Enrichment.CardCountryMismatch = new(true), new(false)
+			e.Enrichment.CardCurrencyMismatch = new(true)
 		})
 		in := inputs(ev, b, slices.Clone(vector))
 		in.Sources = []*pb.SourceValue{{Source: "lists", Version: "1", Feature: "f", Value: proto.Float64(1)}}
