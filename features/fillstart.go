@@ -40,8 +40,11 @@ func (s fillStart) encode() []byte {
 // readFillStart gives what a side begins from; all zero where that is not settled.
 func readFillStart(states States) (s fillStart, err error) {
 	data, err := states.Meta(metaFillStart)
-	if err != nil || data == nil {
-		return s, err
+	if err != nil {
+		return s, fmt.Errorf("cannot read a backfill's start: %w", err)
+	}
+	if data == nil {
+		return s, nil
 	}
 	r := blobReader{rest: data}
 	s.since, s.from = r.varint(), r.pos()

@@ -78,7 +78,7 @@ func (e *Engine) gather(ctx context.Context, id uint32) (start fillStart, err er
 	since, err := g.read(ctx)
 	stop()
 	running.Wait()
-	if err = errors.Join(err, g.close()); err != nil {
+	if err = errors.Join(err, g.close()); err != nil { //nolint:contextcheck // what is open is closed, whatever ended
 		return start, err
 	}
 	e.fills.past.Store(&g.counts)
@@ -110,7 +110,7 @@ func (g *gatherer) close() error {
 
 // read notes what the journal holds, then takes what the past has besides.
 func (g *gatherer) read(ctx context.Context) (since int64, err error) {
-	if err := g.noteJournal(ctx); err != nil {
+	if err = g.noteJournal(ctx); err != nil {
 		return 0, fmt.Errorf("cannot find what the journal holds: %w", err)
 	}
 	since, err = g.of.cfg.Past.Read(ctx, g.limits, func(ev *Event) error { return g.add(ctx, ev) })

@@ -39,7 +39,7 @@ func (l *layered) Close() error {
 	if l.past == nil {
 		return nil
 	}
-	return l.past.Close()
+	return l.past.Close() //nolint:wrapcheck // a journal in front of another says what that says
 }
 
 // Head is the last frame of both.
@@ -61,7 +61,7 @@ func (l *layered) Written(ctx context.Context, p journal.Pos) error {
 	if l.ofPast(p) {
 		return nil
 	}
-	return l.Journal.Written(ctx, l.start.inJournal(p))
+	return l.Journal.Written(ctx, l.start.inJournal(p)) //nolint:wrapcheck // a journal in front of another says what that says
 }
 
 // Durable is the engine's journal's, as Written.
@@ -69,13 +69,13 @@ func (l *layered) Durable(ctx context.Context, p journal.Pos) error {
 	if l.ofPast(p) {
 		return nil
 	}
-	return l.Journal.Durable(ctx, l.start.inJournal(p))
+	return l.Journal.Durable(ctx, l.start.inJournal(p)) //nolint:wrapcheck // a journal in front of another says what that says
 }
 
 // Get reads one frame.
 func (l *layered) Get(p journal.Pos) (journal.Frame, error) {
 	if l.past == nil {
-		return l.Journal.Get(p)
+		return l.Journal.Get(p) //nolint:wrapcheck // a journal in front of another says what that says
 	}
 	var f journal.Frame
 	var err error
@@ -85,13 +85,13 @@ func (l *layered) Get(p journal.Pos) (journal.Frame, error) {
 		f, err = l.Journal.Get(l.start.inJournal(p))
 	}
 	f.Pos = p
-	return f, err
+	return f, err //nolint:wrapcheck // a journal in front of another says what that says
 }
 
 // Read gives a cursor that goes from one to the other.
 func (l *layered) Read(from journal.Pos, opts ...journal.ReadOption) (journal.Cursor, error) {
 	if l.past == nil {
-		return l.Journal.Read(from, opts...)
+		return l.Journal.Read(from, opts...) //nolint:wrapcheck // a journal in front of another says what that says
 	}
 	c := &layeredCursor{of: l, opts: opts}
 	var err error
@@ -115,7 +115,7 @@ func (l *layered) readJournal(from journal.Pos, opts []journal.ReadOption) (jour
 		}
 		from = journal.Pos{}
 	}
-	return l.Journal.Read(from, opts...)
+	return l.Journal.Read(from, opts...) //nolint:wrapcheck // a journal in front of another says what that says
 }
 
 // layeredCursor reads what was gathered, then the journal.
@@ -131,8 +131,8 @@ type layeredCursor struct {
 func (c *layeredCursor) Next(ctx context.Context) (journal.Frame, error) {
 	f, err := c.Cursor.Next(ctx)
 	if c.inPast && errors.Is(err, io.EOF) {
-		if err := c.Cursor.Close(); err != nil {
-			return f, fmt.Errorf("cannot read what was gathered: %w", err)
+		if closed := c.Cursor.Close(); closed != nil {
+			return f, fmt.Errorf("cannot read what was gathered: %w", closed)
 		}
 		c.inPast = false
 		if c.Cursor, err = c.of.readJournal(journal.Pos{}, c.opts); err != nil {
@@ -141,7 +141,7 @@ func (c *layeredCursor) Next(ctx context.Context) (journal.Frame, error) {
 		f, err = c.Cursor.Next(ctx)
 	}
 	if err != nil {
-		return f, err
+		return f, err //nolint:wrapcheck // a journal in front of another says what that says
 	}
 	if c.inPast {
 		f.Pos.Partition = c.of.start.first.Partition

@@ -32,7 +32,7 @@ func (f *Feed) ReadPast(ctx context.Context, limits features.PastLimits, each fu
 		return 0, fmt.Errorf("cannot make a kafka client: %w", err)
 	}
 	defer admin.Close()
-	if err := p.plan(ctx, kadm.NewClient(admin), limits); err != nil {
+	if err = p.plan(ctx, kadm.NewClient(admin), limits); err != nil {
 		return 0, fmt.Errorf("kafka: %w", err)
 	}
 	opts = append(opts, kgo.ConsumePartitions(p.offsets()), kgo.ConsumeResetOffset(kgo.NoResetOffset()),
