@@ -190,7 +190,7 @@ func TestWrongWordsExitTwo(t *testing.T) {
 	f("model score x", "--rows")
 	f("model inspect", "accepts 1 arg")
 	f("sim", "--out FILE")
-	f("sim --out x --brokers y", "either")
+	f("sim --out x --brokers y", "one of --out FILE")
 	f("sim --out x --start tomorrow", "--start")
 	f("sim --out x --players many", "invalid argument")
 	f("sim --out x --speed -1", "--speed")

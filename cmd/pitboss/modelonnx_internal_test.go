@@ -64,7 +64,10 @@ func TestModelInspectONNX(t *testing.T) {
 	}
 	other := filepath.Join(t.TempDir(), "other.onnx")
 	write(t, other, strings.Replace(string(data), "Sigmoid", "Softsig", 1))
-	refused(t, exitFailed, []string{"node 2, Softsig: operator Softsig: unsupported model", other}, "model", "inspect", other)
+	r = must(t, "model", "inspect", other)
+	if want := "node 2, Softsig: operator Softsig: unsupported model"; !strings.Contains(r.out, want) || !strings.Contains(r.out, other) {
+		t.Errorf("%v, want %q", r, want)
+	}
 	r = must(t, "check", "--bundle", "../../registry/testdata/onnx")
 	if want := "leaves cannot read the file's format"; !strings.Contains(r.out, want) {
 		t.Errorf("%v, want %q", r, want)
