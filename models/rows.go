@@ -50,7 +50,7 @@ func (b *binner) sample(cuts []uint64, chance uint64) float64 {
 	case len(cuts):
 		x = fromOrderedKey(cuts[k-1]) + 1
 	default:
-		x = fromOrderedKey(cuts[k-1])/2 + fromOrderedKey(cuts[k])/2
+		x = float64(fromOrderedKey(cuts[k-1])/2) + float64(fromOrderedKey(cuts[k])/2)
 	}
 	most := math.MaxFloat64
 	if b.single {
