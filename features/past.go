@@ -78,7 +78,8 @@ func (e *Engine) gather(ctx context.Context, id uint32) (start fillStart, err er
 	since, err := g.read(ctx)
 	stop()
 	running.Wait()
-	if err = errors.Join(err, g.close()); err != nil { //nolint:contextcheck // what is open is closed, whatever ended
+	err = errors.Join(err, g.close()) //nolint:contextcheck // what is open is closed, whatever ended
+	if err != nil {
 		return start, err
 	}
 	e.fills.past.Store(&g.counts)

@@ -131,7 +131,7 @@ type layeredCursor struct {
 func (c *layeredCursor) Next(ctx context.Context) (journal.Frame, error) {
 	f, err := c.Cursor.Next(ctx)
 	if c.inPast && errors.Is(err, io.EOF) {
-		if closed := c.Cursor.Close(); closed != nil {
+		if closed := c.Close(); closed != nil {
 			return f, fmt.Errorf("cannot read what was gathered: %w", closed)
 		}
 		c.inPast = false

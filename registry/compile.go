@@ -80,22 +80,3 @@ func (b *Bundle) addSamples(c *contents, cfg Config) (err error) {
 	}
 	return nil
 }
-
-// loadModel loads the model; where contributions go by the reference sample, a second time with its rows, whose columns only
-// the model knows.
-func (b *Bundle) loadModel(c *contents, o models.Options) (err error) {
-	data, m := c.files[c.manifest.Model.File], c.manifest
-	if b.Model, err = models.LoadWith(data, o); err != nil {
-		return err //nolint:wrapcheck // the caller names the file
-	}
-	if m.Reference == nil {
-		return nil
-	}
-	rows, err := parseReference(m.Reference.File, c.files[m.Reference.File], b.Model.Info().FeatureNames())
-	if err != nil || !m.byReference() {
-		return err
-	}
-	o.Reference = rows
-	b.Model, err = models.LoadWith(data, o)
-	return err //nolint:wrapcheck // the caller names the file
-}

@@ -59,8 +59,8 @@ func loadModel(c *contents, cfg Config) (models.Model, error) {
 
 // loadNative reads the model; its contributions start from the reference rows, where there are any.
 func loadNative(c *contents, cfg Config, reference [][]float64) (models.Model, error) {
-	return models.LoadWith(c.files[c.manifest.Model.File],
-		models.Options{Limits: cfg.limits(), Names: c.manifest.Model.Columns, Reference: reference})
+	o := models.Options{Limits: cfg.limits(), Names: c.manifest.Model.Columns, Reference: reference}
+	return models.LoadWith(c.files[c.manifest.Model.File], o) //nolint:wrapcheck // the callers name the file
 }
 
 // columnNames gives the names of a model's columns: its own, or for a file that names none those of the manifest.

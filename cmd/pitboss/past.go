@@ -77,7 +77,7 @@ func (a *app) past(f pastFlags) (*features.Past, error) {
 		f.stderr = io.Discard
 	}
 	p := &pass{what: "gathering", source: f.source, mapFor: f.mapFor, sort: f.mapFor == "", edge: accept, stderr: f.stderr}
-	if err = p.open(); err != nil {
+	if err := p.open(); err != nil {
 		return nil, err
 	}
 	if err := p.close(); err != nil {
@@ -85,7 +85,8 @@ func (a *app) past(f pastFlags) (*features.Past, error) {
 	}
 	return &features.Past{Name: "file " + path, Whole: f.whole, Read: func(ctx context.Context, _ features.PastLimits, each func(*features.Event) error) (since int64, err error) {
 		p.each = func(_ context.Context, _ *files.Row, ev *features.Event) error { return each(ev) }
-		if err = p.open(); err != nil {
+		err = p.open()
+		if err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, p.close()) }()

@@ -119,13 +119,8 @@ func (t *unknownTaker) take(m protoreflect.Message, at [3]string) {
 	if len(unknown) == 0 {
 		return
 	}
-	path := at[0]
-	for _, name := range at[1:] {
-		if name != "" {
-			path += "." + name
-		}
-	}
-	t.list = appendWire(t.list, path, unknown)
+	names := slices.DeleteFunc(at[:], func(name string) bool { return name == "" })
+	t.list = appendWire(t.list, strings.Join(names, "."), unknown)
 	m.SetUnknown(nil)
 }
 

@@ -381,7 +381,7 @@ func TestNewerMinorPasses(t *testing.T) {
 		msg := event()
 		msg.SchemaVersion = version
 		text := strings.Replace(asJSON(t, msg), `"betPlaced":{`, `"betPlaced":{"sparkle": "x", `, 1)
-		text = strings.Replace(text, `"amountMinor":`, `"glow": {"c": 1}, "amountMinor":`, -1)
+		text = strings.ReplaceAll(text, `"amountMinor":`, `"glow": {"c": 1}, "amountMinor":`)
 		text = strings.Replace(text, `"entities":[{`, `"entities":[{"name": "Jane", `, 1)
 		return strings.TrimSuffix(text, "}") + `, "shiny": {"deep": [1]}}`
 	}
