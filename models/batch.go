@@ -55,9 +55,14 @@ func (m *ensemble) predictBlock(rows []float64, s *Scratch, margins []float64) (
 	}
 	for i := range n {
 		leaves, out := s.leaves[i*trees:][:trees], margins[i*m.info.Outputs:][:m.info.Outputs]
-		if m.bins.single {
+		switch {
+		case m.own != nil:
+			if err := m.own.margins(m.walk.values, leaves, out); err != nil {
+				return i, err
+			}
+		case m.bins.single:
 			m.sumSingle(leaves, out)
-		} else {
+		default:
 			m.sum(rows[i*features:][:features], leaves, out)
 		}
 	}

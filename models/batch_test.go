@@ -43,6 +43,9 @@ func TestBatchesHaveTheBitsOfRows(t *testing.T) {
 	for _, name := range xgboostNames(t) {
 		check(readXGBoost(t, name))
 	}
+	for _, name := range onnxNames(t) {
+		check(readONNX(t, name))
+	}
 }
 
 // TestBatchRefusesByRow: what Predict refuses is refused with the number of the row.
