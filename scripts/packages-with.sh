@@ -13,4 +13,6 @@ case $1 in
   *) files='*_test.go' pattern="^func $1" ;;
 esac
 { grep -rlE --include="$files" --exclude-dir=.cache --exclude-dir=tools --exclude-dir=testdata --exclude='arch*_test.go' "$pattern" . || true; } |
-  xargs -r -n1 dirname | sort -u
+  xargs -r -n1 dirname | sort -u |
+  # Programs behind a build tag of their own (bench/rivals) are no packages to whoever does not set it.
+  xargs -r "${GO:-go}" list -e -f '{{if or .GoFiles .CgoFiles .TestGoFiles .XTestGoFiles}}.{{slice .Dir (len .Module.Dir)}}{{end}}'
