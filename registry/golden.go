@@ -132,18 +132,27 @@ func goldenHeader(names []string) []string {
 	return header
 }
 
-func parseGoldenRow(record []string, n int) (goldenRow, error) {
+// parseNumbers reads the cells of a row; those of the first features columns may be empty, for a missing value.
+func parseNumbers(record []string, features int) ([]float64, error) {
 	values := make([]float64, len(record))
 	for i, cell := range record {
-		if cell == "" && i < n {
+		if cell == "" && i < features {
 			values[i] = math.NaN()
 			continue
 		}
 		v, err := strconv.ParseFloat(cell, 64)
 		if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-			return goldenRow{}, fmt.Errorf("column %d: %.32q is not a finite number", i+1, cell)
+			return nil, fmt.Errorf("column %d: %.32q is not a finite number", i+1, cell)
 		}
 		values[i] = v
+	}
+	return values, nil
+}
+
+func parseGoldenRow(record []string, n int) (goldenRow, error) {
+	values, err := parseNumbers(record, n)
+	if err != nil {
+		return goldenRow{}, err
 	}
 	g := goldenRow{row: values[:n], margin: values[n], score: values[n+1]}
 	if len(values) > n+2 {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 )
 
 // maxReferenceRows bounds reference.csv.
@@ -40,14 +38,9 @@ func parseReference(file string, data []byte, names []string) ([][]float64, erro
 		if len(out) == maxReferenceRows {
 			return nil, fmt.Errorf("cannot read %q: more than %d rows", file, maxReferenceRows)
 		}
-		row := make([]float64, len(names))
-		for i, cell := range record {
-			if row[i] = math.NaN(); cell == "" {
-				continue
-			}
-			if row[i], err = strconv.ParseFloat(cell, 64); err != nil || math.IsInf(row[i], 0) || math.IsNaN(row[i]) {
-				return nil, fmt.Errorf("cannot read %q: row %d: column %d: %.32q is not a finite number", file, len(out)+1, i+1, cell)
-			}
+		row, err := parseNumbers(record, len(names))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %q: row %d: %w", file, len(out)+1, err)
 		}
 		out = append(out, row)
 	}
