@@ -249,7 +249,7 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 		if !ok {
 			break
 		}
-		bar.set(d.At.Sub(f.cfg.Start).Milliseconds(), n)
+		bar.set(d.At.Sub(f.cfg.Start).Milliseconds(), n+1)
 		if n < f.skip {
 			continue
 		}
