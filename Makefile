@@ -186,7 +186,7 @@ onnxruntime: ## The shared library of ONNX Runtime, into .cache/onnxruntime (Pyt
 
 # A test that has no library here fails, and so does a build without cgo.
 test-onnxruntime: ## The tests that run ONNX Runtime, with the library that make onnxruntime fetches (needs a C compiler).
-	@[ -n "$(with_onnxruntime)" ] || { echo "no test names PITBOSS_ONNXRUNTIME"; exit 1; }
+	@[ -n "$(with_onnxruntime)" ] || { echo "no test asks for ONNX Runtime"; exit 1; }
 	export CGO_ENABLED=1 PITBOSS_REQUIRE_ONNXRUNTIME=1 PITBOSS_ONNXRUNTIME; \
 	  PITBOSS_ONNXRUNTIME=$$(scripts/onnxruntime.sh); \
 	  scripts/gotest.sh --no-skips -timeout 5m -run ONNX $(with_onnxruntime); \

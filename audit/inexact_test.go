@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 	"pitboss/decide"
 	"pitboss/journal"
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/onnxruntimetest"
 	pb "pitboss/proto/pitboss/v1"
 	"pitboss/registry"
 )
@@ -18,16 +18,9 @@ import (
 // TestONNXReplaysWithinItsTolerance: a record of another machine, whose kernels add in another order, replays where its margin is
 // within the model's tolerance and all else follows from that margin; and in no other case.
 func TestONNXReplaysWithinItsTolerance(t *testing.T) {
-	library := os.Getenv("PITBOSS_ONNXRUNTIME")
-	if library == "" {
-		if os.Getenv("PITBOSS_REQUIRE_ONNXRUNTIME") != "" {
-			t.Fatal("PITBOSS_ONNXRUNTIME names no library")
-		}
-		t.Skip("needs ONNX Runtime: PITBOSS_ONNXRUNTIME names its shared library (make test-onnxruntime)")
-	}
 	r := newRig(t)
 	var err error
-	r.registry, err = registry.Open(registry.Config{Kinds: r.kinds, Store: r.store, ONNXRuntime: onnxruntime.Config{Library: library}})
+	r.registry, err = registry.Open(registry.Config{Kinds: r.kinds, Store: r.store, ONNXRuntime: onnxruntime.Config{Library: onnxruntimetest.Library(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}

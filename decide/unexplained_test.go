@@ -8,6 +8,7 @@ import (
 
 	"pitboss/decide"
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/onnxruntimetest"
 	pb "pitboss/proto/pitboss/v1"
 	"pitboss/registry"
 )
@@ -62,13 +63,6 @@ func TestLinearTreesDecideWithoutReasons(t *testing.T) {
 }
 
 func TestONNXDecidesWithoutReasons(t *testing.T) {
-	library := os.Getenv("PITBOSS_ONNXRUNTIME")
-	if library == "" {
-		if os.Getenv("PITBOSS_REQUIRE_ONNXRUNTIME") != "" {
-			t.Fatal("PITBOSS_ONNXRUNTIME names no library")
-		}
-		t.Skip("needs ONNX Runtime: PITBOSS_ONNXRUNTIME names its shared library (make test-onnxruntime)")
-	}
-	cfg := registry.Config{Kinds: newKinds(t), ONNXRuntime: onnxruntime.Config{Library: library}}
+	cfg := registry.Config{Kinds: newKinds(t), ONNXRuntime: onnxruntime.Config{Library: onnxruntimetest.Library(t)}}
 	decideUnexplained(t, loadAllowed(t, "../registry/testdata/onnxruntime", cfg))
 }

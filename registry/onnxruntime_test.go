@@ -2,13 +2,13 @@ package registry_test
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"pitboss/models"
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/onnxruntimetest"
 	"pitboss/registry"
 )
 
@@ -17,15 +17,8 @@ const tinyNet = "testdata/onnxruntime"
 // onnxConfig is config with the library that PITBOSS_ONNXRUNTIME names.
 func onnxConfig(t testing.TB) registry.Config {
 	t.Helper()
-	library := os.Getenv("PITBOSS_ONNXRUNTIME")
-	if library == "" {
-		if os.Getenv("PITBOSS_REQUIRE_ONNXRUNTIME") != "" {
-			t.Fatal("PITBOSS_ONNXRUNTIME names no library")
-		}
-		t.Skip("needs ONNX Runtime: PITBOSS_ONNXRUNTIME names its shared library (make test-onnxruntime)")
-	}
 	c := config(t)
-	c.ONNXRuntime = onnxruntime.Config{Library: library}
+	c.ONNXRuntime = onnxruntime.Config{Library: onnxruntimetest.Library(t)}
 	return c
 }
 

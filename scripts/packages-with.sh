@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 case $1 in
   goroutines) files='*.go' pattern='(^|[[:space:]])go (func|[A-Za-z_.]+\()|\.Go\(' ;;
   kafka) files='*_test.go' pattern='PITBOSS_KAFKA' ;;
-  onnxruntime) files='*_test.go' pattern='PITBOSS_ONNXRUNTIME' ;;
+  onnxruntime) files='*_test.go' pattern='onnxruntimetest\.Library' ;;
   *) files='*_test.go' pattern="^func $1" ;;
 esac
 { grep -rlE --include="$files" --exclude-dir=.cache --exclude-dir=tools --exclude-dir=testdata --exclude='arch*_test.go' "$pattern" . || true; } |

@@ -2,10 +2,11 @@ package main
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pitboss/models/onnxruntime/onnxruntimetest"
 )
 
 // TestFindLibrary: what is named goes before the environment, and that before what lies beside the program.
@@ -41,20 +42,8 @@ func TestFindLibrary(t *testing.T) {
 
 const tinyNet = "../../registry/testdata/onnxruntime"
 
-// needONNXRuntime skips a test where no library is named; make test-onnxruntime names one.
-func needONNXRuntime(t *testing.T) {
-	t.Helper()
-	if os.Getenv("PITBOSS_ONNXRUNTIME") != "" {
-		return
-	}
-	if os.Getenv("PITBOSS_REQUIRE_ONNXRUNTIME") != "" {
-		t.Fatal("PITBOSS_ONNXRUNTIME names no library")
-	}
-	t.Skip("needs ONNX Runtime: PITBOSS_ONNXRUNTIME names its shared library (make test-onnxruntime)")
-}
-
 func TestONNXBundleIsChecked(t *testing.T) {
-	needONNXRuntime(t)
+	onnxruntimetest.Library(t)
 	r := must(t, "check", "--bundle", tinyNet)
 	for _, want := range []string{
 		"model: onnx ai.onnx", "by onnxruntime 1.", "10 features", "no reasons from it: a graph that ONNX Runtime runs", "the same to 1e-06 from one machine",
@@ -76,7 +65,7 @@ const onnxGoldens = "../../models/testdata/onnxruntime/"
 
 // TestONNXModelScore: what model score says of a graph is what Python's onnxruntime said, by the names of its inputs.
 func TestONNXModelScore(t *testing.T) {
-	needONNXRuntime(t)
+	onnxruntimetest.Library(t)
 	golden := readCSV(t, onnxGoldens+"logistic_columns.csv")
 	for i, name := range golden[0] {
 		if n, ok := strings.CutPrefix(name, "x"); ok {
@@ -99,7 +88,7 @@ func TestONNXModelScore(t *testing.T) {
 }
 
 func TestONNXModelInspect(t *testing.T) {
-	needONNXRuntime(t)
+	onnxruntimetest.Library(t)
 	r := must(t, "model", "inspect", onnxGoldens+"mlp_binary.onnx")
 	for _, want := range []string{"onnx, written by skl2onnx 1.20.0", "X: float [any, 5]", "probabilities: float [any, 2]", "14: Add x2, Cast x2", "native         no: ",
 		"onnxruntime    yes, 1.", "5 features, 1 outputs", "logistic of add_result1: scores are probabilities", "none: a graph that ONNX Runtime runs"} {

@@ -12,19 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-func libraryOf(t *testing.T) string {
-	t.Helper()
-	library := os.Getenv("PITBOSS_ONNXRUNTIME")
-	if library == "" {
-		if os.Getenv("PITBOSS_REQUIRE_ONNXRUNTIME") != "" {
-			t.Fatal("PITBOSS_ONNXRUNTIME names no library")
-		}
-		t.Skip("needs ONNX Runtime: PITBOSS_ONNXRUNTIME names its shared library (make test-onnxruntime)")
-	}
-	return library
-}
+	"pitboss/models/onnxruntime/onnxruntimetest"
+)
 
 // resident is the process's memory in KB; 0 where the system does not tell.
 func resident(t *testing.T) (kb int) {
@@ -45,7 +35,7 @@ func resident(t *testing.T) (kb int) {
 // in a process with one arena of the C library: with one for each thread, what is free in one is not given to another,
 // which looks like 40 KB lost a model.
 func TestONNXModelsAreGivenBack(t *testing.T) {
-	library := libraryOf(t)
+	library := onnxruntimetest.Library(t)
 	if os.Getenv("MALLOC_ARENA_MAX") != "1" {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
 		child.Env = append(os.Environ(), "MALLOC_ARENA_MAX=1")
@@ -94,7 +84,7 @@ func TestONNXModelsAreGivenBack(t *testing.T) {
 }
 
 func TestONNXLibraryIsNamed(t *testing.T) {
-	library := libraryOf(t)
+	library := onnxruntimetest.Library(t)
 	var e environment
 	f := func(path, want string) {
 		t.Helper()

@@ -13,7 +13,13 @@ import (
 
 	"pitboss/models"
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/onnxruntimetest"
 )
+
+func config(t testing.TB) onnxruntime.Config {
+	t.Helper()
+	return onnxruntime.Config{Library: onnxruntimetest.Library(t)}
+}
 
 // golden is a row with what Python's onnxruntime made of it.
 type golden struct {
