@@ -48,6 +48,8 @@ type Options struct {
 	// Reference are rows that stand in for the training rows: contributions then start from the mean over them, and go by
 	// where they went. Empty for the training rows, as far as the file has counted them.
 	Reference [][]float64
+	// ReferenceFrom gives Reference once the names of a row's columns are known, for who reads the sample by them.
+	ReferenceFrom func(columns []string) ([][]float64, error)
 }
 
 // Load reads a model file of any format this package knows, which it finds out from the first bytes.
@@ -100,6 +102,11 @@ func loadAs(what string, parse parser, data []byte, o Options) (Model, error) {
 	}
 	if err = f.rename(o.Names); err != nil {
 		return nil, fmt.Errorf("cannot load %s model: %w", what, err)
+	}
+	if o.ReferenceFrom != nil {
+		if o.Reference, err = o.ReferenceFrom(f.info.FeatureNames()); err != nil {
+			return nil, err
+		}
 	}
 	if err = f.count(o.Reference, data, o.Limits); err != nil {
 		return nil, fmt.Errorf("cannot load %s model: reference sample: %w", what, err)

@@ -18,19 +18,18 @@ func (f *forest) count(rows [][]float64, data []byte, limits Limits) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if f.unexplainable == noCovers {
-		f.unexplainable = ""
-	}
-	if why := f.unexplainable; why != "" {
+	if why := f.unexplainable; why != "" && why != noCovers {
 		return fmt.Errorf("there are no contributions for it to be the base of: %s", why)
 	}
 	for i := range f.trees {
 		f.trees[i].splitCover, f.trees[i].leafCover = nil, nil
 	}
+	f.unexplainable = noCovers // where a row goes is found without the tables of contributions
 	m, err := compile(f, data, limits)
 	if err != nil {
 		return err
 	}
+	f.unexplainable = ""
 	if m.walk.steps*lanesOfTrees > maxReferenceSteps/len(rows) {
 		return fmt.Errorf("%d rows through trees of %d splits: %w", len(rows), m.walk.steps*lanesOfTrees, ErrLimit)
 	}

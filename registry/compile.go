@@ -26,7 +26,7 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = b.addSamples(c, cfg)
+	err = b.addSamples(c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,24 +59,22 @@ func compile(c *contents, cfg Config) (*Bundle, error) {
 	return b, nil
 }
 
-// addSamples reads what the bundle knows of its training rows. Where contributions go by the reference sample, the model is
-// loaded a second time with its rows, whose columns only the model knew.
-func (b *Bundle) addSamples(c *contents, cfg Config) (err error) {
+// addSamples reads what the bundle knows of its training rows.
+func (b *Bundle) addSamples(c *contents) (err error) {
 	if f := c.manifest.Profile; f != nil {
 		if b.Profile, err = parseProfile(f.File, c.files[f.File], b.names); err != nil {
 			return err
 		}
 	}
-	if f := c.manifest.Reference; f != nil {
-		if b.Reference, err = parseReference(f.File, c.files[f.File], b.names); err != nil {
-			return err
-		}
-	}
-	if !c.manifest.byReference() {
-		return nil
-	}
-	if b.Model, err = loadNative(c, cfg, b.Reference); err != nil {
-		return fmt.Errorf("cannot read %q: %w", c.manifest.Model.File, err)
+	if c.manifest.Reference != nil && b.Reference == nil {
+		return b.addReference(c)
 	}
 	return nil
+}
+
+// addReference reads the reference sample.
+func (b *Bundle) addReference(c *contents) (err error) {
+	f := c.manifest.Reference
+	b.Reference, err = parseReference(f.File, c.files[f.File], b.names)
+	return err
 }

@@ -17,7 +17,7 @@ var ErrNotServable = errors.New("must not decide")
 // addModel loads the model and finds its features in the set.
 func (b *Bundle) addModel(c *contents, cfg Config) error {
 	var err error
-	if b.Model, err = loadModel(c, cfg); err != nil {
+	if b.Model, err = b.loadModel(c, cfg); err != nil {
 		return fmt.Errorf("cannot read %q: %w", c.manifest.Model.File, err)
 	}
 	info := b.Model.Info()
@@ -27,11 +27,22 @@ func (b *Bundle) addModel(c *contents, cfg Config) error {
 	case info.Outputs != 1:
 		return fmt.Errorf("cannot use %q: it has %d outputs; a decision needs one margin", c.manifest.Model.File, info.Outputs)
 	}
-	if b.names, err = columnNames(info.FeatureNames(), c.manifest.Model.Columns); err != nil {
-		return fmt.Errorf("cannot use %q: model.columns: %w", c.manifest.Model.File, err)
+	if b.names == nil {
+		if err = b.addColumns(info.FeatureNames(), c.manifest.Model.Columns); err != nil {
+			return fmt.Errorf("cannot use %q: %w", c.manifest.Model.File, err)
+		}
+	}
+	b.allowUnexplained = c.manifest.AllowUnexplained
+	return nil
+}
+
+// addColumns finds the model's columns in the set, by its own names or those of the manifest.
+func (b *Bundle) addColumns(own, said []string) (err error) {
+	if b.names, err = columnNames(own, said); err != nil {
+		return fmt.Errorf("model.columns: %w", err)
 	}
 	if b.Columns, err = mapColumns(b.names, b.Set.Features); err != nil {
-		return fmt.Errorf("cannot use %q: %w", c.manifest.Model.File, err)
+		return err
 	}
 	b.columnOf = make([]int, len(b.Set.Features))
 	for i := range b.columnOf {
@@ -40,27 +51,32 @@ func (b *Bundle) addModel(c *contents, cfg Config) error {
 	for i, at := range b.Columns {
 		b.columnOf[at] = i
 	}
-	b.allowUnexplained = c.manifest.AllowUnexplained
 	return nil
 }
 
-func loadModel(c *contents, cfg Config) (models.Model, error) {
+// loadModel gives the model to the engine that the manifest asks for. Where contributions go by the reference sample, that is read
+// when its columns are known.
+func (b *Bundle) loadModel(c *contents, cfg Config) (models.Model, error) {
 	m := c.manifest
 	if m.Model.Backend == backendONNXRuntime {
 		model, err := onnxruntime.Load(c.files[m.Model.File], cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
 		return model, err //nolint:wrapcheck // addModel names the file
 	}
-	model, err := loadNative(c, cfg, nil)
+	o := models.Options{Limits: cfg.limits(), Names: m.Model.Columns}
+	if m.byReference() {
+		o.ReferenceFrom = func(columns []string) ([][]float64, error) {
+			if err := b.addColumns(columns, m.Model.Columns); err != nil {
+				return nil, err
+			}
+			err := b.addReference(c)
+			return b.Reference, err
+		}
+	}
+	model, err := models.LoadWith(c.files[m.Model.File], o)
 	if errors.Is(err, models.ErrUnsupported) && m.Model.Format == models.FormatONNX {
 		return nil, fmt.Errorf("%w; model.backend: %s may run it", err, backendONNXRuntime)
 	}
-	return model, err
-}
-
-// loadNative reads the model; its contributions start from the reference rows, where there are any.
-func loadNative(c *contents, cfg Config, reference [][]float64) (models.Model, error) {
-	o := models.Options{Limits: cfg.limits(), Names: c.manifest.Model.Columns, Reference: reference}
-	return models.LoadWith(c.files[c.manifest.Model.File], o) //nolint:wrapcheck // the callers name the file
+	return model, err //nolint:wrapcheck // addModel names the file
 }
 
 // columnNames gives the names of a model's columns: its own, or for a file that names none those of the manifest.

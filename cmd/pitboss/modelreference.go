@@ -20,15 +20,17 @@ func addReferenceFlag(cmd *cobra.Command, reference *string) {
 
 // loadNative loads a model; its contributions go by the rows of the CSV file reference, if there is one.
 func loadNative(data []byte, reference string) (models.Model, error) {
-	model, err := models.LoadWith(data, models.Options{})
-	if err != nil || reference == "" {
-		return model, err
+	var o models.Options
+	if reference != "" {
+		o.ReferenceFrom = func(columns []string) ([][]float64, error) {
+			rows, err := readReference(reference, columns)
+			if err != nil {
+				err = fmt.Errorf("reference sample %s: %w", reference, err)
+			}
+			return rows, err
+		}
 	}
-	rows, err := readReference(reference, model.Info().FeatureNames())
-	if err != nil {
-		return nil, fmt.Errorf("reference sample %s: %w", reference, err)
-	}
-	return models.LoadWith(data, models.Options{Reference: rows})
+	return models.LoadWith(data, o)
 }
 
 // readReference reads the rows of a CSV file with a header, as model score reads those that it scores.
