@@ -265,7 +265,7 @@ func (s *State) appendCategories(l *Layout, dst []byte) []byte {
 // the folded categories of its column and then the raw contributions before. Then come its
 // values, and a uvarint for each slot: 0 for none, else one more.
 func (s *State) appendRaw(l *Layout, dst []byte) []byte {
-	stride := l.rawStride()
+	stride := l.rawStride
 	dst = binary.AppendUvarint(dst, uint64(len(s.raw)/stride))
 	last := uint64(0)
 	for i := 0; i < len(s.raw); i += stride {
@@ -284,7 +284,7 @@ func (s *State) appendRaw(l *Layout, dst []byte) []byte {
 				dst = binary.LittleEndian.AppendUint64(append(dst, 1), hash)
 			}
 		}
-		for _, v := range s.raw[values : i+l.slotsAt()] {
+		for _, v := range s.raw[values : i+l.slotsAt] {
 			dst = binary.AppendVarint(dst, int64(v))
 		}
 		for table := range l.spec.rawTables() {
@@ -309,7 +309,7 @@ func (s *State) findKnown(l *Layout, col int, hash uint64, end int) (int, bool) 
 	if at, ok := findCategory(column, hash); ok {
 		return at, true
 	}
-	stride := l.rawStride()
+	stride := l.rawStride
 	for i := 0; i < end; i += stride {
 		if s.raw[i+2+col] == hash {
 			return len(column) + i/stride, true

@@ -229,7 +229,7 @@ func (s *State) decodeCategories(l *Layout, d *decoder) {
 }
 
 func (s *State) decodeRaw(l *Layout, d *decoder) {
-	stride := l.rawStride()
+	stride := l.rawStride
 	n := d.below(uint64(l.spec.Raw) + 1)
 	values := l.spec.RawValues.Len()
 	if n == 0 || n*uint64(5+l.spec.categories()+values+l.spec.rawTables()) > uint64(len(d.data)) {
@@ -275,7 +275,7 @@ func (s *State) decodeRawSlots(l *Layout, d *decoder) {
 
 // decodeRawCategory reads what findKnown found; the words of the contribution that it belongs to are there already.
 func (s *State) decodeRawCategory(l *Layout, d *decoder, col int) uint64 {
-	column, stride := s.knownColumn(l, col), l.rawStride()
+	column, stride := s.knownColumn(l, col), l.rawStride
 	switch at := d.below(uint64(len(column)+len(s.raw)/stride) + 2); {
 	case at >= uint64(len(column))+2:
 		return s.raw[(int(at)-2-len(column))*stride+2+col]

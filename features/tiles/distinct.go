@@ -145,9 +145,10 @@ type foldedColumn struct {
 // readDistinct counts the categories of a column by the shortest window that reaches back to their newest second.
 func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 	f := foldedColumn{
-		query: q, column: s.column(col), oldest: q.levels[len(l.levels)-1],
+		query: q, column: s.column(col), oldest: q.oldest(l),
 		row: r.distinct[col*len(l.windows) : (col+1)*len(l.windows)], known: &r.known,
 	}
+	clear(f.row)
 	fold := q.foldedCategory(col)
 	if len(f.column) >= DistinctCap-1 {
 		f.limit, f.full = oldestMark(f.column, f.oldest, fold, uint32(q.raw.foldSec))
@@ -182,19 +183,21 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 // countRaw counts the categories of the raw contributions that take part, newest first, and takes them from the folded
 // ones, which are older. It says whether fold was one of them.
 func (f *foldedColumn) countRaw(l *Layout, col int, fold uint64) (takenFold bool) {
-	raw, stride := f.raw.words, l.rawStride()
+	raw, stride := f.raw.words, l.rawStride
 	plus, plusAt := uint64(0), f.plusSec*1e6
 	if f.raw.plus && f.plusSec <= f.sec {
 		plus = f.plus.Categories[col]
 	}
 	f.known.reset(len(raw) / stride)
+	before := uint64(0) // often the same category comes again and again
 	for i := len(raw) - stride; i >= 0; i -= stride {
 		hash := raw[i+2+col]
 		switch {
-		case hash == 0 || !f.takesPart(raw[i:]):
+		case hash == before || hash == 0 || !f.takesPart(raw[i:]):
 		case hash == plus:
 			plusAt = max(plusAt, int64(raw[i]))
 		case f.known.add(hash):
+			before = hash
 			f.countTaken(l, hash, floorSecond(int64(raw[i])))
 			takenFold = takenFold || hash == fold
 		}

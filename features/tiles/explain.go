@@ -44,7 +44,7 @@ func (r *Reading) Tiles(s Span) (list []Tile) {
 // Kept lists the contributions of [from, to), microseconds, that are kept as they came, oldest first; none where the layout
 // keeps none. It is for tools, and allocates.
 func (r *Reading) Kept(from, to int64) (list []Kept) {
-	stride := r.layout.rawStride()
+	stride := r.layout.rawStride
 	for i := 0; i < len(r.state.raw); i += stride {
 		if at := int64(r.state.raw[i]); at >= from && at < to {
 			id := r.state.raw[i+1]

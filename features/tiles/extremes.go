@@ -109,10 +109,10 @@ func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
 	e, in := l.extremes[column], stretch{q.edges[w], q.sec + 1}
 	levels := q.ladder(l)
 	folded := s.topFolded(l, q, in, column)
-	raw, words, stride := uint64(0), q.raw.words, l.rawStride()
+	raw, words, stride := uint64(0), q.raw.words, l.rawStride
 	if q.raw.fold != nil {
 		words = words[stride:]
-		if q.counts(&levels, q.raw.foldSec, in) {
+		if q.counts(levels, q.raw.foldSec, in) {
 			folded = max(folded, e.rank(int64(q.raw.fold[e.word])))
 		}
 	}
@@ -123,7 +123,7 @@ func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
 	}
 	if q.plusSec != 0 {
 		switch word := e.rank(q.plus.Values[e.value]); {
-		case !q.raw.plus && q.counts(&levels, q.plusSec, in):
+		case !q.raw.plus && q.counts(levels, q.plusSec, in):
 			folded = max(folded, word)
 		case q.raw.plus && q.plusSec >= in.from && q.plusSec < in.to:
 			raw = max(raw, word)
@@ -133,8 +133,8 @@ func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
 		return raw, 0
 	}
 	// Whether it is of one that is to be left out, or void, is not known, nor what was next.
-	minus := q.minusSec != 0 && !q.raw.minus && q.counts(&levels, q.minusSec, in) && e.rank(q.minus.Values[e.value]) == folded
-	void := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.levels[len(l.levels)-1])
+	minus := q.minusSec != 0 && !q.raw.minus && q.counts(levels, q.minusSec, in) && e.rank(q.minus.Values[e.value]) == folded
+	void := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.oldest(l))
 	if minus || void {
 		return folded, CorrectionMissed
 	}
@@ -147,7 +147,7 @@ func (s *State) topFolded(l *Layout, q *query, in stretch, column int) (top uint
 	word := stride - len(l.extremes) + column
 	levels := q.ladder(l)
 	for i := len(s.tiles) - stride; i >= 0 && (q.sec < q.horizon || int64(start(s.tiles[i])) >= in.from); i -= stride {
-		if q.counts(&levels, int64(start(s.tiles[i])), in) {
+		if q.counts(levels, int64(start(s.tiles[i])), in) {
 			top = max(top, s.tiles[i+word])
 		}
 	}

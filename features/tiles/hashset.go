@@ -7,7 +7,10 @@ import "math/bits"
 type hashSet struct{ places []uint64 }
 
 // reset empties the set for up to n hashes.
-func (h *hashSet) reset(n int) { h.places = zeroed(h.places, 2<<bits.Len(uint(n))) }
+func (h *hashSet) reset(n int) {
+	h.places = sized(h.places, 2<<bits.Len(uint(n)))
+	clear(h.places)
+}
 
 // add puts a hash in and says whether it is new.
 func (h *hashSet) add(hash uint64) bool {

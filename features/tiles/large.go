@@ -110,7 +110,7 @@ func (r *Reading) Large(w Window, column int) (int64, Flags) {
 	in := q.stretch(Span{Window: w})
 	var top [registers]uint8
 	s.foldedTops(l, q, in, column, &top)
-	missed := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.levels[len(l.levels)-1])
+	missed := q.raw.missedSec != 0 && q.raw.missedSec >= max(in.from, q.oldest(l))
 	category := l.spec.Distincts + column
 	if q.minusSec != 0 && !q.raw.minus && q.minus.Categories[category] != 0 {
 		register, rank := registerOf(0, q.minus.Categories[category])
@@ -163,7 +163,7 @@ func (s *State) foldedTops(l *Layout, q *query, in stretch, column int, top *[re
 
 // eachRaw visits a category of the raw contributions that take part in a stretch, and of the event on the fly.
 func (r *Reading) eachRaw(in stretch, category int, visit func(hash uint64)) {
-	q, stride := &r.query, r.layout.rawStride()
+	q, stride := &r.query, r.layout.rawStride
 	for i := 0; i < len(q.raw.words); i += stride {
 		rec := q.raw.words[i : i+stride]
 		if hash := rec[2+category]; hash != 0 && q.takesPart(rec) && floorSecond(int64(rec[0])) >= in.from {

@@ -86,8 +86,9 @@ type Layout struct {
 	// levels are the resolutions that a contribution passes while it ages, finest first: one second up to the horizon,
 	// then one level per window.
 	levels []level
-	// windows are the spec's windows, shortest first, with their rungs.
+	// windows are the spec's windows, shortest first, with their rungs; places has the place of each among them, -1 without.
 	windows []window
+	places  [windowCount]int8
 	// linear is how many columns of a tile add up: sums, then squares of the sums that are named in squares.
 	linear  int
 	squares []int
@@ -101,6 +102,8 @@ type Layout struct {
 	// hours are the levels of the hours' counts, and hourSlot is where they lie among the tables' slots, behind all others.
 	hours    []level
 	hourSlot uint16
+	// slotsAt is where a raw contribution's slots begin, rawStride how many words it has.
+	slotsAt, rawStride int
 	// header is how each encoding begins.
 	header []byte
 }
@@ -169,10 +172,16 @@ func NewLayout(spec Spec) (*Layout, error) {
 		l.tables = append(l.tables, uint16(l.slots))
 		l.slots += slots
 	}
-	for _, w := range spec.Windows.List() {
+	for w := range l.places {
+		l.places[w] = -1
+	}
+	for i, w := range spec.Windows.List() {
 		r := w.rung()
 		l.windows = append(l.windows, window{id: w, length: r.length, hop: r.hop})
+		l.places[w] = int8(i)
 	}
+	l.slotsAt = 2 + spec.categories() + spec.RawValues.Len()
+	l.rawStride = l.slotsAt + (spec.rawTables()+slotsPerWord-1)/slotsPerWord
 	l.levels, l.counting = spec.levels(spec.Windows), spec.levels(spec.CountWindows)
 	if spec.Hours != 0 {
 		l.hours, l.hourSlot = hourLevels(spec.Hours), uint16(l.slots)
@@ -252,7 +261,7 @@ func (l *Layout) MaxBytes() int {
 	words := l.MaxTiles() * (1 + l.linear + len(l.extremes))
 	words += words / 4 // slabs grow by a quarter
 	categories, peaks := l.spec.Distincts*DistinctCap, l.MaxPeaks()
-	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride() +
+	return int(unsafe.Sizeof(State{})+unsafe.Sizeof(missed{})) + 8*words + 8*l.spec.Raw*l.rawStride +
 		int(unsafe.Sizeof(category{}))*(categories+categories/4) + int(unsafe.Sizeof(bin{}))*(l.MaxCounts()+l.MaxCounts()/4+4) + 8*(peaks+peaks/4+4)
 }
 

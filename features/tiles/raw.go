@@ -78,7 +78,7 @@ func (l *Layout) foldsWhatIsRead() bool {
 // foldSpare folds the oldest raw contributions but for those that are newest whether minus, which may be among them, is
 // there or not. A late reading needs it: what is folded counts by its tile then, and what is raw by its time.
 func (s *State) foldSpare(l *Layout, minus *Contribution) {
-	stride, q := l.rawStride(), query{minus: minus}
+	stride, q := l.rawStride, query{minus: minus}
 	for i := 0; i < len(s.raw); i += stride {
 		if q.isMinus(s.raw[i:]) {
 			return
@@ -90,13 +90,6 @@ func (s *State) foldSpare(l *Layout, minus *Contribution) {
 	}
 }
 
-func (l *Layout) rawStride() int {
-	return l.slotsAt() + (l.spec.rawTables()+slotsPerWord-1)/slotsPerWord
-}
-
-// slotsAt is where a raw contribution's slots begin.
-func (l *Layout) slotsAt() int { return 2 + l.spec.categories() + l.spec.RawValues.Len() }
-
 // rawTables is of how many tables the raw contributions keep the slots.
 func (s *Spec) rawTables() int {
 	if !s.Exact {
@@ -107,7 +100,7 @@ func (s *Spec) rawTables() int {
 
 // slotPlace gives the word of a table's slot in a raw contribution, and by how many bits it is shifted there.
 func (l *Layout) slotPlace(table int) (word, shift int) {
-	return l.slotsAt() + table/slotsPerWord, slotBits * (slotsPerWord - 1 - table%slotsPerWord)
+	return l.slotsAt + table/slotsPerWord, slotBits * (slotsPerWord - 1 - table%slotsPerWord)
 }
 
 // rawSlot gives a table's slot of a raw contribution.
@@ -125,11 +118,11 @@ func (l *Layout) record(c *Contribution, words *rawWords) []uint64 {
 		word, shift := l.slotPlace(table)
 		words[word] |= uint64(c.Slots[table]+1) << shift
 	}
-	return words[:l.rawStride()]
+	return words[:l.rawStride]
 }
 
 // rawFull says that a further contribution turns one out, and that there may be folded ones.
-func (s *State) rawFull(l *Layout) bool { return len(s.raw) >= l.spec.Raw*l.rawStride() }
+func (s *State) rawFull(l *Layout) bool { return len(s.raw) >= l.spec.Raw*l.rawStride }
 
 // rawQuery is what a query makes of the raw contributions.
 type rawQuery struct {
@@ -150,30 +143,41 @@ type rawQuery struct {
 
 // prepareRaw sees to plus and minus.
 func (s *State) prepareRaw(l *Layout, q *query) {
-	stride := l.rawStride()
+	stride := l.rawStride
 	q.raw.words = s.raw
-	defer s.prepareMissed(l, q)
 	if q.minus != nil {
 		for i := 0; i < len(s.raw); i += stride {
 			q.raw.minus = q.raw.minus || q.isMinus(s.raw[i:])
 		}
 	}
-	if q.plusSec == 0 {
-		return
+	if q.plusSec != 0 {
+		s.preparePlus(l, q)
 	}
-	var words rawWords
-	rec := l.record(q.plus, &words)
-	switch {
-	case !s.rawFull(l):
+	s.prepareMissed(l, q)
+}
+
+// preparePlus finds what plus turns out of the raw contributions.
+func (s *State) preparePlus(l *Layout, q *query) {
+	if !s.rawFull(l) {
 		q.raw.plus = true
 		return
-	case compareRaw(rec, s.raw[:stride]) < 0:
+	}
+	oldest := s.raw[:l.rawStride]
+	if s.turnsOut(l, q.plus, oldest) {
+		q.raw.plus, q.raw.fold, q.raw.foldAt = true, oldest, int64(oldest[0])
+	} else {
 		q.raw.foldAt = q.plus.At
-	default:
-		q.raw.plus, q.raw.fold = true, s.raw[:stride]
-		q.raw.foldAt = int64(s.raw[0])
 	}
 	q.raw.foldSec = floorSecond(q.raw.foldAt)
+}
+
+// turnsOut says whether a contribution comes after the oldest raw one.
+func (s *State) turnsOut(l *Layout, c *Contribution, oldest []uint64) bool {
+	if at := uint64(c.At); at != oldest[0] {
+		return at > oldest[0] // nearly always: no words are needed
+	}
+	var words rawWords
+	return compareRaw(l.record(c, &words), oldest) >= 0
 }
 
 // prepareMissed finds what is missed of corrections, also once plus has turned a void contribution out.

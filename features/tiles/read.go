@@ -6,11 +6,12 @@ type query struct {
 	sec     int64
 	end     int64 // where the second ends, in microseconds
 	horizon int64
-	// edges are the first second of each window, levels the oldest of each level.
-	edges  [windowCount]int64
-	levels [maxLevels]int64
-	plus   *Contribution
-	minus  *Contribution
+	// edges are the first second of each of the layout's windows.
+	edges [windowCount]int64
+	// known are the levels at the horizon once they were asked for.
+	known ladder
+	plus  *Contribution
+	minus *Contribution
 	// plusSec and minusSec are 0 without the event, or where no state would hold it.
 	plusSec, minusSec int64
 	raw               rawQuery
@@ -40,22 +41,21 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	q := &r.query
 	q.at, q.sec, q.horizon = max(min(t, 1<<60), -1<<60), min(floorSecond(t), 1<<40), s.horizonAt(floorSecond(horizon))
 	q.end = (q.sec + 1) * 1e6
-	q.plus, q.minus, q.plusSec, q.minusSec, q.raw = plus, minus, 0, 0, rawQuery{}
+	q.plus, q.minus, q.plusSec, q.minusSec, q.raw, q.known.levels = plus, minus, 0, 0, rawQuery{}, nil
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
 	}
 	if minus != nil {
 		q.minusSec = secondInRange(minus.At)
 	}
-	r.reset(l)
-	r.state, r.layout = s, l
+	r.reset(s, l)
 	if late {
 		r.Flags = Late
 	}
+	r.ladderAt(q.sec)
 	for i := range l.windows {
-		q.edges[i] = edge(q.sec, l.windows[i].length, l.windows[i].hop)
+		q.edges[i] = r.edges[l.windows[i].id]
 	}
-	q.levels = l.levelEdges(q.horizon)
 	if l.spec.Recent > 0 {
 		s.readRecent(l, q, &r.recent)
 	}
@@ -73,6 +73,18 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	}
 	if s.missed != nil {
 		s.readLost(l, q, r)
+	}
+}
+
+// ladderAt sees to the edges of all windows at a second: groups that are read one after the other share it.
+func (r *Reading) ladderAt(sec int64) {
+	if r.edgesKnown && r.edgesSec == sec {
+		return
+	}
+	r.edgesSec, r.edgesKnown = sec, true
+	for w := range windowCount {
+		rung := w.rung()
+		r.edges[w] = edge(sec, rung.length, rung.hop)
 	}
 }
 
@@ -111,43 +123,52 @@ func secondInRange(at int64) int64 {
 	return 0
 }
 
-// readTiles is one pass over the tiles from the newest to the oldest: a window is what the shorter one has and the tiles
-// down to its own edge.
+// readTiles goes over the tiles from the newest to the oldest: a window is what the shorter one has and the tiles down to its
+// own edge. The beginnings say which tiles are whose, then each column is added up in one go.
 func (s *State) readTiles(l *Layout, q *query, r *Reading) {
-	stride, sums := s.stride(l), l.linear
-	tiles := s.tiles
+	stride, tiles := s.stride(l), s.tiles
 	end := len(tiles)
 	for end > 0 && int64(start(tiles[end-stride])) > q.sec {
 		end -= stride
 	}
-	var count int64
+	var from [windowCount]int
+	count, at := int64(0), end
 	for w := range l.windows {
-		from := end
-		for from > 0 && int64(start(tiles[from-stride])) >= q.edges[w] {
-			from -= stride
-			count += int64(uint32(tiles[from]))
+		for at > 0 && int64(start(tiles[at-stride])) >= q.edges[w] {
+			at -= stride
+			count += int64(uint32(tiles[at]))
 		}
-		r.counts[w] = count
-		row := r.sums[w*sums : (w+1)*sums]
-		if w > 0 {
-			copy(row, r.sums[(w-1)*sums:])
+		r.counts[w], from[w] = count, at
+	}
+	for column := range l.linear {
+		var sum halves
+		at := end
+		for w := range l.windows {
+			sum.add(tiles[from[w]:at], 1+column, stride)
+			r.sums[w*l.linear+column] = sum.whole()
+			at = from[w]
 		}
-		for column := range row {
-			row[column] = row[column].Add(sumColumn(tiles[from:end], 1+column, stride))
-		}
-		end = from
 	}
 }
 
-// sumColumn adds up every stride-th word as an int64, in halves: no carry from one word to the next.
-func sumColumn(words []uint64, first, stride int) Int128 {
-	var low uint64
-	var high int64
+// halves add up words as int64s, their halves apart: no carry from one word to the next.
+type halves struct {
+	low  uint64
+	high int64
+}
+
+// add adds every stride-th word from first on.
+func (h *halves) add(words []uint64, first, stride int) {
+	low, high := h.low, h.high
 	for i := uint(first); i < uint(len(words)); i += uint(stride) {
 		low += uint64(uint32(words[i]))
 		high += int64(words[i]) >> 32
 	}
-	return Int128{Hi: high >> 32, Lo: uint64(high) << 32}.Add(Int128{Lo: low})
+	h.low, h.high = low, high
+}
+
+func (h *halves) whole() Int128 {
+	return Int128{Hi: h.high >> 32, Lo: uint64(h.high) << 32}.Add(Int128{Lo: h.low})
 }
 
 // readAnyTiles gives the same as readTiles for every layout of the tiles and every time. At a time before the horizon a
@@ -155,6 +176,8 @@ func sumColumn(words []uint64, first, stride int) Int128 {
 // Compact.
 func (s *State) readAnyTiles(l *Layout, q *query, r *Reading) {
 	stride := s.stride(l)
+	clear(r.counts[:])
+	clear(r.sums)
 	for i := 0; i < len(s.tiles); i += stride {
 		w := q.window(l, int64(start(s.tiles[i])))
 		if w < 0 {
@@ -175,24 +198,20 @@ func (s *State) readAnyTiles(l *Layout, q *query, r *Reading) {
 	}
 }
 
-// window gives the shortest window that a contribution of a second counts in, or -1. The longer ones have it too. Its
-// tile reaches to the next one, or to where the finer level begins.
+// window gives the shortest window that a contribution of a second counts in, or -1. The longer ones have it too. At a time
+// before the horizon its tile must lie wholly inside.
 func (q *query) window(l *Layout, sec int64) int {
-	for i, lv := range l.levels {
-		if sec < q.levels[i] {
-			continue
-		}
-		begin := sec - sec%lv.hop
-		end := begin + lv.hop
-		if i > 0 {
-			end = min(end, q.levels[i-1])
-		}
-		if end > q.sec+1 {
+	if q.sec >= q.horizon {
+		if sec > q.sec {
 			return -1
 		}
-		return q.firstWindow(l, begin)
+		return q.firstWindow(l, sec)
 	}
-	return -1
+	begin, end := q.ladder(l).tile(sec)
+	if begin == end || end > q.sec+1 {
+		return -1
+	}
+	return q.firstWindow(l, begin)
 }
 
 // firstWindow gives the shortest window that reaches back to a second, or -1.
@@ -211,17 +230,19 @@ func (r *Reading) add(l *Layout, q *query, sec int64, values []int64, away bool)
 	if first < 0 {
 		return
 	}
+	one := int64(1)
+	if away {
+		one = -1
+	}
 	for w := first; w < len(l.windows); w++ {
+		r.counts[w] += one
+	}
+	for column := range l.linear {
+		v := l.column(values, column)
 		if away {
-			r.counts[w]--
-		} else {
-			r.counts[w]++
+			v = v.Neg()
 		}
-		for column := range l.linear {
-			v := l.column(values, column)
-			if away {
-				v = v.Neg()
-			}
+		for w := first; w < len(l.windows); w++ {
 			sum := &r.sums[w*l.linear+column]
 			*sum = sum.Add(v)
 		}

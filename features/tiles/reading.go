@@ -9,18 +9,19 @@ type Reading struct {
 	// Flags hold for everything that was read but exact windows: Late or nothing.
 	Flags Flags
 
-	slots    [windowCount]int8 // the place of each window in the rows below, -1 without
 	counts   [windowCount]int64
 	sums     []Int128 // one row per window of the layout
 	distinct []cell   // one row per column, shortest window first
-	nWindows int
-	nSums    int
-	nCats    int
 	first    moment
 	last     moment
 	// lostFrom is the shortest window that a lost correction may touch, by its place in the rows.
 	lostFrom int
 	lost     int64 // its second, 0 without
+
+	// edges are those of every window at edgesSec, once edgesKnown.
+	edges      [windowCount]int64
+	edgesSec   int64
+	edgesKnown bool
 
 	query  query
 	state  *State
@@ -55,7 +56,7 @@ func (r *Reading) Sum(w Window, column int) Int128 {
 	if column >= r.layout.spec.Sums {
 		panic("BUG: tiles: no such sum column in the layout")
 	}
-	return r.sums[r.slot(w)*r.nSums+column]
+	return r.sums[r.slot(w)*r.layout.linear+column]
 }
 
 // Squares is the exact sum of the squares of a column of values that Spec.Squares names, modulo 2^128: with values up to
@@ -65,7 +66,7 @@ func (r *Reading) Squares(w Window, column int) Int128 {
 	if at < 0 {
 		panic("BUG: tiles: the layout keeps no squares of this column")
 	}
-	return r.sums[r.slot(w)*r.nSums+r.layout.spec.Sums+at]
+	return r.sums[r.slot(w)*r.layout.linear+r.layout.spec.Sums+at]
 }
 
 // Exact says that a window was read over (t-W, t] to the microsecond, from the group's newest contributions.
@@ -86,10 +87,10 @@ func (r *Reading) WindowFlags(w Window) (flags Flags) {
 
 // Distinct is how many categories of a column the window has, and what the number is worth.
 func (r *Reading) Distinct(w Window, column int) (int64, Flags) {
-	if column >= r.nCats {
+	if column >= r.layout.spec.Distincts {
 		panic("BUG: tiles: no such distinct column in the layout")
 	}
-	c := r.distinct[column*r.nWindows+r.slot(w)]
+	c := r.distinct[column*len(r.layout.windows)+r.slot(w)]
 	return c.n, c.flags | r.WindowFlags(w)
 }
 
@@ -101,37 +102,32 @@ func (r *Reading) Last() (int64, Flags) { return r.last.at, r.last.flags | r.Fla
 // First is the oldest contribution's time ever, or NoTime.
 func (r *Reading) First() (int64, Flags) { return r.first.at, r.first.flags | r.Flags }
 
+// slot gives the place of a window in the rows.
 func (r *Reading) slot(w Window) int {
-	i := r.slots[w]
+	i := r.layout.places[w]
 	if i < 0 {
-		panic("BUG: tiles: no such window in the layout: " + w.String())
+		noWindow(w)
 	}
 	return int(i)
 }
 
-// reset empties the reading for a layout.
-func (r *Reading) reset(l *Layout) {
+func noWindow(w Window) { panic("BUG: tiles: no such window in the layout: " + w.String()) }
+
+// reset makes room for a reading of a layout: whoever reads fills the rows.
+func (r *Reading) reset(s *State, l *Layout) {
+	r.state, r.layout = s, l
 	r.Flags, r.nExact = 0, 0
-	r.nWindows, r.nSums, r.nCats = len(l.windows), l.linear, l.spec.Distincts
-	for w := range r.slots {
-		r.slots[w] = -1
-	}
-	for i := range l.windows {
-		r.slots[l.windows[i].id] = int8(i)
-	}
-	clear(r.counts[:])
-	r.sums = zeroed(r.sums, r.nWindows*r.nSums)
-	r.distinct = zeroed(r.distinct, r.nWindows*r.nCats)
+	r.sums = sized(r.sums, len(l.windows)*l.linear)
+	r.distinct = sized(r.distinct, len(l.windows)*l.spec.Distincts)
 	r.first, r.last = moment{at: NoTime}, moment{at: NoTime}
 	r.lostFrom, r.lost = len(l.windows), 0
 	r.counted.done = false
 }
 
-func zeroed[T any](s []T, n int) []T {
+// sized gives s with n elements, whatever they are.
+func sized[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
 	}
-	s = s[:n]
-	clear(s)
-	return s
+	return s[:n]
 }

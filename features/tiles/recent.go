@@ -44,7 +44,7 @@ func (r *recent) after(at int64) int {
 
 // readRecent copies the newest contributions that count.
 func (s *State) readRecent(l *Layout, q *query, r *recent) {
-	r.stride = l.rawStride()
+	r.stride = l.rawStride
 	most := (l.spec.Recent + 1) * r.stride
 	if cap(r.words) < most {
 		r.words = make([]uint64, most)
@@ -115,29 +115,31 @@ func (r *Reading) readExact(l *Layout) {
 	to := end
 	for w := range n {
 		r.counts[w] = 0
-		row := r.sums[w*r.nSums : (w+1)*r.nSums]
+		row := r.sums[w*l.linear : (w+1)*l.linear]
 		clear(row)
 		if w > 0 {
 			r.counts[w] = r.counts[w-1]
-			copy(row, r.sums[(w-1)*r.nSums:])
+			copy(row, r.sums[(w-1)*l.linear:])
 		}
 		from := r.recent.after(edges[w])
 		r.addRecords(l, w, r.recent.words[from:to])
 		to = from
 	}
-	for col := range r.nCats {
+	for col := range l.spec.Distincts {
 		r.countExact(l, col, edges[:n], r.recent.words[to:end])
 	}
 }
 
 // addRecords counts contributions in the partials of a window.
 func (r *Reading) addRecords(l *Layout, w int, words []uint64) {
-	stride := l.rawStride()
+	stride := l.rawStride
 	r.counts[w] += int64(len(words) / stride)
-	row := r.sums[w*r.nSums : (w+1)*r.nSums]
+	row := r.sums[w*l.linear : (w+1)*l.linear]
 	values := 2 + l.spec.categories() // in exact mode every sum's value is there, and before all others
 	for column := range l.spec.Sums {
-		row[column] = row[column].Add(sumColumn(words, values+column, stride))
+		var sum halves
+		sum.add(words, values+column, stride)
+		row[column] = row[column].Add(sum.whole())
 	}
 	for i, column := range l.squares {
 		sum := &row[l.spec.Sums+i]
@@ -194,7 +196,7 @@ func (r *Reading) topExact(l *Layout, w int, e extreme) (top uint64) {
 func (r *Reading) countExact(l *Layout, col int, edges []int64, words []uint64) {
 	row := r.distinct[col*len(l.windows):][:len(edges)]
 	clear(row)
-	stride := l.rawStride()
+	stride := l.rawStride
 	r.known.reset(len(words) / stride)
 	w := 0
 	for i := len(words) - stride; i >= 0; i -= stride {
@@ -239,13 +241,13 @@ func (r *Reading) Newest(w Window, n int) (Newest, Flags) {
 }
 
 // Len is how many there are.
-func (n Newest) Len() int { return len(n.words) / n.layout.rawStride() }
+func (n Newest) Len() int { return len(n.words) / n.layout.rawStride }
 
 // At is the time of one, 0 the oldest.
-func (n Newest) At(i int) int64 { return int64(n.words[i*n.layout.rawStride()]) }
+func (n Newest) At(i int) int64 { return int64(n.words[i*n.layout.rawStride]) }
 
 // Value is one of the values that Spec.RawValues names.
 func (n Newest) Value(i, value int) int64 {
 	before := n.layout.spec.RawValues & (1<<value - 1)
-	return int64(n.words[i*n.layout.rawStride()+2+n.layout.spec.categories()+before.Len()])
+	return int64(n.words[i*n.layout.rawStride+2+n.layout.spec.categories()+before.Len()])
 }

@@ -139,11 +139,10 @@ func (r *Reading) SquaresIn(s Span, column int) Int128 {
 
 // SpanFlags is WindowFlags of a span.
 func (r *Reading) SpanFlags(s Span) Flags {
-	flags := r.Flags
-	if in := r.query.stretch(s); r.lost != 0 && r.lost >= max(in.from, r.query.levels[len(r.layout.levels)-1]) {
-		flags |= CorrectionMissed
+	if r.lost != 0 && r.lost >= max(r.query.stretch(s).from, r.query.oldest(r.layout)) {
+		return r.Flags | CorrectionMissed
 	}
-	return flags
+	return r.Flags
 }
 
 func (r *Reading) columnIn(s Span, column int) (sum Int128) {
@@ -170,7 +169,7 @@ func (r *Reading) eachTile(s Span, visit func(tile []uint64)) {
 		return
 	}
 	for i := 0; i < len(tiles); i += stride {
-		if q.counts(&levels, int64(start(tiles[i])), in) {
+		if q.counts(levels, int64(start(tiles[i])), in) {
 			visit(tiles[i : i+stride])
 		}
 	}
@@ -193,12 +192,19 @@ type current struct {
 
 // currents gives those that count in the tiles of a span.
 func (r *Reading) currents(s Span) []current {
-	levels := r.query.ladder(r.layout)
-	return r.currentsIn(r.query.stretch(s), &levels)
+	return r.currentsIn(r.query.stretch(s), r.query.ladder(r.layout))
 }
 
 // ladder gives the levels of tiles.
-func (q *query) ladder(l *Layout) ladder { return ladder{l.levels, q.levels} }
+func (q *query) ladder(l *Layout) *ladder {
+	if q.known.levels == nil {
+		q.known = ladder{l.levels, l.levelEdges(q.horizon)}
+	}
+	return &q.known
+}
+
+// oldest gives the oldest second that any window can still have.
+func (q *query) oldest(l *Layout) int64 { return l.oldest(q.horizon) }
 
 func (r *Reading) currentsIn(in stretch, l *ladder) []current {
 	q, n := &r.query, 0

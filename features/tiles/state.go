@@ -73,7 +73,7 @@ func (s *State) Compact(l *Layout, horizon int64) {
 // Newest is the time of the newest contribution that counts, NoTime without: to the microsecond where contributions are kept as
 // they came, else the beginning of its tile. What was forgotten, being older than every window, is not known.
 func (s *State) Newest(l *Layout) int64 {
-	stride := l.rawStride()
+	stride := l.rawStride
 	for i := len(s.raw) - stride; i >= 0; i -= stride {
 		if s.raw[i+1]&voidMark == 0 {
 			return int64(s.raw[i])

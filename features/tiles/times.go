@@ -2,7 +2,7 @@ package tiles
 
 // readTimes gives the first and the last time by the query's second.
 func (s *State) readTimes(l *Layout, q *query, r *Reading) {
-	stride := l.rawStride()
+	stride := l.rawStride
 	raw := q.raw.words
 	if q.raw.fold != nil {
 		raw = raw[stride:] // it is read with the folded ones, below

@@ -20,7 +20,7 @@ const (
 // voidMarks gives the bits of the void raw contributions.
 func (s *State) voidMarks(l *Layout) []byte {
 	var marks []byte
-	stride := l.rawStride()
+	stride := l.rawStride
 	for i := range len(s.raw) / stride {
 		if s.raw[i*stride+1]&voidMark == 0 {
 			continue
@@ -85,7 +85,7 @@ func (s *State) decodeVoid(l *Layout, d *decoder) {
 }
 
 func (s *State) decodeMarks(l *Layout, d *decoder) {
-	marks, stride := d.data, l.rawStride()
+	marks, stride := d.data, l.rawStride
 	d.data = nil
 	if n := len(marks); n == 0 || marks[n-1] == 0 || n > (len(s.raw)/stride+7)/8 {
 		d.fail("bad marks")
