@@ -2,7 +2,6 @@ package features
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -168,9 +167,7 @@ func (c keptColumn) value(ev *Event) (int64, bool) {
 
 // ofNewest says whether an aggregate is one of the newest events of a window.
 func (a aggregate) ofNewest() bool {
-	return slices.Contains([]aggregate{
-		aggLastValue, aggGapMean, aggGapCV, aggGapMAD, aggGapEntropy, aggGapAutocorrelation, aggGapShareUnder, aggMetronome, aggNgramCount,
-	}, a)
+	return a >= aggLastValue && a <= aggNgramCount
 }
 
 // newestContract says which events an aggregate of the newest ones looks at.

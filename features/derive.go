@@ -52,10 +52,8 @@ func (s *Set) sortDerived() {
 
 // finish makes the values that depend on others, each after what it reads, with the defaults of both.
 func (v *Vector) finish(set *Set, ev *Event) {
-	for i := range set.plans {
-		if f := &set.plans[i]; !f.derived() {
-			v.settle(i, f)
-		}
+	for _, i := range set.settled {
+		v.settle(i, &set.plans[i])
 	}
 	for _, i := range set.derived {
 		f := &set.plans[i]

@@ -55,14 +55,11 @@ func (e *Engine) Explain(ctx context.Context, ref EntityRef, at int64, set *Set,
 	return list, nil
 }
 
-// explainer notes what values are made of while they are read; nil notes nothing.
+// explainer notes what values are made of while they are read.
 type explainer struct{ of map[int]Explanation }
 
 // note notes one feature, from the reading of its group.
 func (x *explainer) note(i int, f *feature, g *planGroup, at int64, r *tiles.Reading) {
-	if x == nil {
-		return
-	}
 	one := Explanation{Feature: i, SumOf: f.sumOf(g)}
 	from, to := int64(0), at+microsPerSecond-floorMod(at, microsPerSecond) // the times heed the whole second
 	switch {

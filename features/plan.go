@@ -383,8 +383,9 @@ func (p *plan) bind(set *Set) {
 		kb := b.of(k)
 		slot := slices.IndexFunc(k.groups, func(have *planGroup) bool { return have.hash == g.hash })
 		kb.groups = append(kb.groups, groupBinding{slot: slot, group: k.groups[slot], reads: set.reads[i]})
-		kb.features = append(kb.features, set.reads[i].include...)
-		kb.features = append(kb.features, set.reads[i].exclude...)
+		for _, fr := range slices.Concat(set.reads[i].include, set.reads[i].exclude) {
+			kb.features = append(kb.features, int(fr.feature))
+		}
 	}
 	for _, i := range set.pushed {
 		kb := b.of(p.kinds[set.plans[i].kind.ID])

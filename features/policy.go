@@ -54,6 +54,9 @@ func (v *Vector) settle(i int, f *feature) {
 	}
 }
 
+// replaced says whether settle may ever replace the feature's value.
+func (f *feature) replaced() bool { return !math.IsNaN(f.def) || f.on != treatments{} }
+
 func (v *Vector) replaceMissing(i int, f *feature) {
 	if !math.IsNaN(v.Values[i]) || math.IsNaN(f.def) {
 		return

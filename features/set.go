@@ -28,6 +28,8 @@ type Set struct {
 	// own are the features of the event itself, sourced those of sources, derived those over others, each after what it
 	// needs.
 	own, sourced, derived []int
+	// settled are those but derived ones whose value may be replaced by what the set wants instead.
+	settled []int
 	// baselines is how many z-scores there are, pairs how many compare the slots of two entities.
 	baselines, pairs int
 	// pushed are those whose values are pushed.
@@ -102,6 +104,7 @@ const (
 	aggSameSlotShare
 	aggTimeSince
 	aggFirstSeen
+	// Those of the newest events of a window: aggregate.ofNewest knows the first and the last.
 	aggLastValue
 	aggGapMean
 	aggGapCV
@@ -111,6 +114,7 @@ const (
 	aggGapShareUnder
 	aggMetronome
 	aggNgramCount
+
 	aggRatio
 	aggZScore
 	aggCEL
@@ -203,14 +207,28 @@ func (f *feature) span() tiles.Span { return tiles.Span{Window: f.window, Shift:
 
 // groupReads are a group's features, by whether they count the event being decided.
 type groupReads struct {
-	include, exclude []int
+	include, exclude []featureRead
+}
+
+// featureRead is what nearly every reading needs of a feature, close together: all of it is several times as large.
+type featureRead struct {
+	f       *feature
+	span    tiles.Span
+	scale   float64
+	feature int32 // into Set.plans
+	column  int32
+	present int32
+	agg     aggregate
 }
 
 func (r *groupReads) add(f *feature, i int) {
+	fr := featureRead{
+		f: f, span: f.span(), scale: float64(f.scale), feature: int32(i), column: int32(f.column), present: int32(f.present), agg: f.agg,
+	}
 	if f.exclude {
-		r.exclude = append(r.exclude, i)
+		r.exclude = append(r.exclude, fr)
 	} else {
-		r.include = append(r.include, i)
+		r.include = append(r.include, fr)
 	}
 }
 
@@ -229,6 +247,9 @@ func (s *Set) finish() {
 	s.reads = make([]groupReads, len(s.groups))
 	for i := range s.plans {
 		f := &s.plans[i]
+		if !f.derived() && f.replaced() {
+			s.settled = append(s.settled, i)
+		}
 		info := FeatureInfo{Policy: f.on.String(), Name: f.name, Aggregate: f.agg.String(), Class: f.agg.class(), ExcludesCurrent: f.exclude}
 		switch f.agg {
 		case aggRatio:

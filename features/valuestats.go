@@ -67,19 +67,19 @@ func (v *Vector) forgetNewest() {
 }
 
 // freshen notes the newest contribution behind the features of a group that was just read.
-func (v *Vector) freshen(set *Set, list []int, newest int64, r *tiles.Reading) {
+func (v *Vector) freshen(list []featureRead, newest int64, r *tiles.Reading) {
 	if newest == tiles.NoTime {
 		return
 	}
-	for _, i := range list {
-		f := &set.plans[i]
-		if f.windowed() {
-			if from, _ := r.Edges(f.span()); newest < from*microsPerSecond {
+	for i := range list {
+		fr := &list[i]
+		if fr.f.windowed() {
+			if from, _ := r.Edges(fr.span); newest < from*microsPerSecond {
 				continue
 			}
 		}
-		if f.hasAge() {
-			v.newest[i] = max(v.newest[i], newest)
+		if fr.f.hasAge() {
+			v.newest[fr.feature] = max(v.newest[fr.feature], newest)
 		}
 	}
 }
@@ -147,8 +147,8 @@ func (b *binding) groupsOf() [][]FeatureGroup {
 	}
 	for _, kb := range b.kinds {
 		for _, gb := range kb.groups {
-			for _, i := range slices.Concat(gb.reads.include, gb.reads.exclude) {
-				add(i, FeatureGroup{kb.kind.kind.Name, gb.group.short()})
+			for _, fr := range slices.Concat(gb.reads.include, gb.reads.exclude) {
+				add(int(fr.feature), FeatureGroup{kb.kind.kind.Name, gb.group.short()})
 			}
 		}
 	}

@@ -184,29 +184,11 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 			gb.group.counts.note(v.At, newestOfGroup)
 		}
 		view := p.view(pe, gb, horizon(newest), inside)
-		read := func(features []int, s *tiles.State, plus, minus *tiles.Contribution) {
-			if len(features) == 0 {
-				return
-			}
-			s.Read(gb.group.layout, v.At, horizon(newest), plus, minus, &p.read)
-			p.newest.last = 0
-			for _, f := range features {
-				p.explain.note(f, &set.plans[f], gb.group, v.At, &p.read)
-				switch plan := &set.plans[f]; {
-				case plan.agg.ofNewest():
-					v.takeNewest(f, plan, gb.group, &p.read, &p.newest)
-				case plan.agg == aggSameSlotShare:
-					v.takeSlots(f, plan, set, gb.group, &p.read)
-				default:
-					v.take(f, plan, gb.group, &p.read)
-				}
-			}
-		}
-		read(gb.reads.include, view.with, view.plus, nil)
-		read(gb.reads.exclude, view.without, nil, view.minus)
+		v.readGroup(p, set, gb.group, gb.reads.include, view.with, horizon(newest), view.plus, nil)
+		v.readGroup(p, set, gb.group, gb.reads.exclude, view.without, horizon(newest), nil, view.minus)
 		if v.sampled {
-			v.freshen(set, gb.reads.include, newestOfGroup, &p.read)
-			v.freshen(set, gb.reads.exclude, newestOfGroup, &p.read)
+			v.freshen(gb.reads.include, newestOfGroup, &p.read)
+			v.freshen(gb.reads.exclude, newestOfGroup, &p.read)
 		}
 	}
 	for _, f := range kb.pushes {
@@ -214,26 +196,72 @@ func (v *Vector) readEntity(p *prepared, pe *preparedEntity, kb *kindBinding, se
 	}
 }
 
-// take makes one feature's value out of what was read of its group.
-func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
-	value, status := math.NaN(), Missing
-	exact, flags := false, tiles.Flags(0)
-	switch {
-	case !f.windowed():
-	case f.ofTiles():
-		flags = r.SpanFlags(f.span())
-	default:
-		exact, flags = r.Exact(f.window), r.WindowFlags(f.window)
+// readGroup reads some features of one group of an entity.
+func (v *Vector) readGroup(p *prepared, set *Set, g *planGroup, list []featureRead, s *tiles.State, horizon int64, plus, minus *tiles.Contribution) {
+	if len(list) == 0 {
+		return
 	}
-	switch f.agg {
-	case aggCount:
-		value, status = float64(r.CountIn(f.span())), Present
-	case aggSum:
-		value, status = r.SumIn(f.span(), f.column).Float64()/float64(f.scale), Present
-	case aggMean:
-		if n := r.SumIn(f.span(), f.present).Float64(); n > 0 {
-			value, status = r.SumIn(f.span(), f.column).Float64()/n/float64(f.scale), Present
+	r := &p.read
+	s.Read(g.layout, v.At, horizon, plus, minus, r)
+	p.newest.last = 0
+	plain := g.since == 0 && g.exact == 0 && r.Plain()
+	for i := range list {
+		fr := &list[i]
+		if p.explain != nil {
+			p.explain.note(int(fr.feature), fr.f, g, v.At, r)
 		}
+		switch {
+		case fr.agg.ofNewest():
+			v.takeNewest(int(fr.feature), fr.f, g, r, &p.newest)
+		case fr.agg == aggSameSlotShare:
+			v.takeSlots(int(fr.feature), fr.f, set, g, r)
+		default:
+			v.take(fr, g, r, plain)
+		}
+	}
+}
+
+// take makes one feature's value out of what was read of its group. plain says that there is nothing to be said of any value
+// but what its own reading says.
+func (v *Vector) take(fr *featureRead, g *planGroup, r *tiles.Reading, plain bool) {
+	value, status, flags := v.value(fr, g, r)
+	if !plain || flags != 0 {
+		status = v.worth(fr.f, g, r, status, flags)
+	}
+	v.Values[fr.feature], v.Status[fr.feature] = value, status
+}
+
+// value gives a feature's value, and what its own reading says of it.
+func (v *Vector) value(fr *featureRead, g *planGroup, r *tiles.Reading) (value float64, status Status, flags tiles.Flags) {
+	switch fr.agg {
+	case aggCount:
+		return float64(r.CountIn(fr.span)), Present, 0
+	case aggSum:
+		return r.SumIn(fr.span, int(fr.column)).Float64() / fr.scale, Present, 0
+	case aggMean:
+		if n := r.SumIn(fr.span, int(fr.present)).Float64(); n > 0 {
+			return r.SumIn(fr.span, int(fr.column)).Float64() / n / fr.scale, Present, 0
+		}
+	case aggDistinct:
+		n, flags := r.Distinct(fr.span.Window, int(fr.column))
+		return float64(n), Present, flags
+	case aggTimeSince:
+		last, flags := r.Last()
+		if last != tiles.NoTime && (g.ttl == 0 || v.At-last <= g.ttl.Microseconds()) {
+			// What happened in the same second counts as having happened, even where it is the later by less than one.
+			return float64(max(0, v.At-last)) / microsPerSecond, Present, flags
+		}
+		return math.NaN(), Missing, flags
+	default:
+		return v.rarer(fr.f, g, r)
+	}
+	return math.NaN(), Missing, 0
+}
+
+// rarer is value for what takes longer than to look the feature up.
+func (v *Vector) rarer(f *feature, g *planGroup, r *tiles.Reading) (value float64, status Status, flags tiles.Flags) {
+	value, status = math.NaN(), Missing
+	switch f.agg {
 	case aggStd, aggCV:
 		value, status = f.spread(r)
 	case aggZScore:
@@ -247,23 +275,11 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 	case aggDecayedSum:
 		value, status = r.Decayed(f.window, f.column, f.halfLife)/float64(f.scale), Present
 	case aggMin, aggMax, aggRange:
-		var more tiles.Flags
-		value, status, more = f.extreme(r)
-		flags |= more
-	case aggDistinct:
-		n, more := r.Distinct(f.window, f.column)
-		value, status, flags = float64(n), Present, flags|more
-	case aggTimeSince:
-		last, more := r.Last()
-		flags |= more
-		exact = last != tiles.NoTime && last >= min(g.since, v.At)
-		if last != tiles.NoTime && (g.ttl == 0 || v.At-last <= g.ttl.Microseconds()) {
-			// What happened in the same second counts as having happened, even where it is the later by less than one.
-			value, status = float64(max(0, v.At-last))/microsPerSecond, Present
-		}
+		value, status, flags = f.extreme(r)
 	case aggDistinctLarge:
-		n, more := r.Large(f.window, f.column)
-		value, status, flags = float64(n), Present, flags|more
+		var n int64
+		n, flags = r.Large(f.window, f.column)
+		value, status = float64(n), Present
 	case aggActiveHours:
 		value, status = float64(r.ActiveHours(f.window)), Present
 	case aggQuietGap:
@@ -271,18 +287,35 @@ func (v *Vector) take(i int, f *feature, g *planGroup, r *tiles.Reading) {
 			value, status = (time.Duration(hours) * time.Hour).Seconds(), Present
 		}
 	case aggFirstSeen:
-		first, more := r.First()
-		flags |= more
-		if first != tiles.NoTime {
+		var first int64
+		if first, flags = r.First(); first != tiles.NoTime {
 			value, status = float64(max(0, v.At-first))/microsPerSecond, Present
 		}
 	default:
 		panic("BUG: " + f.agg.String() + " reads no group")
 	}
-	v.Values[i], v.Status[i] = value, g.status(f, v.At, status, exact, flags)
-	if v.Status[i] == WarmingUp {
+	return value, status, flags
+}
+
+// worth gives the worst of what is to be said of a value, and notes since when its group warms up.
+func (v *Vector) worth(f *feature, g *planGroup, r *tiles.Reading, status Status, flags tiles.Flags) Status {
+	exact := false
+	switch {
+	case f.agg == aggTimeSince:
+		last, _ := r.Last()
+		exact = last != tiles.NoTime && last >= min(g.since, v.At)
+	case !f.windowed():
+	case f.ofTiles():
+		flags |= r.SpanFlags(f.span())
+	default:
+		exact = r.Exact(f.window)
+		flags |= r.WindowFlags(f.window)
+	}
+	status = g.status(f, v.At, status, exact, flags)
+	if status == WarmingUp {
 		v.WarmingSince = max(v.WarmingSince, g.since)
 	}
+	return status
 }
 
 // ofTiles says that the value is made of tiles, also in a group that reads others exactly: of what its newest events do not

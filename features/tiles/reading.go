@@ -72,6 +72,9 @@ func (r *Reading) Squares(w Window, column int) Int128 {
 // Exact says that a window was read over (t-W, t] to the microsecond, from the group's newest contributions.
 func (r *Reading) Exact(w Window) bool { return r.slot(w) < r.nExact }
 
+// Plain says that there is nothing to be said of any window: none is exact, and WindowFlags and SpanFlags are 0 for all.
+func (r *Reading) Plain() bool { return r.Flags == 0 && r.lost == 0 && r.nExact == 0 }
+
 // WindowFlags says what the counts and sums of a window are worth: Late unless it is exact, CorrectionMissed where a
 // correction was lost.
 func (r *Reading) WindowFlags(w Window) (flags Flags) {
