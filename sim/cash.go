@@ -81,7 +81,7 @@ func (s *Sim) pay(p *player, now int64, pay payment) {
 		HolderMatch: !pay.mismatch && !rng.chance(pay.unlike), PaymentId: id,
 	}}
 	b.told.undo = p.before(0, 0)
-	done := b.told.undo.deed
+	done := &b.told.undo.deed
 	p.tell(b)
 	at := now + rng.micros(4*second, 0.5)
 	p.wake = max(p.wake, at+rng.micros(6*second, 0.5))
@@ -248,14 +248,14 @@ func (s *Sim) withdraw(p *player, at, amount int64) {
 	approved.ev.Payload = &pb.Event_PaymentWithdrawalApproved{PaymentWithdrawalApproved: &pb.PaymentWithdrawalApproved{
 		Method: "card", Amount: p.money(amount), PaymentId: id, Automatic: &automatic,
 	}}
-	approved.told.deed = before.deed
+	approved.told.deed = &before.deed
 	s.postpone(&approved.told)
 	paid := s.news(p, approved.told.at+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
 	paid.ev.TransactionId, paid.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
 	paid.ev.Payload = &pb.Event_PaymentWithdrawalPaid{PaymentWithdrawalPaid: &pb.PaymentWithdrawalPaid{
 		Method: "card", Amount: p.money(amount), PaymentId: id,
 	}}
-	paid.told.deed = before.deed
+	paid.told.deed = &before.deed
 	s.postpone(&paid.told)
 }
 

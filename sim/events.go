@@ -39,16 +39,19 @@ func (s *Sim) news(p *player, at int64, kind string, producer uint8, what about)
 	ev.Brand, ev.Jurisdiction = p.brand.name, p.brand.jurisdiction
 	ev.OccurredAt = &b.at
 	setTime(&b.at, at)
-	ids := identifiers{block: b}
-	ids.addKey("player", "p-", p.keys.player)
-	b.told.name = b.ids[0].Value
-	ids.addKey("account", "a-", p.keys.account)
+	ids, texts := identifiers{block: b}, p.identifierTexts()
+	b.told.name = texts.player.of("p-", p.keys.player)
+	ids.add("player", b.told.name)
+	ids.add("account", texts.account.of("a-", p.keys.account))
 	if what&aboutSession != 0 {
-		ids.addKey("session", "s-", p.session.key)
+		ids.add("session", texts.session.of("s-", p.session.key))
 	}
 	if what&aboutVisit != 0 {
-		ids.addKey("device", "d-", p.session.device)
-		ids.add("ip", addressText(p.session.address))
+		ids.add("device", texts.device.of("d-", p.session.device))
+		if texts.ip == "" || texts.address != p.session.address {
+			texts.address, texts.ip = p.session.address, addressText(p.session.address)
+		}
+		ids.add("ip", texts.ip)
 	}
 	if what&aboutGame != 0 {
 		ids.add("game", p.session.game.id)
@@ -83,10 +86,37 @@ func (i *identifiers) add(kind, value string) {
 
 func (i *identifiers) addKey(kind, prefix string, key uint64) { i.add(kind, keyText(prefix, key)) }
 
-// addRound names the round on an event.
-func (b *eventBlock) addRound(key uint64) {
+// addRound names the round on an event about a player.
+func (b *eventBlock) addRound(p *player, key uint64) {
 	ids := identifiers{block: b, n: len(b.ev.Entities)}
-	ids.addKey("round", "r-", key)
+	ids.add("round", p.identifierTexts().round.of("r-", key))
+}
+
+// texts are the identifiers of a visit as they are written, each for the key that it was made of: most events of a visit
+// have the same ones.
+type texts struct {
+	player, account, session, device, round keyedText
+	address                                 uint32
+	ip                                      string
+}
+
+type keyedText struct {
+	key  uint64
+	text string
+}
+
+func (k *keyedText) of(prefix string, key uint64) string {
+	if k.text == "" || k.key != key {
+		k.key, k.text = key, keyText(prefix, key)
+	}
+	return k.text
+}
+
+func (p *player) identifierTexts() *texts {
+	if p.texts == nil {
+		p.texts = &texts{}
+	}
+	return p.texts
 }
 
 // keyText is a prefix and 16 hex digits.
@@ -126,9 +156,18 @@ func timeOf(at int64) *timestamppb.Timestamp {
 	return t
 }
 
-func (p *player) money(minor int64) *pb.Money {
-	return &pb.Money{AmountMinor: minor, Currency: p.brand.currency}
+// money is an amount of the brand's currency. Amounts are taken from slabs, since most events have several.
+func (br *brand) money(minor int64) *pb.Money {
+	if len(br.slab) == 0 {
+		br.slab = make([]pb.Money, 64)
+	}
+	m := &br.slab[0]
+	br.slab = br.slab[1:]
+	m.AmountMinor, m.Currency = minor, br.currency
+	return m
 }
+
+func (p *player) money(minor int64) *pb.Money { return p.brand.money(minor) }
 
 // transaction gives the event a wallet transaction and tells which.
 func (b *eventBlock) transaction(p *player) string {

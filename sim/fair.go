@@ -22,8 +22,8 @@ type draw struct {
 }
 
 // newDraw draws a seed and what comes of it.
-func newDraw(a, b uint64, clientSeed string, nonce uint64) *draw {
-	d := &draw{}
+func newDraw(a, b uint64, clientSeed string, nonce uint64) draw {
+	var d draw
 	appendHex(appendHex(d.seed[:0], a), b)
 	d.commit = sha256.Sum256(d.seed[:])
 	d.digest = outcomeDigest(d.seed[:], clientSeed, nonce)

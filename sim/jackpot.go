@@ -67,7 +67,7 @@ func (s *Sim) contribute(p *player, at int64, t *turn) int64 {
 func (s *Sim) contribution(p *player, at int64, round uint64, bet int64, factor float64) {
 	j := &s.jackpots[p.brand.index]
 	b := s.aboutJackpot(p, at, "jackpot.contribution", j, true)
-	b.addRound(round)
+	b.addRound(p, round)
 	b.told.finish = func(ev *pb.Event) {
 		shown, kept := part(j.staked, bet, jackpotRate), part(j.staked, bet, reserveRate)
 		shown = int64(float64(shown) * factor)
@@ -136,7 +136,7 @@ func (s *Sim) perhapsJackpot(p *player, at int64, t *turn) int64 {
 	at += p.rng.micros(200*millisecond, 0.3)
 	won := int64(0)
 	b := s.aboutJackpot(p, at, "jackpot.won", j, true)
-	b.addRound(t.key)
+	b.addRound(p, t.key)
 	b.told.finish = func(ev *pb.Event) {
 		won = j.display
 		j.hits++
@@ -168,6 +168,4 @@ func (s *Sim) perhapsJackpot(p *player, at int64, t *turn) int64 {
 	return at + 2
 }
 
-func (j *jackpot) money(minor int64) *pb.Money {
-	return &pb.Money{AmountMinor: minor, Currency: j.brand.currency}
-}
+func (j *jackpot) money(minor int64) *pb.Money { return j.brand.money(minor) }

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -50,6 +52,63 @@ func TestJSONOfAwkwardValues(t *testing.T) {
 	}
 	if err := w.Write(&pb.Event{Attributes: map[string]*pb.Value{"a": {}}}); err == nil {
 		t.Error("a map was written, in no order")
+	}
+}
+
+// What is written by hand has every field that the message has, so that a new one is not left out unseen.
+func TestJSONOfEveryField(t *testing.T) {
+	for _, ev := range []*pb.Event{
+		{Payload: &pb.Event_RoundStarted{RoundStarted: &pb.RoundStarted{}}},
+		{Payload: &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{}}},
+		{Payload: &pb.Event_RoundResult{RoundResult: &pb.RoundResult{}}},
+		{Payload: &pb.Event_RoundClosed{RoundClosed: &pb.RoundClosed{}}},
+		{Payload: &pb.Event_WinCredited{WinCredited: &pb.WinCredited{}}},
+	} {
+		ev.EventId = "empty"
+		checkJSON(t, ev)
+		fd := ev.ProtoReflect().WhichOneof(ev.ProtoReflect().Descriptor().Oneofs().ByName("payload"))
+		fillEvery(ev.ProtoReflect().Mutable(fd).Message())
+		checkJSON(t, ev)
+	}
+	id := &pb.Identifier{}
+	fillEvery(id.ProtoReflect())
+	checkJSON(t, &pb.Event{EventId: "identifier", Entities: []*pb.Identifier{{}, id}})
+}
+
+// fillEvery sets every field of a message.
+func fillEvery(m protoreflect.Message) {
+	fds := m.Descriptor().Fields()
+	for i := range fds.Len() {
+		fd, v := fds.Get(i), protoreflect.Value{}
+		switch fd.Kind() {
+		case protoreflect.MessageKind:
+			v = m.NewField(fd)
+			fillEvery(v.Message())
+		case protoreflect.StringKind:
+			v = protoreflect.ValueOfString("text " + fd.JSONName())
+		case protoreflect.BoolKind:
+			v = protoreflect.ValueOfBool(true)
+		case protoreflect.Int32Kind:
+			v = protoreflect.ValueOfInt32(int32(11 + i))
+		case protoreflect.Uint32Kind:
+			v = protoreflect.ValueOfUint32(uint32(11 + i))
+		case protoreflect.Uint64Kind:
+			v = protoreflect.ValueOfUint64(uint64(11 + i))
+		case protoreflect.EnumKind:
+			v = protoreflect.ValueOfEnum(2)
+		default:
+			v = protoreflect.ValueOfInt64(int64(11 + i))
+		}
+		m.Set(fd, v)
+	}
+}
+
+// A byte that JSON quotes is found wherever it stands.
+func TestJSONQuotesAnywhere(t *testing.T) {
+	for _, c := range []string{"\x00", "\x1f", "\"", "\\", "<", ">", "&", "é", "\u2028", " ", "~", "\x7f", "'", "=", "]"} {
+		for before := range 18 {
+			checkJSON(t, &pb.Event{EventId: strings.Repeat("x", before) + c + strings.Repeat("y", 17-before)})
+		}
 	}
 }
 

@@ -146,6 +146,8 @@ type player struct {
 	// started says that a fraud has set when it begins.
 	started      bool
 	registration account
+	// texts are what events of this visit are written with; nil where there was none yet.
+	texts *texts
 	// devicesSeen has a bit for each of the devices that was used.
 	devicesSeen uint8
 	// end is when this player stops for ever.
@@ -229,6 +231,8 @@ type session struct {
 	checked    int64
 	channel    string
 	instrument uint64
+	// clientSeed is what the client adds to the chance of this visit's rounds.
+	clientSeed string
 	// beat is the time of the last heartbeat, beats how many there were.
 	beat     int64
 	beats    uint64
@@ -277,7 +281,8 @@ type undo struct {
 	wallet wallet
 	losses int
 	points int64
-	deed   *deed
+	// deed is what follows from it.
+	deed deed
 }
 
 // deed is a payment from which events follow by themselves, hours or weeks later. Of one that was undone none does.
@@ -285,7 +290,7 @@ type deed struct{ undone bool }
 
 // before notes how things stand before an act.
 func (p *player) before(key uint64, stake int64) *undo {
-	u := &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses, deed: &deed{}}
+	u := &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses}
 	if e := p.session.entry; e != nil {
 		u.points = e.points
 	}

@@ -34,7 +34,7 @@ func (s *Sim) stake(p *player) (int64, int) {
 // turn is one round as it is played.
 type turn struct {
 	key   uint64
-	draw  *draw
+	draw  draw
 	stake int64
 	mode  string
 	// bet is the bet's transaction.
@@ -50,7 +50,7 @@ func (s *Sim) round(p *player, now, stake int64) {
 	if p.habit.autoplay && p.brand.autoplay && g.autoplay {
 		t.mode = "autoplay"
 	}
-	t.clientSeed = keyText("", ses.key)
+	t.clientSeed = ses.clientSeed
 	t.draw = newDraw(rng.pcg.Uint64(), rng.pcg.Uint64(), t.clientSeed, p.nextNonce())
 	if g.table {
 		t.selection = [...]string{"red", "black"}[rng.intn(2)]
@@ -125,7 +125,7 @@ func (p *player) nextNonce() uint64 {
 
 func (s *Sim) inRound(p *player, at int64, kind string, key uint64) *eventBlock {
 	b := s.news(p, at, kind, p.session.game.producer, aboutVisit|aboutSession|aboutGame)
-	b.addRound(key)
+	b.addRound(p, key)
 	return b
 }
 

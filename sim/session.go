@@ -35,7 +35,7 @@ func (s *Sim) arrive(p *player, now int64) {
 		instrument: p.keys.instruments[rng.pick([]int{85, 15})], lastStake: p.habit.stake, usualStake: p.habit.stake, splurge: 1,
 		channel: "web",
 	}
-	p.session.address = s.address(p, now)
+	p.session.address, p.session.clientSeed = s.address(p, now), keyText("", p.session.key)
 	if which == 1 || p.keys.devices[0]&3 == 0 {
 		p.session.channel = [...]string{"android", "ios"}[p.session.device>>8&1]
 	}
@@ -253,7 +253,7 @@ func (s *Sim) leave(p *player, now int64) {
 	b.ev.Payload = &pb.Event_SessionEnded{SessionEnded: &pb.SessionEnded{Reason: "logout", DurationMs: (at - p.session.start) / millisecond}}
 	p.tell(b)
 	p.playedToday += at - p.session.start
-	p.stage = away
+	p.stage, p.texts = away, nil
 	switch {
 	case p.habit.dailyPlay > 0:
 		p.wake = s.nextShift(p, at)

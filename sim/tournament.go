@@ -122,7 +122,7 @@ func (s *Sim) scored(p *player, at int64, cup *tournament, round uint64, points 
 	e.points += points
 	total, first := e.points, int64(1)
 	b := s.inTournament(p, at, "tournament.score", cup)
-	b.addRound(round)
+	b.addRound(p, round)
 	b.ev.Payload = &pb.Event_TournamentScore{TournamentScore: &pb.TournamentScore{
 		PointsDelta: &points, PointsTotal: &total, EntryNo: &first,
 	}}
@@ -147,7 +147,7 @@ func (s *Sim) closeLater(p *player, t *tournament) {
 		}
 		n := int64(len(t.entries))
 		ev.Payload = &pb.Event_TournamentEnded{TournamentEnded: &pb.TournamentEnded{
-			Entries: &n, PointsTotal: &points, PrizePool: &pb.Money{AmountMinor: t.pool, Currency: t.brand.currency},
+			Entries: &n, PointsTotal: &points, PrizePool: t.brand.money(t.pool),
 		}}
 		if s.tournaments[t.brand.index] == t {
 			s.tournaments[t.brand.index] = nil

@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"strconv"
+
+	pb "pitboss/proto/pitboss/v1"
 )
 
 // Times are microseconds.
@@ -73,6 +75,8 @@ type brand struct {
 	// autoplay says whether the regulator lets the machine press the button.
 	autoplay bool
 	weight   int
+	// slab has amounts that are still to be given out.
+	slab []pb.Money
 }
 
 // world is what the casino is, before anyone plays. It is the same for every seed.
@@ -92,9 +96,9 @@ func newWorld() *world {
 	high := newPayTable([]int{50, 100, 200, 500, 1000, 2500, 10000, 50000, 100000}, []int{280, 180, 180, 160, 100, 70, 24, 5, 1})
 	even := newPayTable([]int{200}, []int{1})
 	w := &world{brands: []brand{
-		{0, "lucky-reef", "GB", "GBP", "en-GB", "GB", 100, 0, false, 45},
-		{1, "nordspin", "MT", "EUR", "de-DE", "DE", 100, 60, true, 35},
-		{2, "nordspin-se", "MT", "SEK", "sv-SE", "SE", 1000, 60, true, 20},
+		{0, "lucky-reef", "GB", "GBP", "en-GB", "GB", 100, 0, false, 45, nil},
+		{1, "nordspin", "MT", "EUR", "de-DE", "DE", 100, 60, true, 35, nil},
+		{2, "nordspin-se", "MT", "SEK", "sv-SE", "SE", 1000, 60, true, 20, nil},
 	}}
 	providers := []string{"aurora", "brightreel", "copperfox", "deepwell", "eastgate", "fjordplay"}
 	first := []string{"golden", "wild", "crystal", "mystic", "royal", "lucky", "frozen", "hidden"}

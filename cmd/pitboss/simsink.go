@@ -50,7 +50,6 @@ func openSimSink(ctx context.Context, f simFlags, casino *sim.Sim) (simSink, err
 // jsonFile writes messages as JSON lines.
 type jsonFile struct {
 	out  *steadyFile
-	buf  *bufio.Writer
 	json *sim.JSONWriter
 }
 
@@ -59,14 +58,13 @@ func openJSONFile(ctx context.Context, path string, f simFlags) (*jsonFile, erro
 	if err != nil {
 		return nil, err
 	}
-	buf := bufio.NewWriterSize(out, 1<<18)
-	return &jsonFile{out: out, buf: buf, json: sim.NewJSONWriter(buf)}, nil
+	return &jsonFile{out: out, json: sim.NewJSONWriter(out)}, nil
 }
 
 func (j *jsonFile) write(ev *pb.Event) error { return j.json.Write(ev) }
 
 func (j *jsonFile) close() error {
-	return errors.Join(j.json.Flush(), j.buf.Flush(), j.out.close())
+	return errors.Join(j.json.Flush(), j.out.close())
 }
 
 // truthFile writes truths as JSON lines; without a path it writes nothing.
