@@ -42,8 +42,11 @@ type setRule struct {
 type column struct {
 	feature     int32
 	zero        uint16 // bin of 0
+	levels      uint8  // of its search tree
+	odd         bool   // more than the search tree is to be asked, whatever the value
 	first       uint32 // its first slot; the numerical come before the categorical
 	cut, cutEnd uint32
+	tree        uint32 // where its search tree begins
 	rules       []slotRule
 	sets        []setRule
 }
@@ -52,6 +55,7 @@ type column struct {
 type binner struct {
 	columns    []column
 	cuts       []uint64 // orderedKey of the thresholds, ascending per feature
+	trees      []uint64 // the same as search trees: the root is element 1, and the children of i are 2i and 2i+1
 	slots      int
 	tinyIsZero bool
 	single     bool // values are rounded to float32, and no negative one is a category
@@ -61,11 +65,11 @@ type binner struct {
 // orderedKey maps float64 to integers in the same order, with both zeros the same.
 func orderedKey(x float64) uint64 {
 	b := math.Float64bits(x + 0) // -0+0 is +0
-	if b>>63 != 0 {
-		return ^b
-	}
-	return b | 1<<63
+	return b ^ (uint64(int64(b)>>63) | 1<<63)
 }
+
+// bytes is the memory that thresholds take.
+func (b *binner) bytes() int { return 8 * (len(b.cuts) + len(b.trees)) }
 
 // fill bins a row, whose values are finite or NaN.
 func (b *binner) fill(row []float64, bins *binTable) {
@@ -75,29 +79,45 @@ func (b *binner) fill(row []float64, bins *binTable) {
 		if b.single {
 			x = float64(float32(x))
 		}
-		zero := x >= -zeroThreshold && x <= zeroThreshold
-		if zero && b.tinyIsZero {
-			x = 0
+		if c.odd || x != x {
+			b.fillOdd(c, x, bins)
+			continue
 		}
-		nan := x != x
-		slot := c.first
-		if len(c.rules) > 0 {
-			bin := c.zero
-			if !nan {
-				bin = b.bin(c, x)
+		bin, slot := b.bin(c, x), c.first
+		for j := range c.rules {
+			bins[uint16(slot)] = bin + c.rules[j].add
+			slot++
+		}
+	}
+	if b.slots < narrowSlots { // which leaves name as well: walkTable
+		clear(bins[b.slots:narrowSlots])
+	}
+}
+
+// fillOdd fills the slots of a column for a value that may be missing or a category.
+func (b *binner) fillOdd(c *column, x float64, bins *binTable) {
+	zero := x >= -zeroThreshold && x <= zeroThreshold
+	if zero && b.tinyIsZero {
+		x = 0
+	}
+	nan := x != x
+	slot := c.first
+	if len(c.rules) > 0 {
+		bin := c.zero
+		if !nan {
+			bin = b.bin(c, x)
+		}
+		for _, r := range c.rules {
+			v := bin + r.add
+			if nan && (r.nan || r.zero) || zero && r.zero {
+				v = r.missing
 			}
-			for _, r := range c.rules {
-				v := bin + r.add
-				if nan && (r.nan || r.zero) || zero && r.zero {
-					v = r.missing
-				}
-				bins[uint16(slot)] = v
-				slot++
-			}
+			bins[uint16(slot)] = v
+			slot++
 		}
-		if len(c.sets) > 0 {
-			b.fillSets(c, x, bins[slot:])
-		}
+	}
+	if len(c.sets) > 0 {
+		b.fillSets(c, x, bins[slot:])
 	}
 }
 
@@ -117,20 +137,17 @@ func (b *binner) fillSets(c *column, x float64, bins []uint16) {
 	}
 }
 
-// bin returns how many cuts of the column are below x. The search has no branches to mispredict: the
-// borrow of a subtraction decides.
+// bin returns how many cuts of the column are below x. Each level of the tree is a comparison and an addition of what
+// it carries: no branch to mispredict, and every way down ends at its own number.
 func (b *binner) bin(c *column, x float64) uint16 {
-	cuts := b.cuts[c.cut:c.cutEnd]
+	tree := b.trees[c.tree:]
 	key := orderedKey(x)
-	base, n := 0, len(cuts)
-	for n > 1 {
-		half := n >> 1
-		_, below := bits.Sub64(cuts[base+half-1], key, 0)
-		base += half & -int(below)
-		n -= half
+	at := uint64(1)
+	for range c.levels {
+		_, below := bits.Sub64(tree[at], key, 0)
+		at, _ = bits.Add64(at, at, below)
 	}
-	_, below := bits.Sub64(cuts[base], key, 0)
-	return uint16(base) + uint16(below)
+	return uint16(at - 1<<c.levels)
 }
 
 // bin returns 0 if x is in the set and 1 if not. Values are truncated towards zero, as a C cast to int does;
@@ -169,6 +186,7 @@ type binBuilder struct {
 	rule      map[slotKey]uint32 // -> slot, counted from its column's first
 	set       map[setKey]uint32
 	cutsOf    [][]uint64 // by column
+	mostBins  int        // the largest bin that a numerical slot may hold
 }
 
 // setKey identifies a categorical slot. It has the hash of the words, not a copy: sets are long in files that were
@@ -191,33 +209,85 @@ func newBinBuilder(f *forest) (*binBuilder, error) {
 			b.collect(&f.trees[i], &f.trees[i].splits[j])
 		}
 	}
+	b.sortColumns()
 	for i := range b.columns {
 		c := &b.columns[i]
 		c.first = uint32(b.slots)
 		b.slots += len(c.rules) + len(c.sets)
 		cuts := b.cutsOf[i]
-		slices.Sort(cuts)
-		cuts = slices.Compact(cuts)
 		if len(cuts) > maxCuts {
 			return nil, fmt.Errorf("feature %q has %d thresholds, at most %d: %w", f.info.Features[c.feature].Name, len(cuts), maxCuts, ErrLimit)
 		}
 		c.cut = uint32(len(b.cuts))
 		b.cuts = append(b.cuts, cuts...)
 		c.cutEnd = uint32(len(b.cuts))
-		b.cutsOf[i] = nil
-		if len(cuts) > 0 {
-			c.zero = b.bin(c, 0)
-		}
+		b.addTree(c)
+		b.mostBins = max(b.mostBins, len(cuts)+1)
+		c.zero = b.bin(c, 0)
+		c.odd = len(c.sets) > 0
 		for j := range c.rules {
+			c.odd = c.odd || c.rules[j].zero
 			if c.rules[j].add == 0 {
 				c.rules[j].missing = uint16(len(cuts))
 			}
 		}
 	}
+	b.cutsOf = nil
 	if b.slots > slotCount {
 		return nil, fmt.Errorf("%d different category sets and ways with missing values, at most %d: %w", b.slots, slotCount, ErrLimit)
 	}
 	return b, nil
+}
+
+// sortColumns brings each column's cuts into order, and puts columns whose trees have as many levels side by side: the
+// processor then foresees where a search ends.
+func (b *binBuilder) sortColumns() {
+	order := make([]int, len(b.columns))
+	for i, cuts := range b.cutsOf {
+		slices.Sort(cuts)
+		b.cutsOf[i] = slices.Compact(cuts)
+		b.columns[i].levels = uint8(bits.Len(uint(len(b.cutsOf[i]))))
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return int(b.columns[i].levels) - int(b.columns[j].levels) })
+	columns, cutsOf := make([]column, len(order)), make([][]uint64, len(order))
+	for at, i := range order {
+		columns[at], cutsOf[at] = b.columns[i], b.cutsOf[i]
+		b.byFeature[columns[at].feature] = int32(at)
+	}
+	b.columns, b.cutsOf = columns, cutsOf
+}
+
+// addTree makes the search tree of a column: all cuts in order, and behind them what is above every key.
+func (b *binBuilder) addTree(c *column) {
+	cuts := b.cuts[c.cut:c.cutEnd]
+	c.tree = uint32(len(b.trees))
+	size := 1 << c.levels
+	b.trees = append(b.trees, make([]uint64, size)...)
+	tree := b.trees[c.tree:]
+	for level := range int(c.levels) {
+		for i := range 1 << level {
+			at := (2*i+1)<<(int(c.levels)-level-1) - 1 // in order: the middle of what is below this element
+			tree[1<<level+i] = math.MaxUint64
+			if at < len(cuts) {
+				tree[1<<level+i] = b.snap(cuts[at])
+			}
+		}
+	}
+}
+
+// snap moves a threshold that is as near to zero as what is taken for zero to the end of that range: a search finds the
+// same for all of it.
+func (b *binner) snap(key uint64) uint64 {
+	least, zero, most := orderedKey(-zeroThreshold), orderedKey(0), orderedKey(zeroThreshold)
+	switch {
+	case !b.tinyIsZero || key < least || key > most:
+		return key
+	case key < zero:
+		return least - 1
+	default:
+		return most
+	}
 }
 
 // collect notes what one split needs.

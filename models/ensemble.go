@@ -26,7 +26,6 @@ type ensemble struct {
 	forks  *forks          // for the slower questions; nil when some leaves are linear models
 	blocks *blockTable     // the same for KernelBlocks
 	linear []*linearLeaves // by tree; nil when no tree has any
-	leafOf []uint32        // by node of walk: the leaf's number in its tree; only with linear
 	own    *ownMargins     // nil unless the library puts leaves together in a way of its own
 }
 
@@ -55,8 +54,8 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 		m.info.Unexplainable = unexplainable(f, m.info.MaxPathFeatures)
 	}
 	m.info.Bytes = m.estimate(f, shapes)
-	if m.info.Bytes > limits.MaxBytes {
-		return nil, fmt.Errorf("the compiled model takes %d bytes, MaxBytes is %d: %w", m.info.Bytes, limits.MaxBytes, ErrLimit)
+	if most := m.info.Bytes + m.mostForWalk(); most > limits.MaxBytes {
+		return nil, fmt.Errorf("the compiled model takes %d bytes, MaxBytes is %d: %w", most, limits.MaxBytes, ErrLimit)
 	}
 	b, err := newBinBuilder(f)
 	if err != nil {
@@ -71,6 +70,7 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 		m.info.Base = m.shap.base
 	}
 	m.bins = b.binner
+	m.info.Bytes += m.walk.bytes() + m.bins.bytes()
 	m.info.Cost = m.cost()
 	return m, nil
 }
@@ -121,11 +121,12 @@ func valueOr(values []float64, i int, other float64) float64 {
 	return values[i]
 }
 
-// estimate returns the memory of the compiled model in bytes, within a few per cent.
+// mostForWalk is what walkTable and binner take at most: nodes of 64 bits, and a cut for each split.
+func (m *ensemble) mostForWalk() int { return 36*m.info.Nodes + 20*m.info.Leaves }
+
+// estimate returns the memory of the rest of the compiled model in bytes, within a few per cent.
 func (m *ensemble) estimate(f *forest, shapes []shape) int {
-	bytes := 16 * (m.info.Nodes + m.info.Leaves) // walkTable
-	bytes += 8 * m.info.Nodes                    // cuts, at most
-	bytes += int(unsafe.Sizeof(column{})) * len(m.info.Features)
+	bytes := int(unsafe.Sizeof(column{})) * len(m.info.Features)
 	for i := range f.trees {
 		bytes += f.trees[i].extraBytes()
 	}

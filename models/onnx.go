@@ -259,7 +259,7 @@ func (a *assembler) addMargins(f *forest) error {
 		a.low[k], a.high[k] = interval(own.steps[k], a.low[k]/scale+base, a.high[k]/scale+base)
 	}
 	if scaled {
-		a.keepRaw(f)
+		own.raw = slices.Concat(a.leaves...)
 	}
 	return nil
 }
@@ -281,15 +281,6 @@ func scaledLeaves(leaves []float64, slope, divisor float64) []float64 {
 		out[i] = float64(v*slope) / divisor
 	}
 	return out
-}
-
-// keepRaw keeps the leaves as they stand in the file, in the order of the walk.
-func (a *assembler) keepRaw(f *forest) {
-	for i := range f.trees {
-		for _, l := range leafNumbers(&f.trees[i]) {
-			a.own.raw = append(a.own.raw, a.leaves[i][l])
-		}
-	}
 }
 
 // addLink finds out whether the scores are probabilities, and names what is done to the margins.

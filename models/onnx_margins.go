@@ -12,7 +12,7 @@ type ownMargins struct {
 	average          float64
 	base             []float64 // by output
 	steps            [][]scalar
-	raw              []float64 // by node of the walk: what a leaf adds; nil where the walk's values are just that
+	raw              []float64 // by leaf: what it adds; nil where the walk's values are just that
 }
 
 // margins writes the margins of the leaves that a row comes to.

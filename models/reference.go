@@ -33,9 +33,7 @@ func (f *forest) count(rows [][]float64, data []byte, limits Limits) error {
 	if m.walk.steps*lanesOfTrees > maxReferenceSteps/len(rows) {
 		return fmt.Errorf("%d rows through trees of %d splits: %w", len(rows), m.walk.steps*lanesOfTrees, ErrLimit)
 	}
-	var numbers []uint32 // of the leaf at each node of the walk
 	for i := range f.trees {
-		numbers = append(numbers, leafNumbers(&f.trees[i])...)
 		f.trees[i].leafCover = make([]float64, len(f.trees[i].leaves))
 	}
 	var s Scratch
@@ -44,7 +42,7 @@ func (f *forest) count(rows [][]float64, data []byte, limits Limits) error {
 			return fmt.Errorf("row %d: %w", i+1, err)
 		}
 		for t, leaf := range m.find(row, &s) {
-			f.trees[t].leafCover[numbers[leaf]]++
+			f.trees[t].leafCover[leaf-m.walk.first[t]]++
 		}
 	}
 	w := newWalker(len(f.info.Features))
