@@ -59,7 +59,7 @@ func (b *Bundle) addColumns(own, said []string) (err error) {
 func (b *Bundle) loadModel(c *contents, cfg Config) (models.Model, error) {
 	m := c.manifest
 	if m.Model.Backend == backendONNXRuntime {
-		model, err := onnxruntime.Load(c.files[m.Model.File], cfg.ONNXRuntime, onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
+		model, err := onnxruntime.Load(c.files[m.Model.File], tryOnce(cfg.Store, c.hash, cfg.ONNXRuntime), onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
 		return model, err //nolint:wrapcheck // addModel names the file
 	}
 	o := models.Options{Limits: cfg.limits(), Names: m.Model.Columns}

@@ -2,6 +2,8 @@ package registry_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +87,60 @@ func TestLoadONNXRuntimeRefuses(t *testing.T) {
 	}
 	if err := b.Servable(0); !errors.Is(err, registry.ErrNotServable) || !strings.Contains(err.Error(), "allow_unexplained: true in bundle.yaml allows it") {
 		t.Errorf("unexplained: %v", err)
+	}
+}
+
+// TestONNXIsTriedOnce: a graph is tried when its bundle is registered, and at a later start only where another version of the
+// library would run it. What fails is not loaded, and not noted.
+func TestONNXIsTriedOnce(t *testing.T) {
+	cfg := onnxConfig(t)
+	cfg.Store = t.TempDir()
+	tried, broken := 0, error(nil)
+	cfg.ONNXRuntime.Try = func(c onnxruntime.Candidate) error {
+		tried++
+		return broken
+	}
+	use := func(what string, want int) error {
+		t.Helper()
+		r, err := registry.Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried = 0
+		b, err := r.Use(tinyNet)
+		if tried != want {
+			t.Errorf("%s: tried %d times, want %d", what, tried, want)
+		}
+		if err == nil {
+			_, err = r.Get(b.Hash)
+		}
+		return err
+	}
+	broken = errors.New("it died")
+	if err := use("one that fails", 1); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	broken = nil
+	for i, want := range []int{1, 0} {
+		if err := use("again", want); err != nil {
+			t.Errorf("start %d: %v", i, err)
+		}
+	}
+	notes, err := filepath.Glob(filepath.Join(cfg.Store, "tried", "*"))
+	if err != nil || len(notes) != 1 {
+		t.Fatalf("notes %q, %v", notes, err)
+	}
+	if err := os.WriteFile(notes[0], []byte(strings.Replace(read(t, cfg.Store, "tried/"+filepath.Base(notes[0])), "Runtime 1.", "Runtime 0.", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := use("after another version", 1); err != nil {
+		t.Error(err)
+	}
+	cfg.Store = ""
+	for range 2 {
+		if err := use("without a store", 1); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ var rooms = []room{
 		"models are floats in, floats out: a model that knows events cannot be checked against the library that trained it",
 	},
 	{"models/onnxruntime", []string{"floats", "models"}, "a second engine is one more Model: who chooses it is above both"},
+	{"models/onnxruntime/trial", []string{"models", "models/onnxruntime"}, "what is tried is a graph and its rows: who asked is not its business"},
 	{"models/onnxruntime/onnxruntimetest", nil, "tests of any room ask it where the library is"},
 	{
 		"drift", nil,

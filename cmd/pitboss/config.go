@@ -18,7 +18,6 @@ import (
 	"pitboss/features/states"
 	"pitboss/features/timeline"
 	"pitboss/journal"
-	"pitboss/models/onnxruntime"
 	"pitboss/server"
 )
 
@@ -121,7 +120,7 @@ func DefaultConfig() Config {
 		State:         states.DefaultBadgerConfig(),
 		Server:        server.DefaultConfig(),
 		Kafka:         feed.DefaultConfig(),
-		ONNXRuntime:   ONNXRuntimeConfig{MaxRow: 10 * time.Millisecond, MaxTensorBytes: onnxruntime.DefaultTensorBytes},
+		ONNXRuntime:   defaultONNXRuntime(),
 		Profiling:     ProfilingConfig{Application: "pitboss"},
 		Log:           LogConfig{Level: "info", Format: "text"},
 	}

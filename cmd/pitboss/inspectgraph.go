@@ -35,7 +35,8 @@ func inspectGraph(data []byte, name string, native error, library string, out io
 	}
 	line("nodes", "%d: %s", g.Nodes, printable(strings.Join(ops, ", ")))
 	line("native", "no: %s", printable(native.Error()))
-	m, err := onnxruntime.Load(data, onnxruntime.Config{Library: library}, onnxruntime.Options{})
+	c := defaultONNXRuntime()
+	m, err := onnxruntime.Load(data, c.guarded(library), onnxruntime.Options{})
 	switch {
 	case err == nil:
 		info := m.Info()

@@ -74,7 +74,7 @@ New here? Run:  pitboss demo`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newDemoCmd(), newServeCmd(), newDecideCmd(), newBatchCmd(), newIngestCmd(), newReplayCmd(), newBenchCmd(), newSimCmd(), newCheckCmd(), newModelCmd(), newFeaturesCmd(), newEventsCmd(), newKeysCmd(), newVersionCmd(),
+		newDemoCmd(), newServeCmd(), newDecideCmd(), newBatchCmd(), newIngestCmd(), newReplayCmd(), newBenchCmd(), newSimCmd(), newCheckCmd(), newModelCmd(), newFeaturesCmd(), newEventsCmd(), newKeysCmd(), newVersionCmd(), newTryGraphCmd(),
 	)
 	wordsAreChecked(root)
 	return root

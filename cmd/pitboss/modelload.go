@@ -47,7 +47,8 @@ func (b *backendFlags) load(path string) (models.Model, error) {
 	case backendLeaves:
 		m, err = models.LoadLeaves(data, limits)
 	case backendORT:
-		m, err = onnxruntime.Load(data, onnxruntime.Config{Library: findLibrary(b.library)}, onnxruntime.Options{})
+		c := defaultONNXRuntime()
+		m, err = onnxruntime.Load(data, c.guarded(findLibrary(b.library)), onnxruntime.Options{})
 	default:
 		return nil, &codedError{exitUsage, fmt.Errorf("--backend %q is not %s, %s or %s", b.backend, backendNative, backendLeaves, backendORT)}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/trial"
 )
 
 // ONNXRuntimeConfig says where ONNX Runtime is and what a model may take there.
@@ -22,6 +23,18 @@ type ONNXRuntimeConfig struct {
 	MaxRow time.Duration `yaml:"max_row"`
 	// MaxTensorBytes bounds the memory of all models' tensors together. Default 1 GiB.
 	MaxTensorBytes int64 `yaml:"max_tensor_bytes"`
+	// MaxTrial is how long a graph may take in the process of its own in which it is opened and run before the server loads it: a
+	// file can make the library fault or go on for ever. Default 30s.
+	MaxTrial time.Duration `yaml:"max_trial"`
+	// MaxTrialBytes bounds the memory that the trial may take, on Linux. Default 2 GiB.
+	MaxTrialBytes int64 `yaml:"max_trial_bytes"`
+}
+
+func defaultONNXRuntime() ONNXRuntimeConfig {
+	return ONNXRuntimeConfig{
+		MaxRow: 10 * time.Millisecond, MaxTensorBytes: onnxruntime.DefaultTensorBytes,
+		MaxTrial: trial.DefaultTimeout, MaxTrialBytes: trial.DefaultMaxBytes,
+	}
 }
 
 // Validate checks what needs no file.
@@ -33,12 +46,18 @@ func (c *ONNXRuntimeConfig) Validate() error {
 	if c.MaxTensorBytes < 1<<20 || c.MaxTensorBytes > 1<<40 {
 		errs = append(errs, fmt.Errorf("max_tensor_bytes: %d is not 1 MiB to 1 TiB", c.MaxTensorBytes))
 	}
+	if c.MaxTrial < time.Second || c.MaxTrial > time.Hour {
+		errs = append(errs, fmt.Errorf("max_trial: %v is not 1s to 1h", c.MaxTrial))
+	}
+	if c.MaxTrialBytes < 64<<20 || c.MaxTrialBytes > 1<<40 {
+		errs = append(errs, fmt.Errorf("max_trial_bytes: %d is not 64 MiB to 1 TiB", c.MaxTrialBytes))
+	}
 	return errors.Join(errs...)
 }
 
 // onnxRuntime is the configuration with the library that is there.
 func (c *Config) onnxRuntime() onnxruntime.Config {
-	return onnxruntime.Config{Library: findLibrary(c.path(c.ONNXRuntime.Library)), MaxTensorBytes: c.ONNXRuntime.MaxTensorBytes}
+	return c.ONNXRuntime.guarded(findLibrary(c.path(c.ONNXRuntime.Library)))
 }
 
 // findLibrary finds ONNX Runtime's shared library: the one that is named, or that the environment names, or beside the program.

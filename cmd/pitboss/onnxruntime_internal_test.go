@@ -87,6 +87,20 @@ func TestONNXModelScore(t *testing.T) {
 		"model", "score", onnxGoldens+"logistic_columns.onnx", "--rows", writeCSV(t, golden), "--backend", "onnxruntime", "--contrib")
 }
 
+// TestONNXModelThatFaults: a file that ends the process which runs it does not end ours; it is refused by what it did.
+func TestONNXModelThatFaults(t *testing.T) {
+	onnxruntimetest.Library(t)
+	file := filepath.Join(t.TempDir(), "model.onnx")
+	write(t, file, string(onnxruntimetest.Faulty()))
+	rows := writeCSV(t, [][]string{{"f0", "f1"}, {"1", "2"}})
+	words := []string{"model.onnx", "the trial of the graph failed", "SIGSEGV", "SHA-256 of the file"}
+	refused(t, exitFailed, words, "model", "score", file, "--rows", rows, "--backend", "onnxruntime")
+	refused(t, exitFailed, words, "model", "bench", file, "--backend", "onnxruntime")
+	if r := must(t, "model", "inspect", file); !strings.Contains(r.out, "the trial of the graph failed") {
+		t.Errorf("inspect: %v", r)
+	}
+}
+
 func TestONNXModelInspect(t *testing.T) {
 	onnxruntimetest.Library(t)
 	r := must(t, "model", "inspect", onnxGoldens+"mlp_binary.onnx")

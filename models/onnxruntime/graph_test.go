@@ -13,6 +13,7 @@ import (
 
 	"pitboss/models"
 	"pitboss/models/onnxruntime"
+	"pitboss/models/onnxruntime/onnxruntimetest"
 )
 
 const testdata = "../testdata/onnxruntime"
@@ -53,14 +54,18 @@ func TestInspect(t *testing.T) {
 
 // TestInspectRefuses: what must not reach C++ is refused by name.
 func TestInspectRefuses(t *testing.T) {
-	weight := func(fields message) []byte { return onnx(takes2(operator("Relu", "y", "x")).bytes(5, fields)) }
-	inAttribute := func(fields message) []byte {
-		return onnx(takes2(operator("Constant", "c").bytes(5, message{}.text(1, "value").bytes(5, fields))))
+	weight := func(fields onnxruntimetest.Message) []byte {
+		return onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Relu", "y", "x")).Bytes(5, fields))
 	}
-	inner := func(n message) message { return message{}.text(1, "then_branch").bytes(6, message{}.bytes(1, n)) }
-	deep := operator("Relu", "y", "x")
+	inAttribute := func(fields onnxruntimetest.Message) []byte {
+		return onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Constant", "c").Bytes(5, onnxruntimetest.Message{}.Text(1, "value").Bytes(5, fields))))
+	}
+	inner := func(n onnxruntimetest.Message) onnxruntimetest.Message {
+		return onnxruntimetest.Message{}.Text(1, "then_branch").Bytes(6, onnxruntimetest.Message{}.Bytes(1, n))
+	}
+	deep := onnxruntimetest.Operator("Relu", "y", "x")
 	for range 10 {
-		deep = operator("If", "y", "x").bytes(5, inner(deep))
+		deep = onnxruntimetest.Operator("If", "y", "x").Bytes(5, inner(deep))
 	}
 	f := func(name string, data []byte, sentinel error, want string) {
 		t.Helper()
@@ -73,36 +78,36 @@ func TestInspectRefuses(t *testing.T) {
 	f("empty", nil, models.ErrUnsupported, "no graph in it")
 	f("text", []byte("tree\nversion=v4\n"), models.ErrUnsupported, "it is no ONNX file")
 	f("cut off", whole[:len(whole)-3], models.ErrUnsupported, "cut off")
-	f("a graph cut off inside", onnx(takes2()[:20]), models.ErrUnsupported, "cut off")
-	f("two graphs", append(onnx(takes2()), message{}.bytes(7, takes2())...), models.ErrUnsupported, "two graphs")
-	f("external", weight(message{}.number(1, 4).number(2, elemFloat).text(8, "w").bytes(13, message{}.text(1, "location").text(2, "../../secret"))),
+	f("a graph cut off inside", onnxruntimetest.File(onnxruntimetest.Takes2()[:20]), models.ErrUnsupported, "cut off")
+	f("two graphs", append(onnxruntimetest.File(onnxruntimetest.Takes2()), onnxruntimetest.Message{}.Bytes(7, onnxruntimetest.Takes2())...), models.ErrUnsupported, "two graphs")
+	f("external", weight(onnxruntimetest.Message{}.Number(1, 4).Number(2, onnxruntimetest.Float).Text(8, "w").Bytes(13, onnxruntimetest.Message{}.Text(1, "location").Text(2, "../../secret"))),
 		models.ErrUnsupported, `constant "w" lies in another file`)
-	f("external by its place", weight(message{}.text(8, "w").number(14, 1)), models.ErrUnsupported, "lies in another file")
-	f("external in an attribute", inAttribute(message{}.number(14, 1)), models.ErrUnsupported, "lies in another file")
-	f("sparse", onnx(takes2().bytes(15, message{}.number(3, 1<<40))), models.ErrUnsupported, "sparse")
-	f("sparse in an attribute", onnx(takes2(operator("Constant", "c").bytes(5, message{}.bytes(22, message{}.number(3, 1<<40))))), models.ErrUnsupported, "sparse")
-	f("elements", weight(message{}.number(1, 1<<20).number(1, 1<<20).number(2, elemFloat).text(8, "w")), models.ErrLimit, "claims 1099511627776 elements and has")
-	f("packed elements", weight(message{}.bytes(1, []byte{0x80, 0x80, 0x80, 0x80, 0x08}).text(8, "w")), models.ErrLimit, "claims")
-	f("elements beyond counting", weight(message{}.number(1, 1<<40).number(1, 1<<40)), models.ErrLimit, "than can be counted")
-	f("negative", weight(message{}.number(1, math.MaxUint64)), models.ErrLimit, "negative dimension")
-	f("two tensors", onnx(takes2(operator("Constant", "c").bytes(5, message{}.bytes(5, message{}.text(8, "w")).bytes(5, nil)))), models.ErrUnsupported, "its tensor twice")
-	f("random", onnx(takes2(operator("RandomUniformLike", "y", "x"))), models.ErrUnsupported, "operator RandomUniformLike: it draws random numbers")
-	f("loop", onnx(takes2(operator("Loop", "y", "x"))), models.ErrUnsupported, "operator Loop: how long it takes")
-	f("a loop within", onnx(takes2(operator("If", "y", "x").bytes(5, inner(operator("Loop", "y", "x"))))), models.ErrUnsupported, "operator Loop")
-	f("a loop in a function", append(onnx(takes2()), message{}.bytes(25, message{}.bytes(7, operator("Loop", "y", "x")))...), models.ErrUnsupported, "operator Loop")
-	f("a domain", onnx(takes2(operator("Run", "y", "x").text(7, "com.example"))), models.ErrUnsupported, `operator "Run" of domain "com.example"`)
-	f("no operator", onnx(takes2(operator("", "y", "x"))), models.ErrUnsupported, "no operator")
+	f("external by its place", weight(onnxruntimetest.Message{}.Text(8, "w").Number(14, 1)), models.ErrUnsupported, "lies in another file")
+	f("external in an attribute", inAttribute(onnxruntimetest.Message{}.Number(14, 1)), models.ErrUnsupported, "lies in another file")
+	f("sparse", onnxruntimetest.File(onnxruntimetest.Takes2().Bytes(15, onnxruntimetest.Message{}.Number(3, 1<<40))), models.ErrUnsupported, "sparse")
+	f("sparse in an attribute", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Constant", "c").Bytes(5, onnxruntimetest.Message{}.Bytes(22, onnxruntimetest.Message{}.Number(3, 1<<40))))), models.ErrUnsupported, "sparse")
+	f("elements", weight(onnxruntimetest.Message{}.Number(1, 1<<20).Number(1, 1<<20).Number(2, onnxruntimetest.Float).Text(8, "w")), models.ErrLimit, "claims 1099511627776 elements and has")
+	f("packed elements", weight(onnxruntimetest.Message{}.Bytes(1, []byte{0x80, 0x80, 0x80, 0x80, 0x08}).Text(8, "w")), models.ErrLimit, "claims")
+	f("elements beyond counting", weight(onnxruntimetest.Message{}.Number(1, 1<<40).Number(1, 1<<40)), models.ErrLimit, "than can be counted")
+	f("negative", weight(onnxruntimetest.Message{}.Number(1, math.MaxUint64)), models.ErrLimit, "negative dimension")
+	f("two tensors", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Constant", "c").Bytes(5, onnxruntimetest.Message{}.Bytes(5, onnxruntimetest.Message{}.Text(8, "w")).Bytes(5, nil)))), models.ErrUnsupported, "its tensor twice")
+	f("random", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("RandomUniformLike", "y", "x"))), models.ErrUnsupported, "operator RandomUniformLike: it draws random numbers")
+	f("loop", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Loop", "y", "x"))), models.ErrUnsupported, "operator Loop: how long it takes")
+	f("a loop within", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("If", "y", "x").Bytes(5, inner(onnxruntimetest.Operator("Loop", "y", "x"))))), models.ErrUnsupported, "operator Loop")
+	f("a loop in a function", append(onnxruntimetest.File(onnxruntimetest.Takes2()), onnxruntimetest.Message{}.Bytes(25, onnxruntimetest.Message{}.Bytes(7, onnxruntimetest.Operator("Loop", "y", "x")))...), models.ErrUnsupported, "operator Loop")
+	f("a domain", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Run", "y", "x").Text(7, "com.example"))), models.ErrUnsupported, `operator "Run" of domain "com.example"`)
+	f("no operator", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("", "y", "x"))), models.ErrUnsupported, "no operator")
 	classifier := func(labels int, packed bool) []byte {
-		n := operator("LinearClassifier", "y", "x").text(7, "ai.onnx.ml").bytes(5, message{}.text(1, "intercepts").bytes(7, make([]byte, 8)))
-		l := message{}.text(1, "classlabels_ints")
+		n := onnxruntimetest.Operator("LinearClassifier", "y", "x").Text(7, "ai.onnx.ml").Bytes(5, onnxruntimetest.Message{}.Text(1, "intercepts").Bytes(7, make([]byte, 8)))
+		l := onnxruntimetest.Message{}.Text(1, "classlabels_ints")
 		if packed {
-			l = l.bytes(8, make([]byte, labels))
+			l = l.Bytes(8, make([]byte, labels))
 		} else {
 			for range labels {
-				l = l.number(8, 1)
+				l = l.Number(8, 1)
 			}
 		}
-		return onnx(takes2(n.bytes(5, l)))
+		return onnxruntimetest.File(onnxruntimetest.Takes2(n.Bytes(5, l)))
 	}
 	f("a class without a label", classifier(1, false), models.ErrUnsupported, "LinearClassifier has 1 labels and 2 intercepts")
 	f("no labels", classifier(0, true), models.ErrUnsupported, "LinearClassifier has 0 labels and 2 intercepts")
@@ -111,17 +116,17 @@ func TestInspectRefuses(t *testing.T) {
 			t.Errorf("a label for each class, packed %v: %v", packed, err)
 		}
 	}
-	f("deep", onnx(takes2(deep)), models.ErrLimit, "nested deeper than 8")
-	f("no inputs", onnx(message{}.bytes(12, valueInfo("y", elemFloat, 1, 1))), models.ErrUnsupported, "no inputs")
-	f("no outputs", onnx(message{}.bytes(11, valueInfo("x", elemFloat, 1, 1))), models.ErrUnsupported, "no outputs")
-	f("dimensions", onnx(message{}.bytes(11, valueInfo("x", elemFloat, 1, 1, 1, 1, 1, 1, 1, 1, 1))), models.ErrLimit, "more than 8 dimensions")
-	f("a long name", onnx(message{}.bytes(11, valueInfo(strings.Repeat("x", 2000), elemFloat, 1))), models.ErrLimit, "has 2000 bytes")
+	f("deep", onnxruntimetest.File(onnxruntimetest.Takes2(deep)), models.ErrLimit, "nested deeper than 8")
+	f("no inputs", onnxruntimetest.File(onnxruntimetest.Message{}.Bytes(12, onnxruntimetest.ValueInfo("y", onnxruntimetest.Float, 1, 1))), models.ErrUnsupported, "no inputs")
+	f("no outputs", onnxruntimetest.File(onnxruntimetest.Message{}.Bytes(11, onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 1))), models.ErrUnsupported, "no outputs")
+	f("dimensions", onnxruntimetest.File(onnxruntimetest.Message{}.Bytes(11, onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 1, 1, 1, 1, 1, 1, 1, 1))), models.ErrLimit, "more than 8 dimensions")
+	f("a long name", onnxruntimetest.File(onnxruntimetest.Message{}.Bytes(11, onnxruntimetest.ValueInfo(strings.Repeat("x", 2000), onnxruntimetest.Float, 1))), models.ErrLimit, "has 2000 bytes")
 
-	many := message{}
+	many := onnxruntimetest.Message{}
 	for range 100_001 {
-		many = many.bytes(1, operator("Relu", "y", "x"))
+		many = many.Bytes(1, onnxruntimetest.Operator("Relu", "y", "x"))
 	}
-	f("nodes", onnx(many), models.ErrLimit, "more than 100000 nodes")
+	f("nodes", onnxruntimetest.File(many), models.ErrLimit, "more than 100000 nodes")
 	small := models.DefaultLimits()
 	small.MaxFileBytes = 100
 	if _, err := onnxruntime.Inspect(whole, small); !errors.Is(err, models.ErrLimit) {
@@ -131,15 +136,15 @@ func TestInspectRefuses(t *testing.T) {
 
 // TestLoadRefuses: graphs whose inputs or outputs are of no use are refused before there need be a library.
 func TestLoadRefuses(t *testing.T) {
-	io := func(values ...message) []byte {
-		var g message
+	io := func(values ...onnxruntimetest.Message) []byte {
+		var g onnxruntimetest.Message
 		for i, v := range values[:len(values)-1] {
 			_ = i
-			g = g.bytes(11, v)
+			g = g.Bytes(11, v)
 		}
-		return onnx(g.bytes(12, values[len(values)-1]).bytes(1, operator("Relu", "y", "x")))
+		return onnxruntimetest.File(g.Bytes(12, values[len(values)-1]).Bytes(1, onnxruntimetest.Operator("Relu", "y", "x")))
 	}
-	out := valueInfo("y", elemFloat, 1, 1)
+	out := onnxruntimetest.ValueInfo("y", onnxruntimetest.Float, 1, 1)
 	f := func(name string, data []byte, columns []string, want string) {
 		t.Helper()
 		_, err := onnxruntime.Load(data, onnxruntime.Config{}, onnxruntime.Options{Columns: columns})
@@ -147,18 +152,18 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
 	}
-	f("strings", io(valueInfo("x", elemString, 1, 2), out), nil, `input "x" is of type string`)
-	f("a rank of 1", io(valueInfo("x", elemFloat, 2), out), nil, `input "x" has the shape [2]`)
-	f("a fixed batch", io(valueInfo("x", elemFloat, 16, 2), out), nil, `input "x" has the shape [16 2]`)
-	f("two matrices", io(valueInfo("x", elemFloat, 1, 2), valueInfo("z", elemFloat, 1, 2), out), nil, "either one matrix or one input for each column")
-	f("no columns", io(message{}.text(1, "x").bytes(2, message{}.bytes(1, message{}.number(1, elemFloat).bytes(2, message{}.bytes(1, nil).bytes(1, nil)))), out), nil, "name them")
-	f("too few names", io(valueInfo("x", elemFloat, 1, 2), out), []string{"a"}, "has 2 columns, and 1 are named")
-	f("other names", io(valueInfo("x", elemFloat, 1, 1), valueInfo("z", elemFloat, 1, 1), out), []string{"x", "y"}, "are said to be")
-	f("a label alone", io(valueInfo("x", elemFloat, 1, 2), valueInfo("y", elemInt64, 1)), nil, "no output is a tensor of float or double")
-	f("a sequence", io(valueInfo("x", elemFloat, 1, 2), message{}.text(1, "y").bytes(2, message{}.bytes(4, nil))), nil, "is a sequence that no ZipMap makes")
-	two := takes2(operator("Relu", "y", "x")).bytes(12, valueInfo("z", elemDouble, 1, 1))
-	f("two scores", onnx(two), nil, "are all numbers: leave one")
-	f("no library", onnx(takes2(operator("Relu", "y", "x"))), nil, onnxruntime.ErrLibrary.Error())
+	f("strings", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.String, 1, 2), out), nil, `input "x" is of type string`)
+	f("a rank of 1", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 2), out), nil, `input "x" has the shape [2]`)
+	f("a fixed batch", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 16, 2), out), nil, `input "x" has the shape [16 2]`)
+	f("two matrices", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 2), onnxruntimetest.ValueInfo("z", onnxruntimetest.Float, 1, 2), out), nil, "either one matrix or one input for each column")
+	f("no columns", io(onnxruntimetest.Message{}.Text(1, "x").Bytes(2, onnxruntimetest.Message{}.Bytes(1, onnxruntimetest.Message{}.Number(1, onnxruntimetest.Float).Bytes(2, onnxruntimetest.Message{}.Bytes(1, nil).Bytes(1, nil)))), out), nil, "name them")
+	f("too few names", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 2), out), []string{"a"}, "has 2 columns, and 1 are named")
+	f("other names", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 1), onnxruntimetest.ValueInfo("z", onnxruntimetest.Float, 1, 1), out), []string{"x", "y"}, "are said to be")
+	f("a label alone", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 2), onnxruntimetest.ValueInfo("y", onnxruntimetest.Int64, 1)), nil, "no output is a tensor of float or double")
+	f("a sequence", io(onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 2), onnxruntimetest.Message{}.Text(1, "y").Bytes(2, onnxruntimetest.Message{}.Bytes(4, nil))), nil, "is a sequence that no ZipMap makes")
+	two := onnxruntimetest.Takes2(onnxruntimetest.Operator("Relu", "y", "x")).Bytes(12, onnxruntimetest.ValueInfo("z", onnxruntimetest.Double, 1, 1))
+	f("two scores", onnxruntimetest.File(two), nil, "are all numbers: leave one")
+	f("no library", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Relu", "y", "x"))), nil, onnxruntime.ErrLibrary.Error())
 }
 
 // FuzzInspect: no file takes more than its size allows, and none panics. C++ is not asked.
@@ -174,7 +179,7 @@ func FuzzInspect(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add(onnx(takes2(operator("If", "y", "x").bytes(5, message{}.bytes(6, takes2())))))
+	f.Add(onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("If", "y", "x").Bytes(5, onnxruntimetest.Message{}.Bytes(6, onnxruntimetest.Takes2())))))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		limits := models.DefaultLimits()
 		if g, err := onnxruntime.Inspect(data, limits); err == nil && (len(g.Inputs) == 0 || g.Nodes > len(data)) {

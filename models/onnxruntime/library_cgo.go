@@ -24,6 +24,14 @@ type environment struct {
 // process is the one exception to having no variables of a package, for the reason above.
 var process = environment{}
 
+// openLibrary opens the library and gives its version.
+func openLibrary(cfg Config) (version string, err error) {
+	if err := process.open(cfg); err != nil {
+		return "", err
+	}
+	return ort.GetVersion(), nil
+}
+
 // open opens the library, once for the process.
 func (e *environment) open(cfg Config) error {
 	e.mu.Lock()

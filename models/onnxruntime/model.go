@@ -1,7 +1,6 @@
 package onnxruntime
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"math"
 	"runtime"
@@ -26,8 +25,8 @@ const unexplainable = "a graph that ONNX Runtime runs has no exact contributions
 
 // newModel opens a session on a graph that was inspected. Where the margins that the plan found behind the output do not give
 // it on rows that are tried, the output is taken as it is.
-func newModel(data []byte, cfg Config, g *Graph, p *plan) (*model, error) {
-	s, err := newSession(data, cfg, g, p)
+func newModel(data []byte, hash [32]byte, version string, g *Graph, p *plan) (*model, error) {
+	s, err := newSession(data, g, p)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +35,8 @@ func newModel(data []byte, cfg Config, g *Graph, p *plan) (*model, error) {
 		m.least, m.most = 0x1p-1022, 1-0x1p-53
 	}
 	m.info = models.Info{
-		Format: models.FormatONNX, FormatVersion: g.version(), Backend: "onnxruntime " + s.version, Tolerance: Tolerance,
-		Hash: sha256.Sum256(data), Objective: p.objective(), Probability: p.link != linkIdentity,
+		Format: models.FormatONNX, FormatVersion: g.version(), Backend: "onnxruntime " + version, Tolerance: Tolerance,
+		Hash: hash, Objective: p.objective(), Probability: p.link != linkIdentity,
 		Outputs: outputs(p.link, s.width), Unexplainable: unexplainable, Bytes: len(data),
 	}
 	for _, name := range p.columns {

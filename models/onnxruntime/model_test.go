@@ -172,12 +172,12 @@ func TestONNXColumnsAreNamed(t *testing.T) {
 // TestONNXLinkIsTried: a graph that only looks as if a Sigmoid made its two columns is taken as it is.
 func TestONNXLinkIsTried(t *testing.T) {
 	// y = [2 - sigmoid(x), sigmoid(x)]: no probabilities, which shows when a row is scored.
-	two := message{}.number(1, 1).number(1, 1).number(2, elemFloat).bytes(4, []byte{0, 0, 0, 0x40}).text(8, "two")
-	concat := operator("Concat", "p", "rest", "s").bytes(5, message{}.text(1, "axis").number(3, 1).number(20, 2))
-	g := message{}.text(2, "g").bytes(11, valueInfo("x", elemFloat, 1, 1)).bytes(12, valueInfo("label", elemInt64, 1)).bytes(12, valueInfo("p", elemFloat, 1, 2)).
-		bytes(5, two).bytes(1, operator("Sigmoid", "s", "x")).bytes(1, operator("Sub", "rest", "two", "s")).bytes(1, concat).
-		bytes(1, operator("ArgMax", "label", "p").bytes(5, message{}.text(1, "axis").number(3, 1).number(20, 2)).bytes(5, message{}.text(1, "keepdims").number(3, 0).number(20, 2)))
-	m, err := onnxruntime.Load(onnx(g), config(t), onnxruntime.Options{})
+	two := onnxruntimetest.Message{}.Number(1, 1).Number(1, 1).Number(2, onnxruntimetest.Float).Bytes(4, []byte{0, 0, 0, 0x40}).Text(8, "two")
+	concat := onnxruntimetest.Operator("Concat", "p", "rest", "s").Bytes(5, onnxruntimetest.Message{}.Text(1, "axis").Number(3, 1).Number(20, 2))
+	g := onnxruntimetest.Message{}.Text(2, "g").Bytes(11, onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 1)).Bytes(12, onnxruntimetest.ValueInfo("label", onnxruntimetest.Int64, 1)).Bytes(12, onnxruntimetest.ValueInfo("p", onnxruntimetest.Float, 1, 2)).
+		Bytes(5, two).Bytes(1, onnxruntimetest.Operator("Sigmoid", "s", "x")).Bytes(1, onnxruntimetest.Operator("Sub", "rest", "two", "s")).Bytes(1, concat).
+		Bytes(1, onnxruntimetest.Operator("ArgMax", "label", "p").Bytes(5, onnxruntimetest.Message{}.Text(1, "axis").Number(3, 1).Number(20, 2)).Bytes(5, onnxruntimetest.Message{}.Text(1, "keepdims").Number(3, 0).Number(20, 2)))
+	m, err := onnxruntime.Load(onnxruntimetest.File(g), config(t), onnxruntime.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,20 +197,20 @@ func TestONNXHostile(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
 	}
-	f("an unknown operator", onnx(takes2(operator("Nonsense", "y", "x"))), "ONNX Runtime refuses it")
-	f("a ring", onnx(takes2(operator("Relu", "y", "z"), operator("Relu", "z", "y"))), "ONNX Runtime refuses it")
-	f("no maker", onnx(takes2(operator("Relu", "z", "x"))), "ONNX Runtime refuses it")
-	f("nothing but an opset", onnx(takes2()), "ONNX Runtime refuses it")
+	f("an unknown operator", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Nonsense", "y", "x"))), "ONNX Runtime refuses it")
+	f("a ring", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Relu", "y", "z"), onnxruntimetest.Operator("Relu", "z", "y"))), "ONNX Runtime refuses it")
+	f("no maker", onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Relu", "z", "x"))), "ONNX Runtime refuses it")
+	f("nothing but an opset", onnxruntimetest.File(onnxruntimetest.Takes2()), "ONNX Runtime refuses it")
 	// y = sum of as many ones as the row says: 8 GB for a value of 1e9, which the arena does not give.
-	toInt := operator("Cast", "n", "x").bytes(5, message{}.text(1, "to").number(3, elemInt64).number(20, 2))
-	reshape := operator("Reshape", "shape", "n", "flat")
-	flat := message{}.number(1, 1).number(2, elemInt64).bytes(7, []byte{1}).text(8, "flat")
-	sum := operator("ReduceSum", "y", "many").bytes(5, message{}.text(1, "keepdims").number(3, 0).number(20, 2))
-	g := message{}.text(2, "g").bytes(11, valueInfo("x", elemFloat, 1, 1)).bytes(12, message{}.text(1, "y").bytes(2, message{}.bytes(1, message{}.number(1, elemFloat)))).
-		bytes(5, flat).bytes(1, toInt).bytes(1, reshape).bytes(1, operator("ConstantOfShape", "many", "shape")).
-		bytes(1, sum).bytes(1, operator("Reshape", "z", "y", "flat")).bytes(12, valueInfo("probabilities", elemFloat, 1)).
-		bytes(1, operator("Identity", "probabilities", "z"))
-	m, err := onnxruntime.Load(onnx(g), config(t), onnxruntime.Options{})
+	toInt := onnxruntimetest.Operator("Cast", "n", "x").Bytes(5, onnxruntimetest.Message{}.Text(1, "to").Number(3, onnxruntimetest.Int64).Number(20, 2))
+	reshape := onnxruntimetest.Operator("Reshape", "shape", "n", "flat")
+	flat := onnxruntimetest.Message{}.Number(1, 1).Number(2, onnxruntimetest.Int64).Bytes(7, []byte{1}).Text(8, "flat")
+	sum := onnxruntimetest.Operator("ReduceSum", "y", "many").Bytes(5, onnxruntimetest.Message{}.Text(1, "keepdims").Number(3, 0).Number(20, 2))
+	g := onnxruntimetest.Message{}.Text(2, "g").Bytes(11, onnxruntimetest.ValueInfo("x", onnxruntimetest.Float, 1, 1)).Bytes(12, onnxruntimetest.Message{}.Text(1, "y").Bytes(2, onnxruntimetest.Message{}.Bytes(1, onnxruntimetest.Message{}.Number(1, onnxruntimetest.Float)))).
+		Bytes(5, flat).Bytes(1, toInt).Bytes(1, reshape).Bytes(1, onnxruntimetest.Operator("ConstantOfShape", "many", "shape")).
+		Bytes(1, sum).Bytes(1, onnxruntimetest.Operator("Reshape", "z", "y", "flat")).Bytes(12, onnxruntimetest.ValueInfo("probabilities", onnxruntimetest.Float, 1)).
+		Bytes(1, onnxruntimetest.Operator("Identity", "probabilities", "z"))
+	m, err := onnxruntime.Load(onnxruntimetest.File(g), config(t), onnxruntime.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,15 +6,18 @@
 // do, and everything else works.
 //
 // A file is walked here, in Go and within bounds, before C++ sees a byte of it: see [Inspect] in graph.go for what is refused.
-// What cannot be refused from outside is in docs/decisions/013: a fault in the library itself ends the process.
+// What cannot be refused from outside, a fault in the library itself, is met by [Config.Try], for which package trial has
+// a process of its own.
 //
 // It names no features, opens no files but the library, reads no environment. Start reading at [Load], then plan.go (which
 // output is the score, and of what kind) and model.go (how rows go through C).
 package onnxruntime
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 
 	"pitboss/models"
 )
@@ -41,6 +44,21 @@ type Config struct {
 	// MaxTensorBytes bounds the memory of all tensors and weights together that ONNX Runtime takes from its arena.
 	// Default DefaultTensorBytes. A model that would take more fails with an error.
 	MaxTensorBytes int64
+	// Try is asked of every graph before this process runs it, and its error is Load's. Default nil: it is run at once. A server
+	// has trial.Config.Try here, since a fault in C++ would end it.
+	Try func(Candidate) error
+}
+
+// Candidate is a graph that is to be run in this process.
+type Candidate struct {
+	Data []byte
+	// Hash is the SHA-256 of Data.
+	Hash [32]byte
+	// Version is that of the library which will run it.
+	Version string
+	// Config and Options are those of the Load that asks.
+	Config  Config
+	Options Options
 }
 
 // DefaultTensorBytes is 1 GiB.
@@ -73,17 +91,50 @@ func (o *Options) limits() models.Limits {
 // Explain fails with models.ErrUnexplainable. Info().Cost is measured when the model is loaded, on this machine. The memory in
 // C++ is given back when the model is garbage.
 func Load(data []byte, cfg Config, opt Options) (models.Model, error) {
-	g, err := Inspect(data, opt.limits())
-	if err != nil {
-		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
-	}
-	p, err := g.plan(opt.Columns, opt.limits())
-	if err != nil {
-		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
-	}
-	m, err := newModel(data, cfg, g, p)
+	m, err := load(data, cfg, opt)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load an ONNX graph: %w", err)
 	}
 	return m, nil
+}
+
+func load(data []byte, cfg Config, opt Options) (*model, error) {
+	opt.Limits = opt.limits()
+	g, err := Inspect(data, opt.Limits)
+	if err != nil {
+		return nil, err
+	}
+	p, err := g.plan(opt.Columns, opt.Limits)
+	if err != nil {
+		return nil, err
+	}
+	version, err := openLibrary(cfg)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(data)
+	if cfg.Try != nil {
+		if err := cfg.Try(Candidate{data, hash, version, cfg, opt}); err != nil {
+			return nil, err
+		}
+	}
+	return newModel(data, hash, version, g, p)
+}
+
+// Try loads a graph, runs it on rows that are none, and lets it go: what another process does for this one (Config.Try). That
+// it refuses such rows is no error.
+func Try(data []byte, cfg Config, opt Options) error {
+	m, err := load(data, cfg, opt)
+	if err != nil {
+		return err
+	}
+	row, margins := make([]float64, len(m.info.Features)), make([]float64, m.info.Outputs)
+	for _, x := range []float64{math.NaN(), math.MaxFloat32, -math.MaxFloat32, 0x1p-149, 1e9, -1e9} {
+		for i := range row {
+			row[i] = x
+		}
+		_ = m.Predict(row, nil, margins) // what counts is to be here afterwards
+	}
+	m.session.destroy() // with the process still there to see it
+	return nil
 }

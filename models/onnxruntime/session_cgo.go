@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -18,13 +19,13 @@ import (
 // session is a graph in C: one session, which any number of threads may run, and for each processor a slot with tensors of
 // its own, so that a row costs no memory.
 type session struct {
-	version string
-	width   int  // values that the graph gives of a row
-	double  bool // they are of type double
+	width  int  // values that the graph gives of a row
+	double bool // they are of type double
 
 	run   *ort.DynamicAdvancedSession
 	slots []*slot
 	free  chan *slot // those that no row is in
+	gone  sync.Once
 }
 
 // slot is what one row goes through at a time. Its tensors lie in Go's memory, which C reads and writes while a row is run: it
@@ -46,11 +47,7 @@ type array struct {
 }
 
 // newSession opens a graph and tries a few rows. It takes the plan's output as it is where the margins do not give it.
-func newSession(data []byte, cfg Config, g *Graph, p *plan) (_ *session, err error) {
-	err = process.open(cfg)
-	if err != nil {
-		return nil, err
-	}
+func newSession(data []byte, g *Graph, p *plan) (_ *session, err error) {
 	if !g.isOutput(p.fetch) {
 		data = shown(data, p.fetch)
 	}
@@ -58,7 +55,7 @@ func newSession(data []byte, cfg Config, g *Graph, p *plan) (_ *session, err err
 		data = shown(data, p.output)
 	}
 	process.live.Add(1)
-	s := &session{version: ort.GetVersion()}
+	s := &session{}
 	defer func() {
 		if err != nil {
 			s.destroy()
@@ -109,16 +106,17 @@ func open(data []byte, p *plan, outputs ...string) (_ *ort.DynamicAdvancedSessio
 	return s, nil
 }
 
-// destroy gives everything in C back.
+// destroy gives everything in C back, once.
 func (s *session) destroy() {
-	for _, sl := range s.slots {
-		sl.destroy()
-	}
-	if s.run != nil {
-		_ = s.run.Destroy() // it never fails
-	}
-	s.slots, s.run = nil, nil
-	process.live.Add(-1)
+	s.gone.Do(func() {
+		for _, sl := range s.slots {
+			sl.destroy()
+		}
+		if s.run != nil {
+			_ = s.run.Destroy() // it never fails
+		}
+		process.live.Add(-1)
+	})
 }
 
 func (s *session) take() *slot  { return <-s.free }

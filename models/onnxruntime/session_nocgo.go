@@ -6,16 +6,17 @@ import "fmt"
 
 // session stands in for what needs cgo. There is none.
 type session struct {
-	version string
-	width   int
-	double  bool
+	width  int
+	double bool
 }
 
 type slot struct{}
 
-func newSession([]byte, Config, *Graph, *plan) (*session, error) {
-	return nil, fmt.Errorf("pitboss was built without cgo: build it with CGO_ENABLED=1 and a C compiler: %w", ErrLibrary)
+func openLibrary(Config) (version string, err error) {
+	return "", fmt.Errorf("pitboss was built without cgo: build it with CGO_ENABLED=1 and a C compiler: %w", ErrLibrary)
 }
+
+func newSession([]byte, *Graph, *plan) (*session, error) { return nil, ErrLibrary }
 
 func (*session) destroy()                                  {}
 func (*session) price() (float64, error)                   { return 0, ErrLibrary }

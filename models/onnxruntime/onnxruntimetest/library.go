@@ -1,6 +1,7 @@
-// Package onnxruntimetest finds ONNX Runtime for tests that run it, and skips them where there is none.
+// Package onnxruntimetest is what tests of ONNX Runtime share: where the library is (they are skipped where there is none), and
+// graphs written field by field.
 //
-// It holds no tests and opens no library. There is Library alone.
+// It holds no tests and opens no library. Start with Library and File.
 package onnxruntimetest
 
 import (
