@@ -13,21 +13,23 @@ import (
 // finest level that still reaches back to it. Beside it lie, for what cannot be taken apart again, the newest raw
 // contributions, and all older ones folded into last-seen seconds. All slabs are free of pointers.
 type State struct {
+	// What every reading looks at comes first: two lines of the processor's cache have it.
 	tiles []uint64   // tile after tile, see tile.go
-	cats  []category // column after column, each sorted by hash, see distinct.go
 	raw   []uint64   // the newest contributions, see raw.go
-	bins  []bin      // how often each slot, see counts.go
-	peaks []uint64   // ranks of registers, see large.go
+	cats  []category // column after column, each sorted by hash, see distinct.go
 	// missed is nil where every correction could be made, see void.go.
 	missed *missed
+
+	horizon uint32
+	ends    [MaxDistincts]uint16 // where each column of cats ends
+	wide    bool                 // the tiles have wide columns
 
 	// What is known of the folded contributions: cats, and for Spec.Last these; times.last is 0 without any.
 	first, last int64
 	times       seen
 
-	horizon uint32
-	ends    [MaxDistincts]uint16 // where each column of cats ends
-	wide    bool                 // the tiles have wide columns
+	bins  []bin    // how often each slot, see counts.go
+	peaks []uint64 // ranks of registers, see large.go
 }
 
 // Add puts a contribution where it belongs. The horizon may be the one before or the one after this event. It panics
@@ -115,19 +117,19 @@ func (s *State) copyTo(dst *State) *State {
 
 func refilled[T any](dst, src []T) []T { return append(dst[:0], src...) }
 
-// Touch reads a word from each place where a reading will begin, and returns their mixture, which means nothing. The loads
-// wait for nothing, so that those of many states run side by side: what is not in the processor's cache comes while others
-// are on their way, instead of one after the other.
+// Touch reads a word of each line of the processor's cache that a reading will go through (64 bytes, more or less), and returns
+// their mixture, which means nothing. The loads wait for nothing, so that they run side by side: what is not in the cache comes
+// while the rest is on its way, instead of one after the other.
 func (s *State) Touch() (mixed uint64) {
 	mixed = uint64(s.horizon)
-	if n := len(s.tiles); n > 0 {
-		mixed ^= s.tiles[0] ^ s.tiles[n-1]
+	for i := 0; i < len(s.tiles); i += 8 {
+		mixed ^= s.tiles[i]
 	}
-	if n := len(s.raw); n > 0 {
-		mixed ^= s.raw[0] ^ s.raw[n/2] ^ s.raw[n-1]
+	for i := 0; i < len(s.raw); i += 8 {
+		mixed ^= s.raw[i]
 	}
-	if n := len(s.cats); n > 0 {
-		mixed ^= s.cats[0].hash ^ s.cats[n-1].hash
+	for i := 0; i < len(s.cats); i += 2 {
+		mixed ^= s.cats[i].hash
 	}
 	return mixed
 }
