@@ -130,9 +130,7 @@ func (g *gatherer) read(ctx context.Context) (since int64, err error) {
 func (g *gatherer) add(ctx context.Context, ev *Event) error {
 	c := &g.counts
 	c.Read++
-	if c.Read%gatherReport == 0 {
-		g.of.fills.gathered.Store(c.Read)
-	}
+	g.of.fills.gathered.Store(c.Read)
 	if ev.ReceivedAt >= g.limits.Before {
 		c.Later++
 		return nil
@@ -163,9 +161,6 @@ func (g *gatherer) add(ctx context.Context, ev *Event) error {
 	c.Taken, c.Newest = c.Taken+1, max(c.Newest, ev.ReceivedAt)
 	return nil
 }
-
-// gatherReport is after how many events it is told how far gathering is.
-const gatherReport = 1024
 
 // start says from where the groups see everything. Where the past ends well before the journal begins, what lies between is
 // missing, and they warm up as if there were none.

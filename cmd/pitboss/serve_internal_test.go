@@ -37,12 +37,17 @@ type running struct {
 
 func serve(t *testing.T, h house) *running {
 	t.Helper()
+	return serveWith(t, h, appOptions{})
+}
+
+func serveWith(t *testing.T, h house, opt appOptions) *running {
+	t.Helper()
 	cfg, err := LoadConfig(h.config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	a, err := openApp(ctx, cfg, newLogger(LogConfig{Level: "error"}, io.Discard), appOptions{})
+	a, err := openApp(ctx, cfg, newLogger(LogConfig{Level: "error"}, io.Discard), opt)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
