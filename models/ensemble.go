@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"unsafe"
 )
 
@@ -22,11 +23,11 @@ type ensemble struct {
 	start  []float64 // by output: what its sum begins with
 	bins   binner
 	walk   *walkTable
-	shap   *shapTable      // nil when unexplainable
-	forks  *forks          // for the slower questions; nil when some leaves are linear models
-	blocks *blockTable     // the same for KernelBlocks
-	linear []*linearLeaves // by tree; nil when no tree has any
-	own    *ownMargins     // nil unless the library puts leaves together in a way of its own
+	shap   *shapTable         // nil when unexplainable
+	forks  *forks             // for the slower questions; nil when some leaves are linear models
+	blocks func() *blockTable // the same for KernelBlocks, made when it is first asked for
+	linear []*linearLeaves    // by tree; nil when no tree has any
+	own    *ownMargins        // nil unless the library puts leaves together in a way of its own
 }
 
 var _ Model = (*ensemble)(nil)
@@ -65,8 +66,8 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	m.addLinear(f)
 	if m.info.Unexplainable == "" {
 		m.shap = newShapTable(f, b, w, shapes)
-		m.blocks = newBlockTable(f, b, w, shapes)
 		m.forks = newForks(f, b)
+		m.blocks = sync.OnceValue(func() *blockTable { return newBlockTable(m.forks, m.info.Outputs) })
 		m.info.Base = m.shap.base
 	}
 	m.bins = b.binner
@@ -138,8 +139,7 @@ func (m *ensemble) estimate(f *forest, shapes []shape) int {
 	}
 	bytes += (int(unsafe.Sizeof(fork{}))+8)*m.info.Nodes + 8*m.info.Leaves + int(unsafe.Sizeof(cells{}))*len(m.info.Features)
 	for i := range shapes {
-		bytes += shapes[i].work * int(unsafe.Sizeof(step{})+unsafe.Sizeof(blockNode{}))
-		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeatNode{})) + blocksFor(shapes[i].features)*int(unsafe.Sizeof(factors{})))
+		bytes += shapes[i].work * int(unsafe.Sizeof(step{}))
 		bytes += shapes[i].repeats * (int(unsafe.Sizeof(repeat{})) + (pointsFor(shapes[i].features)+maxWidth-1)/maxWidth*int(unsafe.Sizeof(factor{})))
 	}
 	return bytes
@@ -255,8 +255,9 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 	clear(contributions)
 	n := len(m.info.Features)
 	if s.Kernel == KernelBlocks {
-		s.states = grow(s.states, m.blocks.largest)
-		m.blocks.explain(s.bins, s.states, contributions, n)
+		blocks := m.blocks()
+		s.states = grow(s.states, blocks.largest)
+		blocks.explain(s.bins, s.states, contributions, n)
 	} else {
 		s.shap.grow(m.shap)
 		m.shap.explain(s.bins, &s.shap, contributions, hasVectors && s.Kernel == KernelAuto)

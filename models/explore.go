@@ -180,7 +180,7 @@ func (o *forks) add(t *tree, b *binBuilder) {
 	for i := range t.splits {
 		s := &t.splits[i]
 		n := fork{
-			share: leftRatio(t.coverOf(s.left), t.coverOf(s.right)), left: child(s.left), right: child(s.right), feature: s.feature, cell: -1, test: b.test(t, s),
+			share: t.leftRatio(int32(i)), left: child(s.left), right: child(s.right), feature: s.feature, cell: -1, test: b.test(t, s),
 		}
 		if s.set < 0 {
 			at, _ := slices.BinarySearch(o.cells[s.feature].cuts, o.threshold(s.threshold))

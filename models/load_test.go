@@ -232,6 +232,25 @@ func TestMemoryFollowsTheFile(t *testing.T) {
 	f("cat_boundaries=0 3\ncat_threshold=2 256 0", fmt.Sprintf("cat_boundaries=0 %d\ncat_threshold=%s", n, strings.Repeat("1 ", n)), "")
 }
 
+// TestBytesAreWhatAModelTakes: what Info says is what the heap grows by, so nothing that only loading needed is kept.
+func TestBytesAreWhatAModelTakes(t *testing.T) {
+	text := readGolden(t, "bench_200x31x64").text
+	heap := func() int {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what the first one's finalizers let go
+		runtime.ReadMemStats(&s)
+		return int(s.HeapAlloc)
+	}
+	before := heap()
+	m := mustLoad(t, text)
+	got, want := heap()-before, m.Info().Bytes
+	if got < want*9/10 || got > want*11/10 {
+		t.Errorf("a model of %d bytes made the heap grow by %d", want, got)
+	}
+	runtime.KeepAlive(text)
+}
+
 // TestMaxBytesCountsSetsAndLinearLeaves: both are kept as the file has them, so they belong to the model's memory.
 func TestMaxBytesCountsSetsAndLinearLeaves(t *testing.T) {
 	const n = 1 << 14

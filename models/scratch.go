@@ -9,7 +9,8 @@ const (
 	KernelAuto Kernel = iota
 	// KernelScalar uses no vector instructions.
 	KernelScalar
-	// KernelBlocks is that of records of decide's logic version 1. It sums in another order, so that the last bits differ.
+	// KernelBlocks is that of records of decide's logic version 1. It sums in another order, so that the last bits differ; a
+	// model makes its tables for it when the first row asks.
 	KernelBlocks
 )
 

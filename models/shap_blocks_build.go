@@ -1,10 +1,13 @@
 package models
 
+import "slices"
+
 // blockBuilder lays out the tables of contributions, tree by tree.
 type blockBuilder struct {
 	blockTable
 	walk   *walker
-	bins   *binBuilder
+	forks  []fork                // of the current tree
+	leaves []float64             // of all trees
 	alive  [maxBlocks + 1]uint32 // row of a split whose feature is new on its path
 	have   [maxBlocks + 1]bool
 	place  []uint32 // of each split of the current tree
@@ -17,35 +20,55 @@ type blockBuilder struct {
 // blocksFor is how many blocks of points a tree needs for exact contributions.
 func blocksFor(features int) int { return max(1, (features+2*pointsPerBlock-1)/(2*pointsPerBlock)) }
 
-func newBlockTable(f *forest, b *binBuilder, w *walker, shapes []shape) *blockTable {
-	s := &blockBuilder{walk: w, bins: b}
-	nodes, rows := 0, 0
-	for i := range shapes {
-		nodes += shapes[i].work
-		rows += shapes[i].repeats * blocksFor(shapes[i].features)
-		s.largest = max(s.largest, shapes[i].work)
+// newBlockTable is made when it is first asked for, of what is kept for the slower questions.
+func newBlockTable(f *forks, outputs int) *blockTable {
+	s := &blockBuilder{walk: newWalker(len(f.cells)), leaves: f.leaves}
+	end := int32(len(f.nodes))
+	trees := make([]tree, len(f.roots))
+	forksOf := make([][]fork, len(f.roots))
+	for i, root := range slices.Backward(f.roots) {
+		if root >= 0 {
+			forksOf[i], end = f.nodes[root:end], root
+			trees[i].splits = splitsOf(forksOf[i], root)
+		}
 	}
-	s.nodes = make([]blockNode, 0, nodes)
-	s.factors = make([]factors, 0, rows+maxBlocks*(maxBlocks+1))
-	for i := range f.trees {
-		s.add(&f.trees[i], &shapes[i], i%f.info.Outputs)
+	for i := range trees {
+		s.forks = forksOf[i]
+		s.add(&trees[i], i%outputs)
 	}
-	return &s.blockTable
+	table := s.blockTable // and not the rest of the builder
+	return &table
+}
+
+// splitsOf makes splits of the forks of a tree, whose first is root. Leaves stay those of all trees.
+func splitsOf(forks []fork, root int32) []split {
+	splits := make([]split, len(forks))
+	at := func(child int32) int32 {
+		if child < 0 {
+			return child
+		}
+		return child - root
+	}
+	for i := range forks {
+		splits[i] = split{feature: forks[i].feature, left: at(forks[i].left), right: at(forks[i].right)}
+	}
+	return splits
 }
 
 // add lays out one tree.
-func (s *blockBuilder) add(t *tree, sh *shape, output int) {
+func (s *blockBuilder) add(t *tree, output int) {
 	n := len(t.splits)
 	if n == 0 {
 		return
 	}
-	blocks := blocksFor(sh.features)
+	s.largest = max(s.largest, n)
+	blocks := blocksFor(s.walk.preorder(t, func(int32) {}).features)
 	s.shared(blocks)
 	s.place, s.parent, s.cover = grow(s.place, n), grow(s.parent, n), grow(s.cover, n)
 	s.side, s.turn = grow(s.side, n), grow(s.turn, n)
 	tree := blockTree{first: uint32(len(s.nodes)), end: uint32(len(s.nodes) + n), inner: s.order(t), output: uint32(output),
 		blocks: uint32(blocks), firstRepeat: uint32(len(s.repeats))}
-	s.nodes = s.nodes[:tree.end]
+	s.nodes = append(s.nodes, make([]blockNode, n)...)
 	nodes := s.nodes[tree.first:]
 	s.walk.preorder(t, func(v int32) { s.node(t, v, nodes, blocks) })
 	tree.endRepeat = uint32(len(s.repeats))
@@ -78,21 +101,21 @@ func (s *blockBuilder) node(t *tree, v int32, nodes []blockNode, blocks int) {
 		s.turn[s.parent[v]] = s.side[v]
 	}
 	left, right := u.left, u.right
-	zl := leftRatio(t.coverOf(left), t.coverOf(right))
+	zl := s.forks[v].share
 	zr := 1 - zl
-	n := blockNode{test: s.bins.test(t, u), feature: uint32(u.feature), left: noNode, right: noNode, row: s.alive[blocks]}
+	n := blockNode{test: s.forks[v].test, feature: uint32(u.feature), left: noNode, right: noNode, row: s.alive[blocks]}
 	if left >= 0 && right < 0 {
 		left, right, zl, zr, n.flip = right, left, zr, zl, 1
 	}
 	n.g = [2]float64{zl, -zr}
 	if left < 0 {
-		n.leftValue = t.leaves[^left]
+		n.leftValue = s.leaves[^left]
 	} else {
 		n.left = s.place[left]
 		s.parent[left], s.side[left] = v, 1
 	}
 	if right < 0 {
-		n.rightValue = t.leaves[^right]
+		n.rightValue = s.leaves[^right]
 	} else {
 		n.right = s.place[right]
 		s.parent[right], s.side[right] = v, 0
@@ -109,14 +132,6 @@ func (s *blockBuilder) node(t *tree, v int32, nodes []blockNode, blocks int) {
 		n.row = s.own(s.cover[v], blocks)
 	}
 	nodes[s.place[v]] = n
-}
-
-// leftRatio is the share of rows that go left. Where none came at all, both sides count the same.
-func leftRatio(left, right float64) float64 {
-	if left+right == 0 {
-		return 0.5
-	}
-	return left / (left + right)
 }
 
 // shared makes the factors that all trees of one number of blocks have in common.

@@ -86,7 +86,8 @@ func newShapTable(f *forest, b *binBuilder, w *walker, shapes []shape) *shapTabl
 	for i, mean := range means {
 		s.base[i%f.info.Outputs] += mean
 	}
-	return &s.shapTable
+	table := s.shapTable // a pointer into the builder would keep all of it, and the forest
+	return &table
 }
 
 // grove lays out some trees.
