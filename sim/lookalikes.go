@@ -38,7 +38,7 @@ func (s *Sim) populateAutoplay(idx []int32) {
 		}
 		p.habit.autoplay = true
 		p.habit.pace = pace{kind: paceFixed, base: rng.micros(2800*millisecond, 0.04), spread: 15 * float64(millisecond)}
-		p.habit.sessionMedian = 600 * second
+		p.habit.sessionMedian = p.habit.sessionMedian * 3 / 2
 		p.habit.restless = 0.01
 	})
 }

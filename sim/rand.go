@@ -57,8 +57,11 @@ func (s *stream) normal() float64 { return normalQuantile(s.open()) }
 
 // lognormal has the median and the deviation of its logarithm, cut at four deviations.
 func (s *stream) lognormal(median, sigma float64) float64 {
-	return median * exp(sigma*min(max(s.normal(), -4), 4))
+	return median * spread(sigma, s.normal())
 }
+
+// spread is what a lognormal value is above its median, cut at four deviations.
+func spread(sigma, normal float64) float64 { return exp(sigma * min(max(normal, -4), 4)) }
 
 // micros is a lognormal time around a median in microseconds.
 func (s *stream) micros(median int64, sigma float64) int64 {

@@ -45,16 +45,17 @@ type reportGroup struct {
 // reportPlayer is what is kept of a player.
 type reportPlayer struct {
 	lastBet, day int64
-	bets         int
-	lastBin      int
-	group        *reportGroup
+	// bets on days with any.
+	bets, days int
+	lastBin    int
+	group      *reportGroup
 }
 
 // publishedFigures gathers the figures that have a source.
 type publishedFigures struct {
-	sessions, gaps, stakes, betsADay *histogram
-	long, small                      float64
-	staked, won                      float64
+	sessions, gaps, stakes *histogram
+	long, small            float64
+	staked, won            float64
 }
 
 const (
@@ -73,7 +74,6 @@ func NewReport(cfg Config) *Report {
 		staked: make([]float64, bins), kept: make([]float64, bins), lost: make([]float64, bins),
 		published: publishedFigures{
 			sessions: newHistogram(0.01, 720, 400), gaps: newHistogram(0.5, 300, 400), stakes: newHistogram(0.05, 1000, 400),
-			betsADay: newHistogram(1, 20_000, 400),
 		},
 	}
 	for _, n := range cfg.accountsOf() {
@@ -204,10 +204,8 @@ func (r *Report) bet(p *reportPlayer, at int64, stake float64, counted bool) {
 		f.small++
 	}
 	if today := at / day; today != p.day {
-		if p.bets > 0 {
-			f.betsADay.add(float64(p.bets))
-		}
-		p.day, p.bets = today, 0
+		p.day = today
+		p.days++
 	}
 	p.bets++
 }
@@ -259,11 +257,10 @@ type Figure struct {
 
 // Figures compares honest players in euros and pounds with what was published (docs/sim.md).
 func (r *Report) Figures() []Figure {
-	f := &r.published
+	f, betsADay := &r.published, newHistogram(1, 20_000, 400)
 	for _, p := range r.players {
-		if p.bets > 0 {
-			f.betsADay.add(float64(p.bets))
-			p.bets = 0
+		if p.days > 0 {
+			betsADay.add(float64(p.bets) / float64(p.days))
 		}
 	}
 	return []Figure{
@@ -271,8 +268,9 @@ func (r *Report) Figures() []Figure {
 		{"session, mean minutes", "UKGC 2023", 17, 19, f.sessions.mean()},
 		{"sessions over an hour, %", "UKGC 2023", 5.6, 7.8, 100 * f.long / f.sessions.n},
 		{"seconds between bets, mean", "UKGC 2023", 7.2, 7.2, f.gaps.mean()},
-		{"bets of an active day, median", "LaBrie 2008", 49, 49, f.betsADay.median()},
-		{"bets of an active day, mean", "LaBrie 2008", 116, 116, f.betsADay.mean()},
+		{"bets in a session, mean", "UKGC 2023", 141, 141, f.stakes.n / f.sessions.n},
+		{"a player's bets on a day with play, median", "LaBrie 2008", 49, 49, betsADay.median()},
+		{"a player's bets on a day with play, mean", "LaBrie 2008", 116, 116, betsADay.mean()},
 		{"stakes under a unit, %", "Forrest and McHale 2018", 78, 78, 100 * f.small / f.stakes.n},
 		{"kept of stakes, %", "LaBrie 2008; games' settings", 2, 6, 100 * (f.staked - f.won) / f.staked},
 	}

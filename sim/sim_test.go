@@ -64,8 +64,8 @@ func TestSameBytesForASeed(t *testing.T) {
 		}
 	}
 	events, truth, n := digest(t, small)
-	const wantEvents = "bfedd57d553e0d81ee4cd94d5284327143fe169ea051c2e56c980ca1a2d175d3"
-	const wantTruth = "ca9be51a96e9bfb9907aee11953f31972ca8ecdbfccd1d3663ed2bf7348eac64"
+	const wantEvents = "c180d3cae13da940ea3baec7580fe78d2932f8e36d7c56a5c01e77b692bada49"
+	const wantTruth = "390f255402a3e0e8c8fa2341ac607439b14541748ad8d8442cd4efe5fc5ad7b2"
 	if events != wantEvents {
 		t.Errorf("events: got %s (%d events), want %s", events, n, wantEvents)
 	}

@@ -116,7 +116,7 @@ func (h house) edit(t *testing.T, pattern, with string) {
 func (h house) sim(t *testing.T, events int, more ...string) string {
 	t.Helper()
 	file := h.path(fmt.Sprintf("events-%d.jsonl", events))
-	must(t, append([]string{"sim", "--tenant", demoTenant, "--players", "40", "--duration", "6h", "--seed", "3", "--events", fmt.Sprint(events), "--out", file}, more...)...)
+	must(t, append([]string{"sim", "--tenant", demoTenant, "--players", "150", "--duration", "6h", "--seed", "3", "--events", fmt.Sprint(events), "--out", file}, more...)...)
 	return file
 }
 

@@ -287,7 +287,7 @@ func TestFeedFromSimulatedCasino(t *testing.T) {
 	start := time.Now().Add(-8 * time.Hour).UTC().Truncate(time.Second)
 	casino := []string{"--start", start.Format(time.RFC3339)}
 	events := h.sim(t, 3000, casino...)
-	must(t, append([]string{"sim", "--tenant", demoTenant, "--players", "40", "--duration", "6h", "--seed", "3", "--events", "3000", "--brokers", brokers}, casino...)...)
+	must(t, append([]string{"sim", "--tenant", demoTenant, "--players", "150", "--duration", "6h", "--seed", "3", "--events", "3000", "--brokers", brokers}, casino...)...)
 
 	counts, stakes, foreign, voided := map[string]float64{}, map[string]float64{}, map[string]bool{}, map[string]bool{}
 	var last *timestamppb.Timestamp
