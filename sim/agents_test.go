@@ -279,7 +279,7 @@ func TestAgentsDoWhatTheTableSays(t *testing.T) {
 
 // Honest rounds are fair, jackpots' meters add up, and nobody honest costs anything.
 func TestHonestWorldAddsUp(t *testing.T) {
-	s := newSim(t, func(c *sim.Config) { c.Players, c.Activity, c.Mix.Frauds = 150, 4, [sim.Typologies]sim.Fraud{} })
+	s := newSim(t, func(c *sim.Config) { c.Players, c.Activity, c.Mix.Frauds = 400, 4, [sim.Typologies]sim.Fraud{} })
 	rules := sim.NewRules()
 	display, counted := map[string]int64{}, map[string]uint64{}
 	started, bets := map[string]*pb.Event{}, map[string]*pb.Event{}

@@ -107,11 +107,17 @@ func (s *Sim) pay(p *player, now int64, pay payment) {
 	p.wallet.deposits++
 	s.qualify(p, at, amount, done)
 	s.perhapsDisputed(p, at, amount, ref, id, done)
+	if back := at + rng.micros(6*hour, 0.8); rng.chance(chargedTwice) {
+		s.refund(p, back, amount, ref, id, done)
+	}
 	s.offer(p, at+rng.micros(second, 0.4), amount)
 }
 
 // disputedShare is how many ordinary deposits end in a chargeback: .3 %, under the schemes' cap of 1.5 % (domain.md §5).
 const disputedShare = 0.003
+
+// chargedTwice is how many deposits are, by mistake [A].
+const chargedTwice = 0.004
 
 // perhapsDisputed lets the cardholder's bank take a deposit back, weeks later.
 func (s *Sim) perhapsDisputed(p *player, at, amount int64, ref, id string, done *deed) {
@@ -123,6 +129,10 @@ func (s *Sim) perhapsDisputed(p *player, at, amount int64, ref, id string, done 
 		return
 	}
 	p.wallet.disputed++
+	if code != "13.1" && rng.chance(0.7) { // 13.1 is goods that did not come, which is nobody's fraud
+		s.reportFraud(p, at+int64(float64(filed-at)*rng.between(0.3, 0.9)), amount, ref, id, done)
+	}
+	s.suspend(p, filed, done)
 	b := s.news(p, filed, "payment.chargeback", producerCashier, aboutInstrument)
 	b.told.act = true
 	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
@@ -227,11 +237,15 @@ func (s *Sim) withdraw(p *player, at, amount int64) {
 		return
 	}
 	before := p.before(0, 0)
+	// Some take it back while it waits, most of all those who lose hold of it. In Britain nobody may.
+	cancelled := p.brand.jurisdiction != "GB" && !p.habit.cashesIn && rng.chance(p.habit.regrets)
 	w.real -= amount
-	w.paidOut += amount
 	b := s.news(p, at, "payment.withdrawal_requested", producerCashier, aboutVisit|aboutSession|aboutInstrument)
 	b.told.act = true
-	b.told.loss = s.lost(p, amount)
+	if !cancelled {
+		w.paidOut += amount
+		b.told.loss = s.lost(p, amount)
+	}
 	ref, id := b.transaction(p), keyText("y-", rng.pcg.Uint64())
 	kyc := "basic"
 	if p.keys.account&1 == 0 {
@@ -242,21 +256,39 @@ func (s *Sim) withdraw(p *player, at, amount int64) {
 	}}
 	b.told.undo = before
 	p.tell(b)
+	decided := at + rng.micros(25*minute, 0.7)
+	if cancelled {
+		s.takeBack(p, at+(decided-at)/2, amount, ref, id, &before.deed)
+		return
+	}
 	automatic := amount < 500*p.brand.unit
-	approved := s.news(p, at+rng.micros(25*minute, 0.7), "payment.withdrawal_approved", producerCashier, aboutInstrument)
+	approved := s.news(p, decided, "payment.withdrawal_approved", producerCashier, aboutInstrument)
 	approved.ev.TransactionId, approved.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
 	approved.ev.Payload = &pb.Event_PaymentWithdrawalApproved{PaymentWithdrawalApproved: &pb.PaymentWithdrawalApproved{
 		Method: "card", Amount: p.money(amount), PaymentId: id, Automatic: &automatic,
 	}}
 	approved.told.deed = &before.deed
 	s.postpone(&approved.told)
-	paid := s.news(p, approved.told.at+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
+	paid := s.news(p, decided+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
 	paid.ev.TransactionId, paid.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
 	paid.ev.Payload = &pb.Event_PaymentWithdrawalPaid{PaymentWithdrawalPaid: &pb.PaymentWithdrawalPaid{
 		Method: "card", Amount: p.money(amount), PaymentId: id,
 	}}
 	paid.told.deed = &before.deed
 	s.postpone(&paid.told)
+}
+
+// takeBack cancels a withdrawal by the player's wish: the money is there again.
+func (s *Sim) takeBack(p *player, at, amount int64, ref, id string, done *deed) {
+	b := s.news(p, at, "payment.withdrawal_cancelled", producerCashier, aboutInstrument)
+	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", p.rng.pcg.Uint64()), ref
+	b.ev.Payload = &pb.Event_PaymentWithdrawalCancelled{PaymentWithdrawalCancelled: &pb.PaymentWithdrawalCancelled{
+		Amount: p.money(amount), Reason: "player", PaymentId: id,
+	}}
+	unit := p.brand.unit
+	b.told.finish = func(*pb.Event) { p.wallet.real += amount * p.brand.unit / unit }
+	b.told.deed = done
+	s.postpone(&b.told)
 }
 
 // lost is how much of a fraud's withdrawal is money that the operator, or the account's owner, would have kept: all of a

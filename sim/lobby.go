@@ -97,6 +97,7 @@ func (s *Sim) exclude(p *player, at int64) {
 	b := s.news(p, at, "rg.self_excluded", producerAccounts, aboutVisit)
 	b.ev.Payload = &pb.Event_RgSelfExcluded{RgSelfExcluded: &pb.RgSelfExcluded{Kind: "brand", Until: timeOf(at + 180*day), Reason: "break"}}
 	p.tell(b)
+	p.tell(s.status(p, at+p.rng.micros(second, 0.4), "excluded", "own wish"))
 	p.end = min(p.end, at)
 }
 

@@ -132,5 +132,5 @@ func (s *Sim) loseHold(p *player) {
 	h.sessionMedian, h.again = 3*h.sessionMedian, 0.5
 	h.activeShare = min(3*h.activeShare, 0.95)
 	h.deposit *= 2
-	h.withdraws = 0.03
+	h.withdraws, h.regrets = 0.03, 0.4
 }

@@ -60,6 +60,8 @@ type habit struct {
 	leaves    float64
 	// withdraws is the chance to withdraw at the end of a visit.
 	withdraws float64
+	// regrets is the chance to take a withdrawal back while it waits.
+	regrets float64
 	// disputes is the chance that a deposit is disputed.
 	disputes float64
 	// failedLogins is how many fail before one does not, -1 where chance decides.
@@ -237,6 +239,8 @@ type session struct {
 	beat     int64
 	beats    uint64
 	declines int
+	// free are rounds that the operator pays for.
+	free freeRounds
 	// topUp says that the player pays in before the first bet.
 	topUp bool
 }

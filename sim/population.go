@@ -28,6 +28,8 @@ const (
 	keyDevice
 	keyInstrument
 	keyPartner
+	keyDocument
+	keyPerson
 )
 
 // populate makes everybody. Who is what is drawn over a shuffle of the accounts, so that no number tells it.
@@ -135,7 +137,7 @@ func (s *Sim) ordinaryHabit(rng *stream) *habit {
 		restless: 0.1, chases: rng.chance(0.1),
 		loyalty: rng.between(0.6, 0.98), tables: rng.float() * 0.3,
 		deposit: rng.lognormal(25, 0.7), takesBonus: rng.between(0.1, 0.6),
-		cashDelay: rng.micros(20*hour, 1), leaves: 0.02, withdraws: 0.1, live: 0, cheat: honestCheat(),
+		cashDelay: rng.micros(20*hour, 1), leaves: 0.02, withdraws: 0.1, regrets: 0.06, live: 0, cheat: honestCheat(),
 	}
 	if rng.chance(0.12) {
 		h.live = rng.between(0.1, 0.6)

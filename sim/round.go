@@ -67,11 +67,7 @@ func (s *Sim) round(p *player, now, stake int64) {
 func (s *Sim) playOut(p *player, now int64, t *turn) int64 {
 	rng, ses := &p.rng, &p.session
 	ses.rounds++
-	b := s.inRound(p, now, "round.started", t.key)
-	b.ev.Payload = &pb.Event_RoundStarted{RoundStarted: &pb.RoundStarted{
-		SeedCommitHash: hexText(t.draw.commit[:]), Nonce: ses.nonce, InputMode: t.mode, ClientSeq: ses.clientSeq,
-	}}
-	p.tell(b)
+	s.startRound(p, now, t)
 	bet := s.bet(p, t)
 	if rng.chance(s.cfg.Rollbacks) {
 		bet.takenBack = true
@@ -79,6 +75,9 @@ func (s *Sim) playOut(p *player, now int64, t *turn) int64 {
 	}
 	bonusBet := p.takeStake(t.stake)
 	at := t.pressed
+	if ses.game.live {
+		s.accept(p, t)
+	}
 	if ses.game.jackpot > 0 {
 		at = s.contribute(p, at, t)
 	}
@@ -107,6 +106,22 @@ func (s *Sim) playOut(p *player, now int64, t *turn) int64 {
 	s.score(p, at+rng.micros(15*millisecond, 0.3), t, x100)
 	s.wager(p, at+rng.micros(20*millisecond, 0.3), t.stake)
 	return s.ghosts(p, at)
+}
+
+func (s *Sim) startRound(p *player, now int64, t *turn) {
+	b := s.inRound(p, now, "round.started", t.key)
+	b.ev.Payload = &pb.Event_RoundStarted{RoundStarted: &pb.RoundStarted{
+		SeedCommitHash: hexText(t.draw.commit[:]), Nonce: p.session.nonce, InputMode: t.mode, ClientSeq: p.session.clientSeq,
+	}}
+	p.tell(b)
+}
+
+// accept says that the wallet has taken a bet at a live table, before the window closes.
+func (s *Sim) accept(p *player, t *turn) {
+	b := s.inRound(p, t.pressed+p.rng.micros(25*millisecond, 0.4), "bet.accepted", t.key)
+	b.ev.TransactionId = t.bet
+	b.ev.Payload = &pb.Event_BetAccepted{BetAccepted: &pb.BetAccepted{Amount: p.money(t.stake), BalanceAfter: p.money(p.wallet.total())}}
+	p.tell(b)
 }
 
 // nextNonce counts the rounds of a session; a tampered client repeats one now and then, or leaves one out.

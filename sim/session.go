@@ -91,6 +91,7 @@ func (s *Sim) register(p *player, now int64) {
 	}}
 	p.tell(b)
 	p.registered, p.stage = true, away
+	s.identify(p, at)
 	if p.rng.chance(0.1) {
 		s.setLimit(p, at+p.rng.micros(5*second, 0.4))
 	}
@@ -113,6 +114,9 @@ func (s *Sim) visit(p *player, now int64) {
 	}
 	low := float64(p.wallet.real) < p.habit.deposit/2*float64(p.brand.unit)
 	p.session.topUp = rng.chance(0.6) && low && p.wallet.wagerTotal == 0 && p.wallet.cashAt == 0 || p.session.splurge > 1
+	if rng.chance(s.freely(at)) {
+		s.grantFree(p, at+rng.micros(2*second, 0.5))
+	}
 	if rng.chance(p.habit.tournaments) {
 		s.enter(p, at+rng.micros(4*second, 0.5))
 	}
@@ -142,12 +146,16 @@ func (s *Sim) login(p *player, at int64) int64 {
 		p.tell(b)
 		at += rng.micros(90*second, 0.6)
 	}
+	unknown := p.firstUse()
 	b := s.news(p, at, "auth.login", producerAccounts, aboutVisit)
 	b.told.act = p.truth.typology == AccountTakeover.String()
 	b.ev.Payload = &pb.Event_AuthLogin{AuthLogin: &pb.AuthLogin{
-		Method: "password", NewDevice: p.firstUse(), RttMs: rng.micros(45*millisecond, 0.5) / millisecond,
+		Method: "password", NewDevice: unknown, RttMs: rng.micros(45*millisecond, 0.5) / millisecond,
 	}}
 	p.tell(b)
+	if unknown {
+		at = s.secondFactor(p, at)
+	}
 	return at + rng.micros(400*millisecond, 0.4)
 }
 
@@ -183,6 +191,10 @@ func (s *Sim) act(p *player, now int64) {
 	if ses.topUp {
 		ses.topUp = false
 		s.deposit(p, now, 0)
+		return
+	}
+	if ses.free.left > 0 && !ses.game.table {
+		s.freeRound(p, now)
 		return
 	}
 	stake, step := s.stake(p)
