@@ -24,6 +24,9 @@ func parseLightGBM(data []byte, limits Limits) (*forest, error) {
 // maxTextBytes bounds what is kept of the file's own words: a name, the objective.
 const maxTextBytes = 16 << 10
 
+// maxPandasBytes bounds the lists of categories that are looked into.
+const maxPandasBytes = 1 << 20
+
 // lightGBMParser reads one file.
 type lightGBMParser struct {
 	in     lineReader
@@ -273,9 +276,9 @@ func (p *lightGBMParser) footer() error {
 	return nil
 }
 
-// pandas refuses models that were trained on pandas' category columns: LightGBM's Python package scores
-// them by the position of a value in the training data's list, so the values themselves would be
-// scored as other categories, silently.
+// pandas refuses models that were trained on pandas' category columns, unless the categories are 0, 1, 2 and so on: LightGBM's Python
+// package scores them by the position of a value in the training data's list, so other values would be scored as
+// other categories, silently.
 func (p *lightGBMParser) pandas(text []byte) error {
 	text = bytes.TrimSpace(text)
 	if string(text) == "null" {
@@ -284,9 +287,25 @@ func (p *lightGBMParser) pandas(text []byte) error {
 	if !json.Valid(text) || text[0] != '[' {
 		return fmt.Errorf("line %d: pandas_categorical is not a JSON list: %w", p.in.line, errText)
 	}
-	if len(bytes.TrimSpace(text[1:])) > 1 {
+	if !ownCodes(text) {
 		return fmt.Errorf("line %d: pandas_categorical: columns were pandas categories; train on their integer codes instead: %w",
 			p.in.line, ErrUnsupported)
 	}
 	return nil
+}
+
+// ownCodes says whether each list of categories is 0, 1, 2 and so on.
+func ownCodes(lists []byte) bool {
+	var columns [][]float64
+	if len(lists) > maxPandasBytes || json.Unmarshal(lists, &columns) != nil {
+		return false
+	}
+	for _, categories := range columns {
+		for i, x := range categories {
+			if x != float64(i) {
+				return false
+			}
+		}
+	}
+	return true
 }

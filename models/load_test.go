@@ -137,6 +137,8 @@ func TestRefusesMalformedText(t *testing.T) {
 	f("is_linear=0", "is_linear=2", nil, "is_linear is 2")
 	f("is_linear=0", "shrinkage2=1", uns, `unknown key "shrinkage2"`)
 	f("pandas_categorical:null", `pandas_categorical:[["a", "b"]]`, uns, "train on their integer codes")
+	f("pandas_categorical:null", `pandas_categorical:[[0, 1, 2], [1, 2]]`, uns, "train on their integer codes")
+	f("pandas_categorical:null", `pandas_categorical:[[false, true]]`, uns, "train on their integer codes")
 	f("pandas_categorical:null", `pandas_categorical:[[`, nil, "pandas_categorical is not a JSON list")
 }
 

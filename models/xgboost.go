@@ -238,15 +238,29 @@ func scalarLeaves(p *xgboostParser) error {
 	return err
 }
 
-// readCategories refuses names of categories, which XGBoost translates to codes by itself when it predicts for a data
-// frame: a row here holds the codes.
+// errNamed is what names of categories are refused with: XGBoost translates them to codes by itself when it predicts for a data
+// frame, and a row here holds the codes.
+var errNamed = fmt.Errorf("trained on a data frame with named categories (cats): train on their integer codes: %w", ErrUnsupported)
+
+// readCategories refuses categories that are not their own codes.
 func (p *xgboostParser) readCategories() error {
 	return p.doc.object(func(key string) error {
 		if key != "enc" {
 			return skip(p.doc)
 		}
 		return p.doc.array(func(int) error {
-			return fmt.Errorf("trained on a data frame with named categories (cats): train on their integer codes: %w", ErrUnsupported)
+			return members(p.doc, "enc", map[string]func() error{
+				"offsets": func() error { return p.doc.array(func(int) error { return errNamed }) },
+				"type":    nil,
+				"values": func() error {
+					return p.doc.array(func(i int) error {
+						if x, err := p.doc.number(64); err != nil || x != float64(i) {
+							return errNamed
+						}
+						return nil
+					})
+				},
+			})
 		})
 	})
 }

@@ -144,12 +144,23 @@ func (p *xgboostParser) addObjective(f *forest) error {
 	f.info.Probability = f.link.probability()
 	f.start = make([]float64, len(scores))
 	for k, b := range scores {
+		if f.link.kind == linkLogistic && p.clampsBase() && b >= 0 && b <= 1 {
+			b = min(max(b, float64(baseMargin)), float64(1-baseMargin))
+		}
 		f.start[k] = start(b)
 		if math.IsNaN(f.start[k]) || math.IsInf(f.start[k], 0) {
 			return p.doc.errorf("base_score %v has no margin with %s", b, p.objective)
 		}
 	}
 	return nil
+}
+
+// baseMargin is how far from 0 and 1 XGBoost keeps base_score since 3.2 (kRtEps): a training set without a single positive has
+// base_score 0 and a margin. 3.1 and before refuse to train there, and take 1e-7 as it is.
+const baseMargin = float32(1e-6)
+
+func (p *xgboostParser) clampsBase() bool {
+	return len(p.version) >= 2 && (p.version[0] > 3 || p.version[0] == 3 && p.version[1] >= 2)
 }
 
 // baseScores reads base_score: a number, or since 3.1 a list of them in brackets, one for all outputs or one for each.
@@ -173,7 +184,7 @@ func (p *xgboostParser) baseScores(outputs int) ([]float64, error) {
 }
 
 // xgboostLink is the objective's PredTransform, and its ProbToMargin for base_score (src/objective of XGBoost; measured
-// with 1.7.6, 2.1.4, 3.2.0 and 3.4.1, for which they are the same).
+// with 1.7.6, 2.1.4, 3.2.0 and 3.4.1, for which they are the same but at the ends: see baseMargin).
 func xgboostLink(objective string) (linkKind, func(float64) float64, error) {
 	same := func(x float64) float64 { return x }
 	switch objective {

@@ -61,6 +61,42 @@ func TestXGBoostByHand(t *testing.T) {
 	}
 }
 
+// TestXGBoostBaseScoreAtTheEnds: since 3.2 base_score is kept 1e-6 from 0 and 1, as a training set of one class has it; margins as
+// 3.2.0 and 3.1.1 give them.
+func TestXGBoostBaseScoreAtTheEnds(t *testing.T) {
+	f := func(version, score string, want float64) {
+		t.Helper()
+		text := strings.Replace(strings.Replace(smallXGBoost, `"[5E-1]"`, `"[`+score+`]"`, 1), "[3,2,0]", version, 1)
+		m, err := models.LoadXGBoost([]byte(text), models.DefaultLimits())
+		if err != nil {
+			t.Errorf("base_score %s: %v", score, err)
+			return
+		}
+		margin := make([]float64, 1)
+		if err := m.Predict([]float64{0, 0, 0}, new(models.Scratch), margin); err != nil || math.Abs(margin[0]-want) > 2e-6*math.Abs(want) {
+			t.Errorf("base_score %s of %s: margin %v, %v, want %v", score, version, margin[0], err, want)
+		}
+	}
+	// The leaves of this row add up to 0.
+	f("[3,2,0]", "0E0", -13.81551)
+	f("[3,2,0]", "1E-7", -13.81551)
+	f("[3,2,0]", "1E0", 13.74516)
+	f("[3,4,1]", "1E-30", -13.81551)
+	f("[3,2,0]", "2E-6", -13.122361)
+	f("[3,1,1]", "1E-7", -16.118095)
+	f("[1,7,6]", "1E-30", -69.07755)
+	_, err := models.LoadXGBoost([]byte(strings.Replace(strings.Replace(smallXGBoost, `"[5E-1]"`, `"[0E0]"`, 1), "[3,2,0]", "[3,1,1]", 1)), models.DefaultLimits())
+	if err == nil || !strings.Contains(err.Error(), "base_score 0 has no margin with binary:logistic") {
+		t.Errorf("0 of 3.1.1: %v", err)
+	}
+}
+
+// TestOwnCodesAreNoNames: categories 0, 1, 2 … of a data frame are their own codes, so that a row holds what the model was trained on.
+func TestOwnCodesAreNoNames(t *testing.T) {
+	mustLoad(t, []byte(strings.Replace(smallXGBoost, `{"enc":[]`, `{"enc":[{"offsets":[],"values":[]},{"type":15,"values":[0,1,2]},{"values":[]}]`, 1)))
+	mustLoad(t, []byte(strings.Replace(smallText(), "pandas_categorical:null", "pandas_categorical:[[0, 1.0, 2], [], [0]]", 1)))
+}
+
 // TestRefusesXGBoost: each line is one edit of a good file, and what the error must say.
 func TestRefusesXGBoost(t *testing.T) {
 	f := func(from, to string, kind error, want string) {
@@ -98,7 +134,11 @@ func TestRefusesXGBoost(t *testing.T) {
 	f(`"num_parallel_tree":"1"`, `"num_parallel_tree":"3"`, nil, "no whole number of rounds")
 	f(`"[5E-1]"`, `"[5E-1,5E-1]"`, nil, "base_score has 2 values for 1 outputs")
 	f(`"[5E-1]"`, `"[nan]"`, nil, `base_score "nan" is no number`)
-	f(`"[5E-1]"`, `"1"`, nil, "base_score 1 has no margin with binary:logistic")
+	f(`"[5E-1]"`, `"[1.1]"`, nil, "base_score 1.1")
+	f(`{"enc":[]`, `{"enc":[{"offsets":[0,1],"values":[117]}]`, uns, "named categories")
+	f(`{"enc":[]`, `{"enc":[{"type":15,"values":[1,2]}]`, uns, "named categories")
+	f(`{"enc":[]`, `{"enc":[{"type":15,"values":[0,"1"]}]`, uns, "named categories")
+	f(`{"enc":[]`, `{"enc":[{"sort":15}]`, uns, `unknown key "sort"`)
 	f(`"[5E-1]"`, `"-0.1"`, nil, "base_score -0.10000000149011612 has no margin")
 	f(`binary:logistic`, `binary:focal`, uns, `objective "binary:focal"`)
 	f(`binary:logistic`, `reg:expectileerror`, uns, `objective "reg:expectileerror"`)
@@ -108,7 +148,7 @@ func TestRefusesXGBoost(t *testing.T) {
 	f(`"name":"gbtree"`, `"name":"dart","weight_drop":[1]`, nil, "weight_drop has 1 values for 2 trees")
 	f(`"name":"gbtree"`, `"name":"dart","weight_drop":[3e38,1]`, nil, "with weight")
 	f(`,"name":"gbtree"`, ``, nil, "no gradient_booster with a name")
-	f(`"enc":[]`, `"enc":[{"offsets":[]}]`, uns, "train on their integer codes")
+	f(`"enc":[]`, `"enc":[{"offsets":[0]}]`, uns, "train on their integer codes")
 	f(`"iteration_indptr"`, `"weights"`, uns, "gblinear")
 	f(`"tree_info":[0,0]`, `"tree_info":[0]`, nil, "tree_info has 1 values for 2 trees")
 	f(`"tree_info":[0,0]`, `"tree_info":[0,1]`, nil, "tree_info value 1: 1 with 1 outputs")
