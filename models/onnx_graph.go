@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"pitboss/models/internal/onnx"
 )
 
 // graph is an ONNX graph that is followed from its inputs to the one output with scores. All values are matrices with a row for each row to be scored, which are followed
@@ -12,8 +14,8 @@ import (
 type graph struct {
 	limits  Limits
 	nodes   []*graphNode
-	ports   []graphPort // inputs that are not constants
-	outputs []graphPort
+	ports   []onnx.Value // inputs that are not constants
+	outputs []onnx.Value
 	values  map[string]*graphValue
 	ml      int64 // version of ai.onnx.ml; 0 for none
 	plain   int64 // version of ONNX's own operators
@@ -52,16 +54,16 @@ const maxSteps = 64
 func openGraph(data []byte, limits Limits) (*graph, error) {
 	g := &graph{limits: limits, values: map[string]*graphValue{}, work: maxGraphColumns}
 	found := false
-	err := protoFields(data, func(f protoField) error {
-		switch f.number {
+	err := onnx.Fields(data, func(f onnx.Field) error {
+		switch f.Number {
 		case 7:
 			if found {
 				return fmt.Errorf("%w: two graphs", errONNX)
 			}
 			found = true
-			return g.readGraph(f.bytes)
+			return g.readGraph(f.Bytes)
 		case 8:
-			return g.readVersion(f.bytes)
+			return g.readVersion(f.Bytes)
 		case 20, 25:
 			return fmt.Errorf("functions or training steps in the file: %w", ErrUnsupported)
 		}
@@ -80,48 +82,39 @@ func openGraph(data []byte, limits Limits) (*graph, error) {
 }
 
 func (g *graph) readVersion(data []byte) error {
-	domain, version := "", int64(0)
-	err := protoFields(data, func(f protoField) (err error) {
-		switch f.number {
-		case 1:
-			domain, err = f.text()
-		case 2:
-			version = int64(f.bits)
-		}
-		return err
-	})
-	switch domain {
+	o, err := onnx.ReadOpset(data)
+	switch o.Domain {
 	case "ai.onnx.ml":
-		g.ml = version
+		g.ml = o.Version
 	case "", "ai.onnx":
-		g.plain = version
+		g.plain = o.Version
 	}
 	return err
 }
 
 func (g *graph) readGraph(data []byte) error {
 	budget := maxGraphInputs
-	return protoFields(data, func(f protoField) error {
-		switch f.number {
+	return onnx.Fields(data, func(f onnx.Field) error {
+		switch f.Number {
 		case 1:
-			n, err := readNode(f.bytes, &budget)
+			n, err := readNode(f.Bytes, &budget)
 			if len(g.nodes) == maxGraphNodes {
 				return fmt.Errorf("more than %d nodes: %w", maxGraphNodes, ErrLimit)
 			}
 			g.nodes = append(g.nodes, n)
 			return err
 		case 5:
-			name, err := tensorName(f.bytes)
+			name, err := tensorName(f.Bytes)
 			if err != nil {
 				return err
 			}
-			return g.define(name, &graphValue{packed: f.bytes})
+			return g.define(name, &graphValue{packed: f.Bytes})
 		case 11, 12:
-			p, err := readPort(f.bytes)
+			p, err := onnx.ReadValue(f.Bytes)
 			if len(g.ports)+len(g.outputs) > g.limits.MaxFeatures+g.limits.MaxOutputs {
 				return fmt.Errorf("more than %d inputs and outputs: %w", g.limits.MaxFeatures+g.limits.MaxOutputs, ErrLimit)
 			}
-			if f.number == 11 {
+			if f.Number == 11 {
 				g.ports = append(g.ports, p)
 			} else {
 				g.outputs = append(g.outputs, p)
@@ -151,29 +144,29 @@ func (g *graph) define(name string, v *graphValue) error {
 
 // addInputs makes the features of a row: the columns of the graph's inputs, one after the other.
 func (g *graph) addInputs() error {
-	g.ports = slices.DeleteFunc(g.ports, func(p graphPort) bool { return g.values[p.name] != nil })
+	g.ports = slices.DeleteFunc(g.ports, func(p onnx.Value) bool { return g.values[p.Name] != nil })
 	for _, p := range g.ports {
-		width := 0
+		width, element := int64(0), elementType(p.Element)
 		switch {
-		case p.shaped && len(p.dims) == 1:
+		case p.Shaped && len(p.Dims) == 1:
 			width = 1
-		case p.shaped && len(p.dims) == 2:
-			width = p.dims[1]
+		case p.Shaped && len(p.Dims) == 2:
+			width = p.Dims[1]
 		}
 		switch {
-		case p.element != elementFloat && p.element != elementFloat64:
-			return fmt.Errorf("input %.64q holds %s, not float or double: %w", p.name, p.element, ErrUnsupported)
-		case g.element != 0 && g.element != p.element:
+		case element != elementFloat && element != elementFloat64:
+			return fmt.Errorf("input %.64q holds %s, not float or double: %w", p.Name, element, ErrUnsupported)
+		case g.element != 0 && g.element != element:
 			return fmt.Errorf("inputs of float and double: %w", ErrUnsupported)
 		case width < 1:
-			return fmt.Errorf("input %.64q does not say how many columns it has: %w", p.name, ErrUnsupported)
-		case width > g.limits.MaxFeatures-len(g.features):
+			return fmt.Errorf("input %.64q does not say how many columns it has: %w", p.Name, ErrUnsupported)
+		case width > int64(g.limits.MaxFeatures-len(g.features)):
 			return fmt.Errorf("more features than MaxFeatures (%d): %w", g.limits.MaxFeatures, ErrLimit)
 		}
-		g.element = p.element
-		v := &graphValue{element: p.element}
-		for j := range width {
-			name := p.name
+		g.element = element
+		v := &graphValue{element: element}
+		for j := range int(width) {
+			name := p.Name
 			if width > 1 && len(g.ports) > 1 {
 				name += "_" + strconv.Itoa(j)
 			} else if width > 1 {
@@ -182,7 +175,7 @@ func (g *graph) addInputs() error {
 			v.columns = append(v.columns, graphColumn{source: int32(len(g.features))})
 			g.features = append(g.features, Feature{Name: name, Min: math.NaN(), Max: math.NaN(), Gain: 0})
 		}
-		if err := g.define(p.name, v); err != nil {
+		if err := g.define(p.Name, v); err != nil {
 			return err
 		}
 	}
@@ -230,8 +223,8 @@ func (g *graph) follow() (*graphValue, error) {
 func (g *graph) scoreOutput() (string, error) {
 	var names []string
 	for _, p := range g.outputs {
-		if p.element == 0 || p.element == elementFloat || p.element == elementFloat64 { // 0: what ZipMap makes
-			names = append(names, p.name)
+		if e := elementType(p.Element); e == 0 || e == elementFloat || e == elementFloat64 { // 0: what ZipMap makes
+			names = append(names, p.Name)
 		}
 	}
 	if len(names) != 1 {

@@ -1,105 +1,22 @@
 package models
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"pitboss/models/internal/onnx"
 )
 
-// An ONNX file is a protobuf message (onnx.proto of ONNX 1.23). It is read field by field out of the file's own bytes:
-// what nobody asks for is never unpacked, and arrays are counted before memory is taken for them.
-
 // errONNX is the root of all complaints about an ONNX file itself.
-var errONNX = errors.New("malformed ONNX file")
+var errONNX = onnx.ErrMalformed
 
 // Bounds of a graph, far above what converters write around an ensemble.
 const (
 	maxGraphNodes  = 10_000
 	maxGraphInputs = 100_000 // of all nodes together
 )
-
-// protoField is one field of a message: a number for varints and fixed sizes, bytes for the rest.
-type protoField struct {
-	number int
-	kind   protowire.Type
-	bits   uint64
-	bytes  []byte
-}
-
-// protoFields calls visit for each field of a message.
-func protoFields(data []byte, visit func(f protoField) error) error {
-	for len(data) > 0 {
-		number, kind, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return fmt.Errorf("%w: %w", errONNX, protowire.ParseError(n))
-		}
-		data = data[n:]
-		f := protoField{number: int(number), kind: kind}
-		switch kind {
-		case protowire.VarintType:
-			f.bits, n = protowire.ConsumeVarint(data)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(data)
-			f.bits = uint64(v)
-		case protowire.Fixed64Type:
-			f.bits, n = protowire.ConsumeFixed64(data)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(data)
-		default: // groups are older than ONNX
-			return fmt.Errorf("%w: field %d has the wire type %d", errONNX, number, kind)
-		}
-		if n < 0 {
-			return fmt.Errorf("%w: field %d: %w", errONNX, number, protowire.ParseError(n))
-		}
-		data = data[n:]
-		if err := visit(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// text reads a string of bounded length.
-func (f protoField) text() (string, error) {
-	if f.kind != protowire.BytesType || len(f.bytes) > maxTextBytes {
-		return "", fmt.Errorf("%w: field %d is no string of at most %d bytes", errONNX, f.number, maxTextBytes)
-	}
-	return string(f.bytes), nil
-}
-
-// each calls visit for each number of a repeated field of varints (width 0) or of fixed sizes (width 4 or 8), which may
-// be packed or not.
-func (f protoField) each(width int, visit func(bits uint64) error) error {
-	if f.kind != protowire.BytesType {
-		return visit(f.bits)
-	}
-	data := f.bytes
-	for len(data) > 0 {
-		var bits uint64
-		n := width
-		switch {
-		case width == 0:
-			if bits, n = protowire.ConsumeVarint(data); n < 0 {
-				return fmt.Errorf("%w: field %d: %w", errONNX, f.number, protowire.ParseError(n))
-			}
-		case len(data) < width:
-			return fmt.Errorf("%w: field %d ends within a number", errONNX, f.number)
-		case width == 4:
-			bits = uint64(binary.LittleEndian.Uint32(data))
-		default:
-			bits = binary.LittleEndian.Uint64(data)
-		}
-		data = data[n:]
-		if err := visit(bits); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // graphNode is a NodeProto.
 type graphNode struct {
@@ -124,40 +41,40 @@ type attribute struct {
 
 func readNode(data []byte, budget *int) (*graphNode, error) {
 	n := new(graphNode)
-	list := func(to *[]string, f protoField) error {
+	list := func(to *[]string, f onnx.Field) error {
 		if *budget--; *budget < 0 {
 			return fmt.Errorf("more than %d inputs and outputs of nodes: %w", maxGraphInputs, ErrLimit)
 		}
-		s, err := f.text()
+		s, err := f.Text()
 		*to = append(*to, s)
 		return err
 	}
-	err := protoFields(data, func(f protoField) (err error) {
-		switch f.number {
+	err := onnx.Fields(data, func(f onnx.Field) (err error) {
+		switch f.Number {
 		case 1:
 			return list(&n.inputs, f)
 		case 2:
 			return list(&n.outputs, f)
 		case 4:
-			n.op, err = f.text()
+			n.op, err = f.Text()
 		case 5:
 			return n.addAttribute(f, budget)
 		case 7:
-			n.domain, err = f.text()
+			n.domain, err = f.Text()
 		}
 		return err
 	})
 	return n, err
 }
 
-func (n *graphNode) addAttribute(f protoField, budget *int) error {
+func (n *graphNode) addAttribute(f onnx.Field, budget *int) error {
 	if *budget--; *budget < 0 {
 		return fmt.Errorf("more than %d attributes, inputs and outputs of nodes: %w", maxGraphInputs, ErrLimit)
 	}
-	a := attribute{raw: f.bytes}
-	err := protoFields(f.bytes, func(f protoField) (err error) {
-		if f.number == 1 {
-			a.name, err = f.text()
+	a := attribute{raw: f.Bytes}
+	err := onnx.Fields(f.Bytes, func(f onnx.Field) (err error) {
+		if f.Number == 1 {
+			a.name, err = f.Text()
 		}
 		return err
 	})
@@ -176,9 +93,9 @@ func (n *graphNode) addAttribute(f protoField, budget *int) error {
 // integer reads field i.
 func (a *attribute) integer() (v int64, err error) {
 	found := false
-	err = protoFields(a.raw, func(f protoField) error {
-		if f.number == 3 && f.kind == protowire.VarintType {
-			v, found = int64(f.bits), true
+	err = onnx.Fields(a.raw, func(f onnx.Field) error {
+		if f.Number == 3 && f.Kind == protowire.VarintType {
+			v, found = int64(f.Bits), true
 		}
 		return nil
 	})
@@ -188,9 +105,9 @@ func (a *attribute) integer() (v int64, err error) {
 // float reads field f, a float32.
 func (a *attribute) float() (v float64, err error) {
 	found := false
-	err = protoFields(a.raw, func(f protoField) error {
-		if f.number == 2 && f.kind == protowire.Fixed32Type {
-			v, found = float64(math.Float32frombits(uint32(f.bits))), true
+	err = onnx.Fields(a.raw, func(f onnx.Field) error {
+		if f.Number == 2 && f.Kind == protowire.Fixed32Type {
+			v, found = float64(math.Float32frombits(uint32(f.Bits))), true
 		}
 		return nil
 	})
@@ -200,9 +117,9 @@ func (a *attribute) float() (v float64, err error) {
 // text reads field s.
 func (a *attribute) text() (v string, err error) {
 	found := false
-	err = protoFields(a.raw, func(f protoField) (err error) {
-		if f.number == 4 {
-			v, err = f.text()
+	err = onnx.Fields(a.raw, func(f onnx.Field) (err error) {
+		if f.Number == 4 {
+			v, err = f.Text()
 			found = true
 		}
 		return err
@@ -222,8 +139,8 @@ func (a *attribute) need(err error, found bool, what string) error {
 
 // integers reads field ints, each in [0, high], at most so many.
 func (a *attribute) integers(most int, high int64) (out []int32, err error) {
-	err = a.repeated(8, func(f protoField) error {
-		return f.each(0, func(bits uint64) error {
+	err = a.repeated(8, func(f onnx.Field) error {
+		return f.Each(0, func(bits uint64) error {
 			v := int64(bits)
 			switch {
 			case len(out) == most:
@@ -240,8 +157,8 @@ func (a *attribute) integers(most int, high int64) (out []int32, err error) {
 
 // floats reads field floats, at most so many.
 func (a *attribute) floats(most int) (out []float64, err error) {
-	err = a.repeated(7, func(f protoField) error {
-		return f.each(4, func(bits uint64) error {
+	err = a.repeated(7, func(f onnx.Field) error {
+		return f.Each(4, func(bits uint64) error {
 			if len(out) == most {
 				return fmt.Errorf("more than %d values: %w", most, ErrLimit)
 			}
@@ -254,12 +171,12 @@ func (a *attribute) floats(most int) (out []float64, err error) {
 
 // strings calls visit for each of field strings.
 func (a *attribute) strings(visit func(s []byte) error) error {
-	return a.repeated(9, func(f protoField) error { return visit(f.bytes) })
+	return a.repeated(9, func(f onnx.Field) error { return visit(f.Bytes) })
 }
 
-func (a *attribute) repeated(number int, visit func(f protoField) error) error {
-	err := protoFields(a.raw, func(f protoField) error {
-		if f.number == number {
+func (a *attribute) repeated(number int, visit func(f onnx.Field) error) error {
+	err := onnx.Fields(a.raw, func(f onnx.Field) error {
+		if f.Number == number {
 			return visit(f)
 		}
 		return nil
@@ -272,8 +189,8 @@ func (a *attribute) repeated(number int, visit func(f protoField) error) error {
 
 // tensor reads field t.
 func (a *attribute) tensor(most int) (t *tensor, err error) {
-	err = a.repeated(5, func(f protoField) (err error) {
-		t, err = readTensor(f.bytes, most)
+	err = a.repeated(5, func(f onnx.Field) (err error) {
+		t, err = readTensor(f.Bytes, most)
 		return err
 	})
 	if err == nil && t == nil {

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"pitboss/models/internal/onnx"
 )
 
 // elementType is a TensorProto.DataType, as far as it is read.
@@ -63,9 +65,9 @@ type tensor struct {
 
 // tensorName reads the name of a TensorProto alone.
 func tensorName(data []byte) (name string, err error) {
-	err = protoFields(data, func(f protoField) (err error) {
-		if f.number == 8 {
-			name, err = f.text()
+	err = onnx.Fields(data, func(f onnx.Field) (err error) {
+		if f.Number == 8 {
+			name, err = f.Text()
 		}
 		return err
 	})
@@ -85,7 +87,7 @@ type tensorReader struct {
 // is the bytes that were hashed.
 func readTensor(data []byte, most int) (*tensor, error) {
 	r := tensorReader{most: most}
-	if err := protoFields(data, r.field); err != nil {
+	if err := onnx.Fields(data, r.field); err != nil {
 		return nil, fmt.Errorf("tensor %.64q: %w", r.name, err)
 	}
 	if err := r.finish(); err != nil {
@@ -94,10 +96,10 @@ func readTensor(data []byte, most int) (*tensor, error) {
 	return &r.tensor, nil
 }
 
-func (r *tensorReader) field(f protoField) (err error) {
-	switch f.number {
+func (r *tensorReader) field(f onnx.Field) (err error) {
+	switch f.Number {
 	case 1:
-		return f.each(0, func(bits uint64) error {
+		return f.Each(0, func(bits uint64) error {
 			if d := int64(bits); d < 0 || d > math.MaxInt32 || len(r.dims) == maxNesting {
 				return fmt.Errorf("%w: dimension %d is %d", errONNX, len(r.dims), d)
 			}
@@ -105,23 +107,23 @@ func (r *tensorReader) field(f protoField) (err error) {
 			return nil
 		})
 	case 2:
-		r.element = elementType(f.bits)
+		r.element = elementType(f.Bits)
 	case 3:
 		return fmt.Errorf("a segment of a tensor: %w", ErrUnsupported)
 	case 4:
-		return f.each(4, func(bits uint64) error { return r.add(float64(math.Float32frombits(uint32(bits)))) })
+		return f.Each(4, func(bits uint64) error { return r.add(float64(math.Float32frombits(uint32(bits)))) })
 	case 5:
-		return f.each(0, func(bits uint64) error { return r.add(float64(int32(bits))) })
+		return f.Each(0, func(bits uint64) error { return r.add(float64(int32(bits))) })
 	case 7:
-		return f.each(0, func(bits uint64) error { return r.add(float64(int64(bits))) })
+		return f.Each(0, func(bits uint64) error { return r.add(float64(int64(bits))) })
 	case 8:
-		r.name, err = f.text()
+		r.name, err = f.Text()
 	case 9:
-		r.raw = f.bytes
+		r.raw = f.Bytes
 	case 10:
-		return f.each(8, func(bits uint64) error { return r.add(math.Float64frombits(bits)) })
+		return f.Each(8, func(bits uint64) error { return r.add(math.Float64frombits(bits)) })
 	case 13, 14:
-		if f.kind == protowire.BytesType || f.bits != 0 {
+		if f.Kind == protowire.BytesType || f.Bits != 0 {
 			return fmt.Errorf("its data lies outside of the file: %w", ErrUnsupported)
 		}
 	}
@@ -185,58 +187,4 @@ func (r *tensorReader) unpack(size int) {
 			r.values[i] = float64(b[0])
 		}
 	}
-}
-
-// graphPort is an input or output of the graph (ValueInfoProto).
-type graphPort struct {
-	name    string
-	element elementType // of a tensor; 0 for a sequence or map
-	shaped  bool
-	dims    []int // -1 where the file leaves it open
-}
-
-func readPort(data []byte) (graphPort, error) {
-	var p graphPort
-	err := protoFields(data, func(f protoField) (err error) {
-		switch f.number {
-		case 1:
-			p.name, err = f.text()
-		case 2:
-			return protoFields(f.bytes, func(f protoField) error {
-				if f.number == 1 { // tensor_type
-					return protoFields(f.bytes, p.tensorField)
-				}
-				return nil
-			})
-		}
-		return err
-	})
-	return p, err
-}
-
-func (p *graphPort) tensorField(f protoField) error {
-	switch f.number {
-	case 1:
-		p.element = elementType(f.bits)
-	case 2:
-		p.shaped = true
-		return protoFields(f.bytes, func(f protoField) error {
-			if f.number != 1 {
-				return nil
-			}
-			if len(p.dims) == maxNesting {
-				return fmt.Errorf("%w: a shape of more than %d dimensions", errONNX, maxNesting)
-			}
-			d := -1
-			err := protoFields(f.bytes, func(f protoField) error {
-				if f.number == 1 && f.bits <= math.MaxInt32 {
-					d = int(f.bits)
-				}
-				return nil
-			})
-			p.dims = append(p.dims, d)
-			return err
-		})
-	}
-	return nil
 }

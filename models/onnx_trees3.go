@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"pitboss/models/internal/onnx"
 )
 
 // flatNodes are the nodes_* attributes of TreeEnsembleClassifier and TreeEnsembleRegressor, versions 1 to 3: leaves among
@@ -110,8 +112,8 @@ func (r *treeReader) countLabels() error {
 		if a == nil {
 			continue
 		}
-		if err := a.repeated(8, func(f protoField) error {
-			return f.each(0, func(uint64) error {
+		if err := a.repeated(8, func(f onnx.Field) error {
+			return f.Each(0, func(uint64) error {
 				r.outputs++
 				return nil
 			})

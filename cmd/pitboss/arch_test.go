@@ -157,7 +157,7 @@ var fences = []fence{
 	{"github.com/schollz/progressbar", []string{"cmd/*"}, "a library does not write on the terminal"},
 	{"github.com/grafana/pyroscope-go", []string{"cmd/*"}, "profiling is a property of the process, which cmd owns"},
 	{
-		"google.golang.org/protobuf/encoding/protowire", []string{"models", "models/*", "audit", "features", "features/*"},
+		"google.golang.org/protobuf/encoding/protowire", []string{"models", "models/*", "models/internal/*", "audit", "features", "features/*"},
 		"the wire format without messages: for files of others, read field by field, and for bytes whose order counts",
 	},
 	{

@@ -130,6 +130,6 @@ func TestModelCommandsWithoutONNXRuntime(t *testing.T) {
 	rows := onnxGoldens + "mlp_binary.csv"
 	refused(t, exitFailed, []string{"mlp_binary.onnx", "try --backend onnxruntime"}, "model", "score", onnxGoldens+"mlp_binary.onnx", "--rows", rows)
 	refused(t, exitFailed, []string{"ONNX Runtime is not available"}, "model", "score", onnxGoldens+"mlp_binary.onnx", "--rows", rows, "--backend", "onnxruntime")
-	refused(t, exitFailed, []string{"it is no ONNX file"}, "model", "score", goldenModel+".txt", "--rows", rows, "--backend", "onnxruntime")
+	refused(t, exitFailed, []string{"no ONNX: malformed ONNX file"}, "model", "score", goldenModel+".txt", "--rows", rows, "--backend", "onnxruntime")
 	refused(t, exitUsage, []string{`--backend "torch" is not native, leaves or onnxruntime`}, "model", "bench", goldenModel+".txt", "--backend", "torch")
 }

@@ -2,18 +2,18 @@ package onnxruntime
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"pitboss/models"
+	"pitboss/models/internal/onnx"
 )
 
 // What a graph may have. A decision in milliseconds needs a small part of it.
 const (
 	maxNodes = 100_000
 	maxDepth = 8 // of graphs within attributes of nodes
-	maxRank  = 8
-	maxName  = 1024
 )
 
 // Graph is what a file says of itself, read without ONNX Runtime.
@@ -89,7 +89,9 @@ func Inspect(data []byte, limits models.Limits) (*Graph, error) {
 		return nil, fmt.Errorf("it has %d bytes, MaxFileBytes is %d: %w", len(data), limits.MaxFileBytes, models.ErrLimit)
 	}
 	w := walker{g: &Graph{}, ops: map[string]int{}, weights: map[string]struct{}{}}
-	if err := w.model(data); err != nil {
+	if err := w.model(data); errors.Is(err, onnx.ErrMalformed) {
+		return nil, fmt.Errorf("the file is cut off or no ONNX: %w: %w", err, models.ErrUnsupported)
+	} else if err != nil {
 		return nil, err
 	}
 	g := w.g
