@@ -23,7 +23,14 @@ type acts struct {
 	firstLogin    map[string]time.Time
 	lost          float64
 	meters        map[string]uint64
+	scores        map[string]scorer
 	live          map[string]map[string]string // round -> player -> selection
+}
+
+// scorer is a player in a tournament: the device that began, when it and when the other one scored last.
+type scorer struct {
+	home     string
+	at, away time.Time
 }
 
 // play runs a casino with one fraud and hardly anybody else.
@@ -37,7 +44,7 @@ func play(t *testing.T, typology sim.Typology, mimicry float64, change func(*sim
 	a := &acts{
 		t: t, rules: sim.NewRules(), count: map[string]float64{}, types: map[string]float64{}, started: map[string]*pb.Event{}, bets: map[string]*pb.Event{},
 		rings: map[string]map[string]bool{}, accounts: map[string]map[string]bool{}, firstLogin: map[string]time.Time{},
-		meters: map[string]uint64{}, live: map[string]map[string]string{},
+		meters: map[string]uint64{}, live: map[string]map[string]string{}, scores: map[string]scorer{},
 	}
 	for ev, ok := s.Next(); ok && s.Events() < 40_000; ev, ok = s.Next() {
 		truth := s.Truth()
@@ -137,6 +144,12 @@ func (a *acts) see(ev *pb.Event, truth sim.Truth) {
 		if !map[string]bool{"GB": true, "DE": true, "SE": true}[p.PaymentDepositRequested.GetBinCc()] {
 			a.count["foreign"]++
 		}
+	case *pb.Event_TournamentEntry:
+		if truth.Role == "loser" {
+			a.count["losers"]++
+		}
+	case *pb.Event_TournamentScore:
+		a.splice(ev, truth)
 	case *pb.Event_JackpotParamChanged:
 		if p.JackpotParamChanged.GetApprovals() == 0 {
 			a.count["alone"]++
@@ -153,6 +166,27 @@ func (a *acts) see(ev *pb.Event, truth sim.Truth) {
 			a.live[round][truth.Player] = p.BetPlaced.GetSelection()
 		}
 	}
+}
+
+// splice notes when a booster's points go over to the other device.
+func (a *acts) splice(ev *pb.Event, truth sim.Truth) {
+	at, device := ev.GetOccurredAt().AsTime(), entityOf(ev, "device")
+	last := a.scores[truth.Player]
+	switch {
+	case last.home == "":
+		last.home = device
+	case device != last.home:
+		a.count["spliced"]++
+		if gap := at.Sub(last.at).Seconds(); last.at.After(last.away) && gap < 300 {
+			a.count["pause"] += gap
+			a.count["pauses"]++
+		}
+		last.away = at
+	}
+	if device == last.home {
+		last.at = at
+	}
+	a.scores[truth.Player] = last
 }
 
 func (a *acts) share(of, all float64) float64 {
@@ -233,6 +267,11 @@ func TestAgentsDoWhatTheTableSays(t *testing.T) {
 	run(sim.TournamentBooster, 0)
 	scored := a.types["tournament.score"]
 	f("crude boosters' scores", scored, 100, 1e6)
+	f("crude boosters' second devices", a.count["spliced"], 0, 0)
+	f("who loses to a booster", a.count["losers"], 1, 9)
+	run(sim.TournamentBooster, 1)
+	f("careful boosters' points from a second device", a.share(a.count["spliced"], a.types["tournament.score"]), 0.4, 0.9)
+	f("careful boosters' pause before it, seconds", a.share(a.count["pause"], a.count["pauses"]), 30, 60)
 
 	run(sim.JackpotTamper, 0)
 	f("wrong contributions", a.share(a.count["wrong_part"], a.count["contributions"]), 0.02, 0.25)

@@ -24,6 +24,8 @@ type Answers struct {
 	// Solved counts challenges that frauds passed, Gave those that they did not; Returned the accounts that stopped frauds
 	// opened in their place.
 	Solved, Gave, Returned uint64
+	// SpentMinor is what frauds paid for solving challenges, in minor units; of all currencies together.
+	SpentMinor int64
 	// SavedMinor is what frauds did not get because an act was stopped, in minor units; of all currencies together.
 	SavedMinor int64
 }
@@ -101,10 +103,15 @@ func (s *Sim) Answer(o Outcome) {
 func (s *Sim) challenge(p *player, t *told) {
 	s.answers.Challenged++
 	rng := &p.rng
-	passed := rng.chance(0.97)
+	passed, cost := rng.chance(0.97), int64(0)
 	if t.truth.fraud {
-		passed = p.mood.solved+solverPrice <= solverBudget && rng.chance(0.8)
-		p.mood.solved += solverPrice
+		solver := p.mood.solved+solverPrice <= solverBudget // the solver is paid for a try, too
+		passed = rng.chance(0.8) && solver
+		if solver {
+			p.mood.solved += solverPrice
+			cost = int64(solverPrice * float64(p.brand.unit))
+			s.answers.SpentMinor += cost
+		}
 	} else {
 		s.answers.HonestChallenged++
 		s.annoy(p, t, 0.01)
@@ -123,7 +130,7 @@ func (s *Sim) challenge(p *player, t *told) {
 	}
 	solve := rng.micros(6*second, 0.6) / millisecond
 	b := s.news(p, t.at+2, "guard.challenge", producerGuard, aboutVisit|aboutSession)
-	b.told.truth = t.truth
+	b.told.truth, b.told.cost = t.truth, cost
 	b.ev.Trust = pb.Trust_TRUST_CLIENT
 	b.ev.Payload = &pb.Event_GuardChallenge{GuardChallenge: &pb.GuardChallenge{
 		Kind: "captcha", ShownAt: timeOf(t.at + 1), Answer: answer, SolveMs: &solve,
@@ -139,9 +146,6 @@ func (s *Sim) stop(p *player, t *told, blocked bool) {
 	p.queue, p.head = p.queue[:p.head], min(p.head, len(p.queue))
 	p.wallet, p.session.losses = u.wallet, u.losses
 	u.deed.undone = true
-	if e := p.session.entry; e != nil {
-		e.points = u.points
-	}
 	if t.loss > 0 {
 		s.answers.SavedMinor += t.loss
 	}
@@ -191,6 +195,6 @@ func (s *Sim) comeBack(p *player, now int64) {
 	p.keys.devices = [2]uint64{rng.pcg.Uint64(), rng.pcg.Uint64()}
 	p.keys.instruments = [2]uint64{rng.pcg.Uint64(), rng.pcg.Uint64()}
 	p.registration.nickname = nickname(rng)
-	p.mood, p.devicesSeen, p.plot = mood{}, 0, nil
+	p.mood, p.devicesSeen, p.plot, p.feature = mood{}, 0, nil, nil
 	s.unborn(p, now+rng.micros(6*hour, 0.8))
 }

@@ -27,7 +27,7 @@ func judge(ev *pb.Event, fraud bool) sim.Outcome {
 	return sim.Allow
 }
 
-func liveWith(t *testing.T, see func(ev *pb.Event, fraud bool)) (sim.Answers, uint64) {
+func liveWith(t *testing.T, see func(ev *pb.Event, truth sim.Truth)) (sim.Answers, uint64) {
 	t.Helper()
 	s := newSim(t, func(c *sim.Config) {
 		c.Players, c.Activity, c.Duration, c.Rollbacks = 200, 2, 24*time.Hour, 0.01
@@ -37,9 +37,8 @@ func liveWith(t *testing.T, see func(ev *pb.Event, fraud bool)) (sim.Answers, ui
 		c.Mix.Frauds[sim.Backdoor].Share = 0 // its wins without a bet do not add up
 	})
 	for ev, ok := s.Next(); ok; ev, ok = s.Next() {
-		fraud := s.Truth().Fraud
-		see(ev, fraud)
-		s.Answer(judge(ev, fraud))
+		see(ev, s.Truth())
+		s.Answer(judge(ev, s.Truth().Fraud))
 	}
 	return s.Answers(), s.Events()
 }
@@ -50,7 +49,12 @@ func TestCasinoLivesWithAnswers(t *testing.T) {
 	l := &ledger{t: t, ids: map[string]bool{}, seq: map[string]uint64{}, bets: map[string]int64{}}
 	var ids []string
 	count := map[string]int{}
-	a, n := liveWith(t, func(ev *pb.Event, fraud bool) {
+	spent := int64(0)
+	a, n := liveWith(t, func(ev *pb.Event, truth sim.Truth) {
+		if truth.CostMinor != 0 && (!truth.Fraud || truth.Currency == "" || ev.GetType() != "guard.challenge") {
+			t.Fatalf("a %s of %+v costs a fraud money", ev.GetType(), truth)
+		}
+		spent += truth.CostMinor
 		l.see(ev)
 		delete(l.ids, "")
 		ids = append(ids, ev.GetEventId()+ev.GetType())
@@ -63,11 +67,14 @@ func TestCasinoLivesWithAnswers(t *testing.T) {
 		a.Gave == 0 || a.Returned == 0 {
 		t.Errorf("answers did less than expected: %+v", a)
 	}
+	if spent != a.SpentMinor || spent == 0 {
+		t.Errorf("frauds spent %d on solvers, the truth has %d", a.SpentMinor, spent)
+	}
 	if count["bet.rejected"] == 0 || count["guard.challenge"] != int(a.Challenged) {
 		t.Errorf("%d rejected bets, %d challenges told of %d", count["bet.rejected"], count["guard.challenge"], a.Challenged)
 	}
 	i := 0
-	again, _ := liveWith(t, func(ev *pb.Event, fraud bool) {
+	again, _ := liveWith(t, func(ev *pb.Event, _ sim.Truth) {
 		if i < len(ids) && ids[i] != ev.GetEventId()+ev.GetType() {
 			t.Fatalf("event %d is another one the second time: %s", i, ev.GetType())
 		}

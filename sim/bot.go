@@ -16,7 +16,7 @@ func (s *Sim) populateBots(idx []int32) {
 		h.stake = stepBelow(s.steps, rng.lognormal(40, 0.5))
 		h.restless, h.chases, h.autoplay = float64(0.1*m), false, false
 		h.loyalty = 1 - float64(0.1*m)
-		h.tables, h.live, h.tournaments = 0, 0, 0
+		h.tables, h.live, h.tournaments, h.buys = 0, 0, 0, 0
 		h.deposit = rng.lognormal(100, 0.4)
 		h.shift = rng.intn(24)
 		gesturesOf(rng, p, m)

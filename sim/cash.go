@@ -18,6 +18,11 @@ func (s *Sim) broke(p *player, now int64) {
 		now += 200 * millisecond
 	}
 	ses := &p.session
+	if p.waiting() && ses.game != p.feature.game {
+		s.closeGame(p, now) // there is something left to win
+		p.wake = now + second
+		return
+	}
 	fresh := ses.rounds == 0
 	stay := 0.6
 	if fresh || p.habit.dailyPlay > 0 {
@@ -195,6 +200,9 @@ func (s *Sim) wager(p *player, at, stake int64) {
 	p.tell(b)
 	w.real += w.bonus
 	w.bonus, w.wagerTotal = 0, 0
+	if p.waiting() {
+		s.closeGame(p, at+200*millisecond) // and goes on with what was left open, before anything else
+	}
 	if p.habit.cashesIn {
 		w.cashAt = at + p.habit.cashDelay
 	}

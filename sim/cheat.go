@@ -17,8 +17,10 @@ type cheat struct {
 	ghosts float64
 	// wrongPart takes the jackpot's part of the bet times partFactor; orphans adds a part of no bet.
 	wrongPart, partFactor, orphans float64
-	// replays are extra tournament scores for each round; spliced is the share of them from a second device.
+	// replays are extra tournament scores for each round; spliced is the share of them that a second device brings, after a
+	// pause.
 	replays, spliced float64
+	pause            int64
 }
 
 // honestCheat is a client with nothing wrong but a browser extension now and then.
@@ -158,14 +160,25 @@ func (m *meterStep) act(s *Sim, p *player, now int64) int64 {
 	return now + p.rng.micros(8*hour, 0.5)
 }
 
-// populateBoosters makes players with more points than their rounds are worth.
+// populateBoosters makes players with more points than their rounds are worth, some with a friend who buys in to lose: the
+// pool grows, and one place less of the board is a stranger's.
 func (s *Sim) populateBoosters(idx []int32) {
+	var friend *role
 	s.eachAgent(TournamentBooster, idx, func(rng *stream, p *player, m float64) {
 		h := p.habit
 		s.regular(rng, h)
 		h.tournaments, h.hours = 1, evening
+		if friend != nil && rng.chance(0.4) {
+			loser := *friend
+			loser.role, friend = "loser", nil
+			p.truth = &loser
+			h.stake, h.restless, h.sessionMedian = 0, 0.02, 12*minute
+			return
+		}
 		h.cheat.replays = logInterpolate(m, 8, 5, 3) - 1
 		h.cheat.spliced = lerp3(m, 0, 0.5, 0.9)
+		h.cheat.pause = int64(logInterpolate(m, float64(3*second), float64(15*second), float64(45*second)))
 		p.truth = s.role(TournamentBooster, p, "booster", m)
+		friend = p.truth
 	})
 }

@@ -65,6 +65,7 @@ func (j *JSONWriter) WriteTruth(t Truth) error {
 	b = strconv.AppendFloat(append(b, `,"mimicry":`...), t.Mimicry, 'g', -1, 64)
 	b = strconv.AppendBool(append(b, `,"at_risk":`...), t.AtRisk)
 	b = strconv.AppendInt(append(b, `,"loss_minor":`...), t.LossMinor, 10)
+	b = strconv.AppendInt(append(b, `,"cost_minor":`...), t.CostMinor, 10)
 	b = appendString(append(b, `,"currency":`...), t.Currency)
 	return j.line(append(b, '}'))
 }

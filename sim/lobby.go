@@ -15,16 +15,29 @@ func (s *Sim) launch(p *player, now int64) {
 		AutoplayAllowed: g.autoplay && p.brand.autoplay,
 	}}
 	p.tell(b)
-	if g.live {
+	ready := now + p.rng.micros(5*second, 0.5)
+	switch {
+	case g.live:
 		s.sit(p, at+p.rng.micros(2*second, 0.4))
+	case p.waiting() && p.feature.game == g:
+		ready = max(ready, s.resume(p, at+p.rng.micros(second, 0.4)))
+	default:
+		ready = max(ready, s.offerFeature(p, at))
 	}
-	p.wake = now + p.rng.micros(5*second, 0.5)
+	p.wake = ready
 }
 
 // chooseGame takes an even chance or one of the slots; the first are the most popular.
 func (s *Sim) chooseGame(p *player, now int64) *game {
 	rng := &p.rng
 	tables, w := p.habit.tables, s.world
+	if p.waiting() {
+		return p.feature.game
+	}
+	if p.wallet.wagerTotal > 0 && p.habit.parks && p.feature == nil && p.wallet.parked != p.wallet.bonusKey {
+		p.wallet.parked = p.wallet.bonusKey // once for each bonus
+		return &w.games[w.slots[4*rng.intn(len(w.slots)/4)]]
+	}
 	if p.wallet.wagerTotal > 0 {
 		tables = p.habit.bonusTables
 	} else if rng.chance(p.habit.live) {

@@ -50,7 +50,7 @@ func (s *Sim) populateHunters(idx []int32) {
 		p.habit.bonusTables = rng.between(0.5, 1)
 		p.habit.boldness = rng.between(0.02, 0.08)
 		p.habit.cashDelay = rng.micros(2*hour, 1.5)
-		p.habit.exact = rng.chance(0.3)
+		p.habit.exact, p.habit.parks = rng.chance(0.3), rng.chance(0.3)
 	})
 }
 

@@ -60,6 +60,10 @@ type habit struct {
 	leaves    float64
 	// withdraws is the chance to withdraw at the end of a visit.
 	withdraws float64
+	// buys is the chance to buy a feature that is offered; parks says that one is bought with a bonus and left open until the
+	// bonus is released.
+	buys  float64
+	parks bool
 	// regrets is the chance to take a withdrawal back while it waits.
 	regrets float64
 	// disputes is the chance that a deposit is disputed.
@@ -165,6 +169,8 @@ type player struct {
 
 	wallet  wallet
 	session session
+	// feature is what was bought and is not finished; nil where nothing is.
+	feature *feature
 	// dayStart and playedToday keep a machine's hours.
 	dayStart, playedToday int64
 }
@@ -203,6 +209,8 @@ type wallet struct {
 	// What was paid in and out, sent to others and received from them; lost is what of it was told as a loss.
 	paidIn, paidOut, sent, received, lost int64
 	disputed                              int
+	// parked is the bonus for which a feature was bought, 0 for none.
+	parked uint64
 	// instant: deposits are not offered a bonus.
 	instant bool
 }
@@ -263,6 +271,8 @@ type told struct {
 	act bool
 	// loss is the money, in minor units, that this act costs the operator or the account's owner.
 	loss int64
+	// cost is what it costs the fraud, in minor units: a challenge that somebody solves for money.
+	cost int64
 	// finish sets what is known only when the event's turn comes.
 	finish func(ev *pb.Event)
 	// undo is how an answer that stops the act takes it back; deed is what this follows from, where it comes by itself.
@@ -284,7 +294,6 @@ type undo struct {
 	stake  int64
 	wallet wallet
 	losses int
-	points int64
 	// deed is what follows from it.
 	deed deed
 }
@@ -294,11 +303,7 @@ type deed struct{ undone bool }
 
 // before notes how things stand before an act.
 func (p *player) before(key uint64, stake int64) *undo {
-	u := &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses}
-	if e := p.session.entry; e != nil {
-		u.points = e.points
-	}
-	return u
+	return &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses}
 }
 
 // tell queues an event of the player's, never before one that is queued.

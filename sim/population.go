@@ -145,6 +145,9 @@ func (s *Sim) ordinaryHabit(rng *stream) *habit {
 	if rng.chance(0.08) {
 		h.tournaments = 0.5
 	}
+	if rng.chance(0.4) {
+		h.buys = rng.between(0.2, 0.6)
+	}
 	h.bonusTables = h.tables
 	return h
 }

@@ -33,7 +33,7 @@ func (s *Sim) populateRing(rng *stream, g *group) {
 	// From an hour to three days, evenly in the logarithm.
 	burst := int64(float64(hour) * exp(float64(m*logarithm(72))))
 	born := s.start + rng.uniform(max(s.cfg.span()-burst, 1))
-	hosts := 1 + len(idx)/4
+	hosts, parks := 1+len(idx)/4, rng.chance(1.0/3)
 	for n, i := range idx {
 		p := &s.players[i]
 		part := "member"
@@ -49,6 +49,7 @@ func (s *Sim) populateRing(rng *stream, g *group) {
 		}
 		s.shareOut(rng, p, head, &s.players[idx[n%hosts]], with)
 		ringHabit(rng, p.habit, m)
+		p.habit.parks = parks && rng.chance(lerp3(m, 1, 0.7, 0.4))
 	}
 }
 

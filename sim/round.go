@@ -60,7 +60,7 @@ func (s *Sim) round(p *player, now, stake int64) {
 	t.pressed = now + rng.micros(3*millisecond, 0.3)
 	t.shown = t.pressed + rng.micros(35*millisecond, 0.3)
 	at := s.playOut(p, now, t)
-	p.wake = max(now+p.habit.pace.wait(rng, g.minCycle), at+1)
+	p.wake = max(p.wake, now+p.habit.pace.wait(rng, g.minCycle), at+1)
 }
 
 // playOut tells a round from its beginning to its end, and gives the end.

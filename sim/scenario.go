@@ -125,6 +125,9 @@ func (s *Sim) convert() {
 	for i := range s.players {
 		if p := &s.players[i]; p.brand == br {
 			p.wallet.divide(crownsPerEuro)
+			if f := p.feature; f != nil {
+				f.stake, f.win = f.stake/crownsPerEuro, f.win/crownsPerEuro
+			}
 		}
 	}
 	j := &s.jackpots[br.index]

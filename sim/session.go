@@ -178,7 +178,7 @@ func (s *Sim) act(p *player, now int64) {
 	ses := &p.session
 	s.background(p, now)
 	switch {
-	case p.wallet.cashAt > 0:
+	case p.wallet.cashAt > 0 && !p.waiting():
 		s.cashIn(p, now)
 		return
 	case now >= ses.end || now >= p.end:

@@ -69,7 +69,9 @@ type Truth struct {
 	// LossMinor is the money that this act costs the operator or the account's owner, in minor units of Currency: what is
 	// saved where it is stopped. 0 for all that costs nothing by itself.
 	LossMinor int64
-	// Currency is LossMinor's; empty where that is 0.
+	// CostMinor is what this act costs the fraud, where somebody else solves a challenge for money.
+	CostMinor int64
+	// Currency is that of LossMinor and CostMinor; empty where both are 0.
 	Currency string
 }
 
@@ -148,9 +150,9 @@ func (s *Sim) emit(t *told) *pb.Event {
 	p := &s.players[t.player]
 	s.last = Truth{
 		EventID: ev.EventId, Player: t.name, Fraud: t.truth.fraud, Typology: t.truth.typology,
-		Ring: t.truth.ring, Role: t.truth.role, Mimicry: t.truth.mimicry, AtRisk: p.atRisk, LossMinor: t.loss,
+		Ring: t.truth.ring, Role: t.truth.role, Mimicry: t.truth.mimicry, AtRisk: p.atRisk, LossMinor: t.loss, CostMinor: t.cost,
 	}
-	if t.loss != 0 {
+	if t.loss != 0 || t.cost != 0 {
 		s.last.Currency = p.brand.currency
 	}
 	if t.act {

@@ -64,8 +64,8 @@ func TestSameBytesForASeed(t *testing.T) {
 		}
 	}
 	events, truth, n := digest(t, small)
-	const wantEvents = "9a1cf50072539817ee4d33697863c9762c5bb9441737b0126ebcdf8c942a1d47"
-	const wantTruth = "07f54b286dc68cd1aeada8cb225b164fd885d7fff49bb0443c24b7cbe5bc0fee"
+	const wantEvents = "fc295b8e9dad2655b071a254d155a35d44c0f0e0f2bf9d901b99ed2be514c45d"
+	const wantTruth = "d2edfcccdd8bad0d4388279c8b1a21e01ff04cf3e094da1ad339914f24d78fc5"
 	if events != wantEvents {
 		t.Errorf("events: got %s (%d events), want %s", events, n, wantEvents)
 	}

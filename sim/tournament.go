@@ -22,7 +22,12 @@ type tournament struct {
 type entry struct {
 	p      *player
 	points int64
+	// owed are the points that a second device still has to bring.
+	owed []int64
 }
+
+// spliceAfter is how many scores a booster gathers before the second device goes on with them.
+const spliceAfter = 80
 
 const (
 	tournamentBuyIn, tournamentFee = 200, 20 // hundredths of a unit
@@ -90,7 +95,7 @@ func (s *Sim) score(p *player, at int64, t *turn, x100 int) {
 	}
 	c, rng := &p.habit.cheat, &p.rng
 	points := int64(1 + min(x100/100, 100))
-	s.scored(p, at, cup, t.key, points, false)
+	s.scored(p, at, cup, t.key, points)
 	if c.replays == 0 {
 		return
 	}
@@ -98,36 +103,50 @@ func (s *Sim) score(p *player, at int64, t *turn, x100 int) {
 	if rng.chance(c.replays - float64(extra)) {
 		extra++
 	}
+	e := p.session.entry
 	for range extra {
 		at += rng.micros(120*millisecond, 0.5)
-		if at >= cup.until-second {
-			return
-		}
 		if rng.chance(c.spliced) {
-			s.scored(p, at, cup, rng.pcg.Uint64(), points, true)
+			e.owed = append(e.owed, points)
 		} else {
-			s.scored(p, at, cup, t.key, points, false)
+			s.scored(p, at, cup, t.key, points)
 		}
+	}
+	if len(e.owed) >= spliceAfter {
+		s.splice(p, at, cup)
 	}
 }
 
-// scored tells points; on the player's second device where spliced says so.
-func (s *Sim) scored(p *player, at int64, cup *tournament, round uint64, points int64, spliced bool) {
-	ses := &p.session
+// splice lets the second device bring what is owed, after a pause; the first one waits until it is done.
+func (s *Sim) splice(p *player, at int64, cup *tournament) {
+	rng, ses := &p.rng, &p.session
 	device := ses.device
-	if spliced {
-		ses.device = p.keys.devices[1]
+	ses.device = p.keys.devices[1]
+	at += rng.micros(p.habit.cheat.pause, 0.3)
+	for _, points := range ses.entry.owed {
+		s.scored(p, at, cup, rng.pcg.Uint64(), points)
+		at += rng.micros(120*millisecond, 0.5)
 	}
-	e := ses.entry
-	e.points += points
-	total, first := e.points, int64(1)
+	ses.entry.owed, ses.device = nil, device
+	p.wake = max(p.wake, at+rng.micros(p.habit.cheat.pause, 0.3))
+}
+
+// scored tells points, which count when they are told.
+func (s *Sim) scored(p *player, at int64, cup *tournament, round uint64, points int64) {
+	if at >= cup.until-second {
+		return
+	}
 	b := s.inTournament(p, at, "tournament.score", cup)
 	b.addRound(p, round)
-	b.ev.Payload = &pb.Event_TournamentScore{TournamentScore: &pb.TournamentScore{
-		PointsDelta: &points, PointsTotal: &total, EntryNo: &first,
-	}}
+	e := p.session.entry
+	b.told.finish = func(ev *pb.Event) {
+		e.points += points
+		total, first := e.points, int64(1)
+		ev.Payload = &pb.Event_TournamentScore{TournamentScore: &pb.TournamentScore{
+			PointsDelta: &points, PointsTotal: &total, EntryNo: &first,
+		}}
+	}
 	p.tell(b)
-	ses.device = device
 }
 
 // closeLater ends the tournament at its time: the board, and the prizes for the first three.

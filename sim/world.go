@@ -28,6 +28,8 @@ type game struct {
 	autoplay bool
 	// jackpot, where above 0, says that a part of every bet goes into the brand's jackpot.
 	jackpot int
+	// sells: the game sells its free spins.
+	sells bool
 	// live games have a dealer, and rounds that go on by themselves.
 	live bool
 	// table games are bets on an even chance: low variance, and what bonuses are played out on.
@@ -124,6 +126,7 @@ func newWorld() *world {
 			g.jackpot, g.rtp = 1, g.rtp-15_000
 			w.linked = append(w.linked, len(w.games))
 		}
+		g.sells = i%4 == 0
 		w.slots = append(w.slots, len(w.games))
 		w.games = append(w.games, g)
 	}

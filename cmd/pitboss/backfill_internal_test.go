@@ -32,7 +32,7 @@ features:
 		t.Fatal(err)
 	}
 	events := filepath.Join(dir, "events.jsonl")
-	if r := pitboss("sim", "--players", "20", "--duration", "6h", "--events", "2000", "--seed", "3", "--tenant", demoTenant, "--out", events); r.code != exitOK {
+	if r := pitboss("sim", "--players", "200", "--duration", "6h", "--events", "2000", "--seed", "3", "--tenant", demoTenant, "--out", events); r.code != exitOK {
 		t.Fatal(r)
 	}
 	if r := pitboss("ingest", "--config", path, "--source", events, "--history"); r.code != exitOK {
@@ -87,7 +87,7 @@ features:
   - {name: game_bets_30d, group: rounds, aggregate: count, window: 30d}
 `)
 	all := filepath.Join(dir, "all.jsonl")
-	if r := pitboss("sim", "--players", "20", "--duration", "6h", "--events", "2000", "--seed", "3", "--tenant", demoTenant, "--out", all); r.code != exitOK {
+	if r := pitboss("sim", "--players", "200", "--duration", "6h", "--events", "2000", "--seed", "3", "--tenant", demoTenant, "--out", all); r.code != exitOK {
 		t.Fatal(r)
 	}
 	data, err := os.ReadFile(all)

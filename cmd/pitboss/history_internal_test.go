@@ -111,7 +111,7 @@ func TestBatchRejects(t *testing.T) {
 	write(t, bad, strings.Join(lines[:10], "")+
 		"{this is no event}\n"+
 		strings.Replace(lines[11], `"tenant":"demo"`, `"tenant":"nobody"`, 1)+
-		strings.Replace(lines[3], `"brand":"lucky-reef"`, `"brand":"other"`, 1)) // the event_id of another event
+		strings.Replace(lines[3], `"brand":"`, `"brand":"other-`, 1)) // the event_id of another event
 	out := h.path("out.jsonl")
 	refused(t, exitRejected, []string{"rejected: ", "3 of 13 rows", "row 11", "event.tenant: no tenant", "CONFLICT"},
 		"batch", "--config", h.config, "--source", bad, "--in-order=false", "--out", out)

@@ -270,8 +270,8 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 func printAnswers(out io.Writer, a sim.Answers) {
 	fmt.Fprintf(out, "%d answers: %d acts stopped, %d challenged\n", a.Given, a.Stopped, a.Challenged)
 	fmt.Fprintf(out, "honest players: %d acts stopped, %d challenged; %d left for good\n", a.HonestStopped, a.HonestChallenged, a.HonestLeft)
-	fmt.Fprintf(out, "frauds: %d challenges solved, %d not; %d came back with a new account; saved %d minor units\n",
-		a.Solved, a.Gave, a.Returned, a.SavedMinor)
+	fmt.Fprintf(out, "frauds: %d challenges solved, %d not; %d came back with a new account; saved %d minor units, spent on solvers %d\n",
+		a.Solved, a.Gave, a.Returned, a.SavedMinor, a.SpentMinor)
 }
 
 // sleepUntil waits for a moment and says whether to go on.
