@@ -42,6 +42,13 @@ race: ## The tests of every package with goroutines, under the race detector (ne
 	@[ -n "$(racing)" ] || { echo "no package starts goroutines"; exit 1; }
 	CGO_ENABLED=1 scripts/gotest.sh -race -timeout 15m $(racing)
 
+# What a record holds has the same bits whatever the compiler and the processor may use. v3 needs a processor of the last ten years.
+.PHONY: test-bits
+test-bits: ## Goldens and old records, compiled for GOAMD64=v1 and v3, and without fused multiply-add (cpu.fma=off).
+	for level in v1 v3; do GOAMD64=$$level scripts/gotest.sh $(same_bits); done
+	GODEBUG=cpu.fma=off scripts/gotest.sh $(same_bits)
+same_bits := -run 'Bits|Equals|Golden|EveryVersion|ElementaryFunctions' ./floats ./models ./features/tiles ./registry ./audit
+
 .PHONY: cover
 cover: ## Test coverage for each package, and the whole in .cache/cover.html.
 	mkdir -p $(cache)

@@ -17,8 +17,8 @@ import (
 )
 
 // bitsOfEverything hashes the bits of all margins, scores, contributions and calibrated probabilities of
-// goldens. Records hold such numbers, so the hash must be the same on every machine: CI runs this
-// with GOAMD64=v1 and v3 and with GODEBUG=cpu.fma=off.
+// goldens. Records hold such numbers, so the hash must be the same on every machine: make test-bits
+// runs this with GOAMD64=v1 and v3 and with GODEBUG=cpu.fma=off, as CI does.
 func bitsOfEverything(t *testing.T, names []string, read func(testing.TB, string) *golden, kernel models.Kernel) string {
 	t.Helper()
 	h := sha256.New()
