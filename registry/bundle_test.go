@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pitboss/features"
+	"pitboss/models"
 	"pitboss/registry"
 )
 
@@ -211,6 +212,22 @@ func TestLoadRefuses(t *testing.T) {
 		} else if !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s with %q for %q:\n got %v\nwant %s", test.file, test.new, test.old, err, test.want)
 		}
+	}
+}
+
+// TestUnknownFeatures: a model's features must all be in the feature set, also those that none of its trees tests; the error names
+// every one.
+func TestUnknownFeatures(t *testing.T) {
+	text := read(t, tiny, "model.txt")
+	at, end := strings.Index(text, "max_feature_idx=9"), strings.Index(text, "feature_infos=")
+	head := text[at:end] + "feature_infos="
+	more := strings.NewReplacer("max_feature_idx=9", "max_feature_idx=11", " amount\n", " amount never_tested ever_tested\n", "feature_infos=", "feature_infos=none none ").Replace(head)
+	if _, err := models.Load([]byte(strings.Replace(text, head, more, 1)), models.DefaultLimits()); err != nil {
+		t.Fatalf("the model alone: %v", err)
+	}
+	_, err := registry.Load(edited(t, "model.txt", head, more), config(t))
+	if want := `the model wants features that the feature set does not have: "never_tested", "ever_tested"`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }
 

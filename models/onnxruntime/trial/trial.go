@@ -110,11 +110,17 @@ func (c Config) Try(g onnxruntime.Candidate) error {
 	if err = json.Unmarshal(out, &a); err != nil || !a.Tried {
 		return c.failed(g, "it ended without an answer")
 	}
-	if a.Error != "" {
-		return &refusal{a.Error, kinds[a.Kind]}
+	if a.Error == "" {
+		return nil
 	}
-	return nil
+	if noMemory.MatchString(a.Error) {
+		a.Error += fmt.Sprintf(" (its trial may take %d MiB: onnxruntime.max_trial_bytes)", c.MaxBytes>>20)
+	}
+	return &refusal{a.Error, kinds[a.Kind]}
 }
+
+// noMemory is how ONNX Runtime says that the process has no more.
+var noMemory = regexp.MustCompile(`bad_alloc|Failed to allocate memory`)
 
 // environment is what the other process may know: nothing but where the linker looks.
 func environment() []string {
