@@ -171,10 +171,10 @@ func (s *State) readDistinct(l *Layout, q *query, col int, r *Reading) {
 		if w > 0 {
 			f.row[w].n += f.row[w-1].n
 		}
-		if f.full && int64(f.limit.sec) >= q.edges[w] {
+		if f.full && int64(f.limit.sec) >= q.edge(l, w) {
 			f.row[w].flags |= Capped
 		}
-		if q.raw.missedSec != 0 && q.raw.missedSec >= max(q.edges[w], f.oldest) {
+		if q.raw.missedSec != 0 && q.raw.missedSec >= max(q.edge(l, w), f.oldest) {
 			f.row[w].flags |= CorrectionMissed
 		}
 	}
@@ -239,7 +239,7 @@ func (f *foldedColumn) countFolded(l *Layout, c *category, col int) {
 		before = int64(c.newest(sec - 1))
 	}
 	for w := range f.row {
-		if sec >= f.edges[w] && (before < f.edges[w] || before < floor) {
+		if edge := f.edge(l, w); sec >= edge && (before < edge || before < floor) {
 			f.row[w].flags |= CorrectionMissed
 		}
 	}

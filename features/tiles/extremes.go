@@ -106,7 +106,7 @@ func (r *Reading) extreme(w Window, value int, low bool) (int64, Flags) {
 
 // top gives the largest word of a column in a window.
 func (s *State) top(l *Layout, q *query, w, column int) (uint64, Flags) {
-	e, in := l.extremes[column], stretch{q.edges[w], q.sec + 1}
+	e, in := l.extremes[column], stretch{q.edge(l, w), q.sec + 1}
 	levels := q.ladder(l)
 	folded := s.topFolded(l, q, in, column)
 	raw, words, stride := uint64(0), q.raw.words, l.rawStride

@@ -144,7 +144,7 @@ type rawQuery struct {
 // prepareRaw sees to plus and minus.
 func (s *State) prepareRaw(l *Layout, q *query) {
 	stride := l.rawStride
-	q.raw.words = s.raw
+	q.raw = rawQuery{words: s.raw}
 	if q.minus != nil {
 		for i := 0; i < len(s.raw); i += stride {
 			q.raw.minus = q.raw.minus || q.isMinus(s.raw[i:])

@@ -6,15 +6,17 @@ type query struct {
 	sec     int64
 	end     int64 // where the second ends, in microseconds
 	horizon int64
-	// edges are the first second of each of the layout's windows.
-	edges [windowCount]int64
+	// edges are the first second of each window at edgesAt, which groups that are read one after the other share.
+	edges      [windowCount]int64
+	edgesAt    int64
+	edgesKnown bool
 	// known are the levels at the horizon once they were asked for.
 	known ladder
 	plus  *Contribution
 	minus *Contribution
 	// plusSec and minusSec are 0 without the event, or where no state would hold it.
 	plusSec, minusSec int64
-	raw               rawQuery
+	raw               rawQuery // where the layout keeps raw contributions
 }
 
 // Read evaluates every window at t. An event that is not inside the state takes part as plus; one that is inside is left
@@ -27,7 +29,8 @@ type query struct {
 // From the horizon's second on, readings are exact, but for Capped and for what CorrectionMissed says; before, they are
 // Late. With both plus and minus the state is copied: that is for tools, not for decisions.
 func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *Reading) {
-	late := floorSecond(t) < s.horizonAt(floorSecond(horizon))
+	sec, horizonSec := floorSecond(t), floorSecond(horizon)
+	late := sec < s.horizonAt(horizonSec)
 	if late && l.foldsWhatIsRead() || plus != nil && minus != nil {
 		s = s.copyTo(&r.copied)
 		if plus != nil {
@@ -39,9 +42,9 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 		}
 	}
 	q := &r.query
-	q.at, q.sec, q.horizon = max(min(t, 1<<60), -1<<60), min(floorSecond(t), 1<<40), s.horizonAt(floorSecond(horizon))
+	q.at, q.sec, q.horizon = max(min(t, 1<<60), -1<<60), min(sec, 1<<40), s.horizonAt(horizonSec)
 	q.end = (q.sec + 1) * 1e6
-	q.plus, q.minus, q.plusSec, q.minusSec, q.raw, q.known.levels = plus, minus, 0, 0, rawQuery{}, nil
+	q.plus, q.minus, q.plusSec, q.minusSec, q.known.levels = plus, minus, 0, 0, nil
 	if plus != nil {
 		q.plusSec = secondInRange(plus.At)
 	}
@@ -52,10 +55,7 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	if late {
 		r.Flags = Late
 	}
-	r.ladderAt(q.sec)
-	for i := range l.windows {
-		q.edges[i] = r.edges[l.windows[i].id]
-	}
+	q.findEdges()
 	if l.spec.Recent > 0 {
 		s.readRecent(l, q, &r.recent)
 	}
@@ -76,17 +76,20 @@ func (s *State) Read(l *Layout, t, horizon int64, plus, minus *Contribution, r *
 	}
 }
 
-// ladderAt sees to the edges of all windows at a second: groups that are read one after the other share it.
-func (r *Reading) ladderAt(sec int64) {
-	if r.edgesKnown && r.edgesSec == sec {
+// findEdges sees to the edges of all windows at the query's second.
+func (q *query) findEdges() {
+	if q.edgesKnown && q.edgesAt == q.sec {
 		return
 	}
-	r.edgesSec, r.edgesKnown = sec, true
+	q.edgesAt, q.edgesKnown = q.sec, true
 	for w := range windowCount {
 		rung := w.rung()
-		r.edges[w] = edge(sec, rung.length, rung.hop)
+		q.edges[w] = edge(q.sec, rung.length, rung.hop)
 	}
 }
+
+// edge is the first second of a window by its place in the layout.
+func (q *query) edge(l *Layout, place int) int64 { return q.edges[l.windows[place].id] }
 
 // readWindows reads counts and sums from the tiles.
 func (s *State) readWindows(l *Layout, q *query, r *Reading) {
@@ -134,7 +137,8 @@ func (s *State) readTiles(l *Layout, q *query, r *Reading) {
 	var from [windowCount]int
 	count, at := int64(0), end
 	for w := range l.windows {
-		for at > 0 && int64(start(tiles[at-stride])) >= q.edges[w] {
+		edge := q.edge(l, w)
+		for at > 0 && int64(start(tiles[at-stride])) >= edge {
 			at -= stride
 			count += int64(uint32(tiles[at]))
 		}
@@ -217,7 +221,7 @@ func (q *query) window(l *Layout, sec int64) int {
 // firstWindow gives the shortest window that reaches back to a second, or -1.
 func (q *query) firstWindow(l *Layout, sec int64) int {
 	for w := range l.windows {
-		if sec >= q.edges[w] {
+		if sec >= q.edge(l, w) {
 			return w
 		}
 	}

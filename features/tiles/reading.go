@@ -18,11 +18,6 @@ type Reading struct {
 	lostFrom int
 	lost     int64 // its second, 0 without
 
-	// edges are those of every window at edgesSec, once edgesKnown.
-	edges      [windowCount]int64
-	edgesSec   int64
-	edgesKnown bool
-
 	query  query
 	state  *State
 	layout *Layout
@@ -109,12 +104,10 @@ func (r *Reading) First() (int64, Flags) { return r.first.at, r.first.flags | r.
 func (r *Reading) slot(w Window) int {
 	i := r.layout.places[w]
 	if i < 0 {
-		noWindow(w)
+		panic("BUG: tiles: no such window in the layout")
 	}
 	return int(i)
 }
-
-func noWindow(w Window) { panic("BUG: tiles: no such window in the layout: " + w.String()) }
 
 // reset makes room for a reading of a layout: whoever reads fills the rows.
 func (r *Reading) reset(s *State, l *Layout) {

@@ -210,7 +210,7 @@ func (s *State) readLost(l *Layout, q *query, r *Reading) {
 		return
 	}
 	r.lost, r.lostFrom = sec, 0
-	for r.lostFrom < len(l.windows) && sec < max(q.edges[r.lostFrom], q.oldest(l)) {
+	for r.lostFrom < len(l.windows) && sec < max(q.edge(l, r.lostFrom), q.oldest(l)) {
 		r.lostFrom++
 	}
 	// What was lost is the last only where nothing newer is known, and may always be the first.
