@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"pitboss/models"
 )
 
 func newModelCmd() *cobra.Command {
@@ -77,53 +74,6 @@ contributions.`,
 	return cmd
 }
 
-// scorer scores one row after the other.
-type scorer struct {
-	model     models.Model
-	contrib   bool
-	columns   []int // of the input, by feature
-	row       []float64
-	scratch   models.Scratch
-	margins   []float64
-	scores    []float64
-	sums      []float64
-	parts     []float64
-	record    []string
-	headerOut []string
-}
-
-func scoreRows(ctx context.Context, model models.Model, in io.Reader, name string, out io.Writer, contrib bool) error {
-	rows, err := newRowReader(in)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	s, err := newScorer(model, rows.header, contrib)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	w := csv.NewWriter(out)
-	if err := w.Write(s.headerOut); err != nil {
-		return fmt.Errorf("cannot write the output: %w", err)
-	}
-	for n := 1; ctx.Err() == nil; n++ {
-		cells, err := rows.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = s.score(cells)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: row %d (line %d): %w", name, n, rows.line, err)
-		}
-		if err := w.Write(s.record); err != nil {
-			return fmt.Errorf("cannot write the output: %w", err)
-		}
-	}
-	w.Flush()
-	return errors.Join(ctx.Err(), w.Error())
-}
-
 // rowReader reads the lines of a CSV file behind its header.
 type rowReader struct {
 	csv    *csv.Reader
@@ -174,48 +124,6 @@ func (r *rowReader) next() ([]string, error) {
 
 var errBlankLine = errors.New(`the line is blank: write "" or nan for a missing value, or take the line away`)
 
-func newScorer(model models.Model, header []string, contrib bool) (*scorer, error) {
-	info := model.Info()
-	if contrib && info.Unexplainable != "" {
-		return nil, fmt.Errorf("the model has no exact contributions (%s); leave --contrib out", info.Unexplainable)
-	}
-	names := info.FeatureNames()
-	columns, err := matchColumns(names, header)
-	if err != nil {
-		return nil, err
-	}
-	s := &scorer{
-		model: model, contrib: contrib, columns: columns, row: make([]float64, len(names)),
-		margins: make([]float64, info.Outputs), scores: make([]float64, info.Outputs),
-		sums: make([]float64, info.Outputs), parts: make([]float64, info.Outputs*len(names)),
-	}
-	s.headerOut = append(outputNames("margin", info.Outputs), outputNames("score", info.Outputs)...)
-	if contrib {
-		for k := range info.Outputs {
-			suffix := ""
-			if info.Outputs > 1 {
-				suffix = "_" + strconv.Itoa(k)
-			}
-			for _, f := range names {
-				s.headerOut = append(s.headerOut, "contrib_"+f+suffix)
-			}
-			s.headerOut = append(s.headerOut, "base"+suffix)
-		}
-	}
-	return s, nil
-}
-
-func outputNames(name string, n int) []string {
-	if n == 1 {
-		return []string{name}
-	}
-	names := make([]string, n)
-	for k := range names {
-		names[k] = name + "_" + strconv.Itoa(k)
-	}
-	return names
-}
-
 func matchColumns(names, header []string) ([]int, error) {
 	at := map[string]int{}
 	for i, h := range header {
@@ -265,44 +173,6 @@ func allNumbers(header []string) bool {
 		numbered = numbered && strings.TrimSpace(cell) == strconv.Itoa(i)
 	}
 	return !numbered
-}
-
-// score fills record with what the model says of one row of cells.
-func (s *scorer) score(cells []string) error {
-	for j, i := range s.columns {
-		v, err := parseCell(cells[i])
-		if err != nil {
-			return fmt.Errorf("column %q: %w", s.model.Info().Features[j].Name, err)
-		}
-		s.row[j] = v
-	}
-	if err := s.model.Predict(s.row, &s.scratch, s.margins); err != nil {
-		return err
-	}
-	if err := s.model.Score(s.margins, s.scores); err != nil {
-		return err
-	}
-	s.record = s.record[:0]
-	s.add(s.margins...)
-	s.add(s.scores...)
-	if !s.contrib {
-		return nil
-	}
-	if err := s.model.Explain(s.row, &s.scratch, s.sums, s.parts); err != nil {
-		return err
-	}
-	n := len(s.row)
-	for k, base := range s.model.Info().Base {
-		s.add(s.parts[k*n : (k+1)*n]...)
-		s.add(base)
-	}
-	return nil
-}
-
-func (s *scorer) add(values ...float64) {
-	for _, v := range values {
-		s.record = append(s.record, strconv.FormatFloat(v, 'g', -1, 64))
-	}
 }
 
 // parseCell reads a number; an empty cell and nan are missing.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,18 +83,16 @@ func benchRows(model models.Model, file string) (rows [][]float64, said string, 
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", file, err)
 	}
-	for len(rows) < maxBenchRows {
-		cells, err := r.next()
-		if errors.Is(err, io.EOF) {
-			break
+	var b scoreBlock
+	for more := true; more && len(rows) < maxBenchRows; {
+		more = b.fill(r, s.columns, len(rows)+1)
+		if s.score(&b); b.err != nil {
+			return nil, "", fmt.Errorf("%s: %w", file, b.err)
 		}
-		if err == nil {
-			err = s.score(cells)
+		block := slices.Clone(s.rows)
+		for i := range b.lines {
+			rows = append(rows, block[i*len(s.names):][:len(s.names)])
 		}
-		if err != nil {
-			return nil, "", fmt.Errorf("%s: row %d (line %d): %w", file, len(rows)+1, r.line, err)
-		}
-		rows = append(rows, append([]float64(nil), s.row...))
 	}
 	if len(rows) == 0 {
 		return nil, "", fmt.Errorf("%s: there is no row in it", file)
