@@ -125,7 +125,7 @@ func TestONNXTrial(t *testing.T) {
 	f("hours", quick, hours, trial.ErrFailed, "it was not done after 2s", "onnxruntime.max_trial")
 	small := self()
 	small.MaxBytes = 100 << 20
-	f("memory", small, products(8000, 1), nil, "it does not score a row of ones: the graph fails", "allocate")
+	f("memory", small, products(8000, 1), nil, "it does not score a row of ones: the graph fails", "allocate", "its trial may take 100 MiB: onnxruntime.max_trial_bytes")
 	f("another operator", self(), onnxruntimetest.File(onnxruntimetest.Takes2(onnxruntimetest.Operator("Nonsense", "y", "x"))), models.ErrUnsupported, "ONNX Runtime refuses it")
 	none := candidate(filepath.Join(t.TempDir(), "none.so"), good)
 	if err := self().Try(none); !errors.Is(err, onnxruntime.ErrLibrary) || errors.Is(err, trial.ErrFailed) {
