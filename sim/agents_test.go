@@ -227,6 +227,7 @@ func (a *acts) opposed() float64 {
 
 // Each fraud does what docs/sim.md says at both ends of mimicry: the bounds are around the table's values.
 func TestAgentsDoWhatTheTableSays(t *testing.T) {
+	t.Parallel()
 	var a *acts
 	f := func(what string, got, low, high float64) {
 		t.Helper()

@@ -2,6 +2,8 @@ package sim_test
 
 import (
 	"hash/fnv"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,5 +106,37 @@ func TestAnswersHurtFrauds(t *testing.T) {
 	free, limited, blocked := bets(sim.Allow), bets(sim.Limit), bets(sim.Block)
 	if free < 1000 || limited*2 > free || blocked*20 > free {
 		t.Errorf("bets of bots: %d free, %d limited, %d blocked", free, limited, blocked)
+	}
+}
+
+// All of the catalogue is told but what pitboss and its users say themselves.
+func TestTellsTheCatalogue(t *testing.T) {
+	missing := map[string]bool{}
+	payload := (&pb.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("payload").Fields()
+	for i := range payload.Len() {
+		missing[string(payload.Get(i).Name())] = true
+	}
+	for _, ours := range []string{"appeal_resolved", "case_closed", "case_opened", "decision_made", "decision_overridden"} {
+		if !missing[ours] {
+			t.Fatalf("the catalogue has no %s", ours)
+		}
+		delete(missing, ours)
+	}
+	t.Parallel()
+	s := newSim(t, func(c *sim.Config) {
+		c.Players, c.Duration, c.Mix.Bursts = 400, 30*24*time.Hour, 0.4 // who stakes so much that a jackpot comes
+		for i := range c.Mix.Frauds {
+			c.Mix.Frauds[i].Share = 0.002
+		}
+		c.Mix.Frauds[sim.Chargeback].Share, c.Mix.Frauds[sim.LiveCollusion].Share = 0.05, 0.05
+		c.Mix.Frauds[sim.BonusRing].Share = 0.05
+	})
+	for ev, ok := s.Next(); ok && len(missing) > 0; ev, ok = s.Next() {
+		m := ev.ProtoReflect()
+		delete(missing, string(m.WhichOneof(m.Descriptor().Oneofs().ByName("payload")).Name()))
+		s.Answer(judge(ev, false))
+	}
+	if len(missing) > 0 {
+		t.Errorf("never told: %v", slices.Sorted(maps.Keys(missing)))
 	}
 }

@@ -24,6 +24,7 @@ func mean(values []float64) float64 {
 // The figures are those of domain.md §5 (UKGC 2023, LaBrie 2008, Forrest and McHale 2018); the intervals say how near
 // honest players must come. UKGC counts visits and LaBrie players: four weeks, so that nearly all of them are seen.
 func TestHonestPlayersAreLikeThePublished(t *testing.T) {
+	t.Parallel()
 	var r *sim.Report
 	s := newSim(t, func(c *sim.Config) {
 		c.Players, c.Duration = 300, 28*24*time.Hour
@@ -53,6 +54,7 @@ func TestHonestPlayersAreLikeThePublished(t *testing.T) {
 
 // Frauds do what the table of docs/sim.md says, at both ends of mimicry and in the middle.
 func TestBotsAreAsEvenAsTheirMimicryAllows(t *testing.T) {
+	t.Parallel()
 	f := func(mimicry, low, high float64) {
 		t.Helper()
 		s := newSim(t, func(c *sim.Config) {

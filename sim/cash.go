@@ -110,7 +110,7 @@ func (s *Sim) pay(p *player, now int64, pay payment) {
 	p.wallet.real += amount
 	p.wallet.paidIn += amount
 	p.wallet.deposits++
-	s.qualify(p, at, amount, done)
+	s.qualify(p, at+1, amount, done)
 	s.perhapsDisputed(p, at, amount, ref, id, done)
 	if back := at + rng.micros(6*hour, 0.8); rng.chance(chargedTwice) {
 		s.refund(p, back, amount, ref, id, done)

@@ -54,6 +54,7 @@ func (s *shelf) see(ev *pb.Event, truth sim.Truth) {
 }
 
 func TestFeaturesAreBoughtAndParked(t *testing.T) {
+	t.Parallel()
 	s := newSim(t, func(c *sim.Config) {
 		c.Players, c.Duration, c.Activity, c.NewShare = 400, 7*24*time.Hour, 3, 1
 		c.Mix.Frauds, c.Mix.Autoplay, c.Mix.Hunters = only(sim.BonusRing, 0.2, 0), 0, 0.8

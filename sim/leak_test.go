@@ -79,6 +79,7 @@ func (c *fieldCounter) filled(m protoreflect.Message, parent, player, fraud int)
 // A field is one side's own when the other never fills it, though by the share of those who do among the players who told
 // that type of event, ten of the other side should have.
 func TestNobodyFillsFieldsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	s := newSim(t, func(c *sim.Config) {
 		c.Players, c.Activity, c.Duration = 500, 5, 6*24*time.Hour
 		for t := range c.Mix.Frauds {
@@ -239,6 +240,7 @@ func (l *learned) scores(rows [][]float64) []float64 {
 // together in a model that is trained on one casino and asked about another. One observation for each player: a player's
 // identifiers are the same in all their events.
 func TestNamesAndDigitsTellNothing(t *testing.T) {
+	t.Parallel()
 	list := traits()
 	train, test := observe(t, list, 11), observe(t, list, 12)
 	n, m := float64(len(test[0])), float64(len(test[1]))

@@ -103,7 +103,7 @@ func (s *Sim) sit(p *player, at int64) {
 		ses.table = c.table
 	}
 	seat, wait := int64(1+p.rng.intn(7)), p.rng.micros(9*second, 0.8)/millisecond
-	b := s.atTable(p, at, "table.joined")
+	b := s.atTable(p, at, "table.joined", s.tables[ses.table].id)
 	b.ev.Payload = &pb.Event_TableJoined{TableJoined: &pb.TableJoined{Seat: &seat, Stack: p.money(p.wallet.total()), WaitMs: &wait}}
 	p.tell(b)
 	ses.seated = at
@@ -115,16 +115,21 @@ func (s *Sim) rise(p *player, at int64) {
 		return
 	}
 	length := (at - p.session.seated) / millisecond
-	b := s.atTable(p, at, "table.left")
-	b.ev.Payload = &pb.Event_TableLeft{TableLeft: &pb.TableLeft{Stack: p.money(p.wallet.total()), DurationMs: &length}}
+	id, stack := s.tables[p.session.table].id, p.wallet.total()
+	if p.poker != nil {
+		id, stack = p.poker.id, p.chips
+		p.standUp()
+	}
+	b := s.atTable(p, at, "table.left", id)
+	b.ev.Payload = &pb.Event_TableLeft{TableLeft: &pb.TableLeft{Stack: p.money(stack), DurationMs: &length}}
 	p.tell(b)
 	p.session.seated = 0
 }
 
-func (s *Sim) atTable(p *player, at int64, kind string) *eventBlock {
-	b := s.news(p, at, kind, producerStudio, aboutVisit|aboutSession|aboutGame)
+func (s *Sim) atTable(p *player, at int64, kind, table string) *eventBlock {
+	b := s.news(p, at, kind, p.session.game.producer, aboutVisit|aboutSession|aboutGame)
 	ids := identifiers{block: b, n: len(b.ev.Entities)}
-	ids.add("table", s.tables[p.session.table].id)
+	ids.add("table", table)
 	return b
 }
 
@@ -136,6 +141,9 @@ type collusion struct {
 	member uint64
 	// share of rounds are played against each other, with stakes that differ by at most differ.
 	share, differ float64
+	// At a poker table share is that of hands in which they do not bet against each other; dumps is that of hands in which the
+	// mule is given chips, dumpPart how much of a stack.
+	dumps, dumpPart float64
 }
 
 // bets says whether a round is played jointly, and on what.
@@ -147,12 +155,14 @@ func (c *collusion) bets(r liveRound) (joint bool, side string) {
 	return true, [...]string{"red", "black"}[(h^c.member)&1]
 }
 
-// populateCollusion makes pairs and trios that bet against each other at one live table.
+// populateCollusion makes pairs and trios that bet against each other at one live table, or play softly and dump chips at one
+// of poker.
 func (s *Sim) populateCollusion(idx []int32) {
 	size := func(rng *stream) int { return 2 + rng.pick([]int{2, 1}) }
 	s.eachGroup(LiveCollusion, idx, size, func(rng *stream, g *group) {
 		m := g.mimicry
 		head := &s.players[g.idx[0]]
+		poker := rng.chance(0.4)
 		key, table := rng.pcg.Uint64(), int32(rng.intn(liveTables))
 		device := rng.chance(lerp3(m, 0.5, 0.2, 0))
 		line := rng.chance(lerp3(m, 0.8, 0.4, 0.1))
@@ -170,6 +180,12 @@ func (s *Sim) populateCollusion(idx []int32) {
 			h := p.habit
 			h.collusion = &collusion{key: key, table: table, member: uint64(n & 1), share: lerp3(m, 1, 0.8, 0.6), differ: lerp3(m, 0, 0.1, 0.3)}
 			h.favourite, h.loyalty, h.chases = 1+s.world.live, 1, false
+			if poker {
+				p.brand = &s.world.brands[pokerBrand]
+				h.favourite, h.live, h.takesBonus = 1+s.world.poker, 0, 0
+				h.collusion.dumps, h.collusion.dumpPart = logInterpolate(m, 0.3, 0.1, 0.03), lerp3(m, 1, 0.5, 0.25)
+				p.wallet.real = max(p.wallet.real, 150*p.brand.unit)
+			}
 			h.stake, h.deposit = stake, rng.lognormal(150, 0.3)
 			h.sessionMedian, h.sessionSigma, h.again = 90*minute, 0.1, 0
 			// They come every evening at the same time, a little after one another.

@@ -17,6 +17,8 @@ func (s *Sim) launch(p *player, now int64) {
 	p.tell(b)
 	ready := now + p.rng.micros(5*second, 0.5)
 	switch {
+	case g.poker:
+		s.takeSeat(p, at+p.rng.micros(2*second, 0.4))
 	case g.live:
 		s.sit(p, at+p.rng.micros(2*second, 0.4))
 	case p.waiting() && p.feature.game == g:
@@ -24,7 +26,7 @@ func (s *Sim) launch(p *player, now int64) {
 	default:
 		ready = max(ready, s.offerFeature(p, at))
 	}
-	p.wake = ready
+	p.wake = max(p.wake, ready)
 }
 
 // chooseGame takes an even chance or one of the slots; the first are the most popular.
@@ -42,8 +44,10 @@ func (s *Sim) chooseGame(p *player, now int64) *game {
 		tables = p.habit.bonusTables
 	} else if rng.chance(p.habit.live) {
 		return &w.games[w.live]
+	} else if rng.chance(p.habit.poker) && p.brand.index == pokerBrand && !p.session.noPoker {
+		return &w.games[w.poker]
 	}
-	if f := p.habit.favourite; f > 0 && p.wallet.wagerTotal == 0 {
+	if f := p.habit.favourite; f > 0 && p.wallet.wagerTotal == 0 && (f-1 != w.poker || !p.session.noPoker) {
 		return &w.games[f-1]
 	}
 	if rng.chance(tables) {

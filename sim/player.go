@@ -46,6 +46,8 @@ type habit struct {
 	favourite int
 	// live is the chance of a live table where a game is chosen.
 	live float64
+	// poker is the chance of a seat at a table of hold'em.
+	poker float64
 	// tournaments is the chance to take part in an evening's.
 	tournaments float64
 	// deposit is the usual deposit in units; exact says that it is always just what a bonus needs.
@@ -171,6 +173,9 @@ type player struct {
 	session session
 	// feature is what was bought and is not finished; nil where nothing is.
 	feature *feature
+	// poker is the table where the player sits with chips, nil for none.
+	poker *pokerTable
+	chips int64
 	// dayStart and playedToday keep a machine's hours.
 	dayStart, playedToday int64
 }
@@ -249,6 +254,8 @@ type session struct {
 	declines int
 	// free are rounds that the operator pays for.
 	free freeRounds
+	// noPoker says that there was no seat, or too few chips.
+	noPoker bool
 	// topUp says that the player pays in before the first bet.
 	topUp bool
 }
@@ -306,11 +313,12 @@ func (p *player) before(key uint64, stake int64) *undo {
 	return &undo{player: p, key: key, stake: stake, wallet: p.wallet, losses: p.session.losses}
 }
 
-// tell queues an event of the player's, never before one that is queued.
+// tell queues an event of the player's, after those that are queued: no two of them have the same time, so that their order
+// does not depend on who sorts them.
 func (p *player) tell(b *eventBlock) {
 	t := &b.told
-	if n := len(p.queue); n > p.head && t.at < p.queue[n-1].at {
-		t.at = p.queue[n-1].at
+	if n := len(p.queue); n > p.head && t.at <= p.queue[n-1].at {
+		t.at = p.queue[n-1].at + 1
 		setTime(&b.at, t.at)
 	}
 	if p.head == len(p.queue) {

@@ -19,6 +19,7 @@ const (
 	purposeLive
 	purposeLookAlikes
 	purposeFaults
+	purposePoker
 )
 
 // Kinds of keys under purposeKey.
@@ -110,6 +111,10 @@ func (s *Sim) newPlayer(idx int32, r *role) {
 	p.client = newClient(rng)
 	p.registration = account{nickname: nickname(rng), emailDomain: emailDomain(rng)}
 	p.habit = s.ordinaryHabit(rng)
+	if rng.chance(0.1) && p.brand.index == pokerBrand {
+		h := p.habit
+		h.poker, h.hours, h.sessionMedian = rng.between(0.3, 0.8), evening, max(h.sessionMedian, 30*minute)
+	}
 	if rng.chance(atRiskShare) {
 		s.loseHold(p)
 	}
@@ -172,6 +177,7 @@ func (s *Sim) begin(p *player) {
 
 // unborn makes p a player who opens the account at a time.
 func (s *Sim) unborn(p *player, at int64) {
+	p.standUp()
 	p.stage, p.wake, p.registered = unborn, at, false
 	p.wallet = wallet{}
 }

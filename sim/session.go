@@ -176,6 +176,10 @@ func (s *Sim) come(p *player, now, linger int64) int64 {
 // act is one moment of a session: cash in, leave, look into the lobby, pay in, or play a round.
 func (s *Sim) act(p *player, now int64) {
 	ses := &p.session
+	if t := p.poker; t != nil && now < t.until {
+		p.wake = t.until + p.rng.micros(3*second, 0.4) // nobody leaves a hand
+		return
+	}
 	s.background(p, now)
 	switch {
 	case p.wallet.cashAt > 0 && !p.waiting():
@@ -186,6 +190,10 @@ func (s *Sim) act(p *player, now int64) {
 		return
 	case ses.game == nil || p.rng.chance(0.04) && !p.rng.chance(p.habit.loyalty):
 		s.launch(p, now)
+		return
+	}
+	if p.poker != nil {
+		s.playPoker(p, now)
 		return
 	}
 	if ses.topUp {

@@ -27,6 +27,7 @@ type Sim struct {
 	jackpots    []jackpot
 	tournaments [3]*tournament
 	tables      []liveTable
+	poker       []pokerTable
 
 	players   []player
 	scenarios scenarios
@@ -90,6 +91,7 @@ func New(cfg Config) (*Sim, error) {
 	}
 	s.openJackpots()
 	s.openTables()
+	s.openPoker()
 	s.populate()
 	return s, nil
 }

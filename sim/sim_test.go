@@ -64,8 +64,8 @@ func TestSameBytesForASeed(t *testing.T) {
 		}
 	}
 	events, truth, n := digest(t, small)
-	const wantEvents = "fc295b8e9dad2655b071a254d155a35d44c0f0e0f2bf9d901b99ed2be514c45d"
-	const wantTruth = "d2edfcccdd8bad0d4388279c8b1a21e01ff04cf3e094da1ad339914f24d78fc5"
+	const wantEvents = "29140811e3400e3e09b205699dc99df232919856392c023963626489b0702be5"
+	const wantTruth = "bab6d13b47ef0a2753ced75855dfd77bfbd121d19698f14e4b1ee371f5c74e3c"
 	if events != wantEvents {
 		t.Errorf("events: got %s (%d events), want %s", events, n, wantEvents)
 	}

@@ -32,6 +32,8 @@ type game struct {
 	sells bool
 	// live games have a dealer, and rounds that go on by themselves.
 	live bool
+	// poker is played against others, for chips.
+	poker bool
 	// table games are bets on an even chance: low variance, and what bonuses are played out on.
 	table bool
 	// hit is the chance of a win; wins are its sizes in hundredths of the stake with their weights.
@@ -89,7 +91,9 @@ type world struct {
 	// linked are the slots with a jackpot; live is the game with a dealer, novelty the slot of a game launch.
 	linked        []int
 	live, novelty int
-	brands        []brand
+	// poker is the game that players play against each other.
+	poker  int
+	brands []brand
 }
 
 func newWorld() *world {
@@ -146,6 +150,11 @@ func newWorld() *world {
 	w.games = append(w.games, game{
 		id: "comet-rush", provider: providers[5], producer: producerGames + 2, version: "0.9.0", volatility: "high",
 		rtp: 961000, minCycle: 2500 * millisecond, autoplay: true, wins: high,
+	})
+	w.poker = len(w.games)
+	w.games = append(w.games, game{
+		id: "holdem", provider: providers[3], producer: producerCards, version: "1.4.0", volatility: "high",
+		rtp: 950000, minCycle: 5000 * millisecond, poker: true, wins: even,
 	})
 	for i := range w.games {
 		g := &w.games[i]
@@ -205,6 +214,7 @@ const (
 	producerCups
 	producerStudio
 	producerPartners
+	producerCards
 	producerGames
 )
 
@@ -215,7 +225,7 @@ func producerName(p uint8) string {
 	if p >= producerGames {
 		return fmt.Sprintf("rgs-%d", p-producerGames+1)
 	}
-	return [...]string{"pam-1", "cashier-1", "promo-1", "risk-1", "guard-1", "jackpots-1", "cups-1", "studio-1", "partners-1"}[p]
+	return [...]string{"pam-1", "cashier-1", "promo-1", "risk-1", "guard-1", "jackpots-1", "cups-1", "studio-1", "partners-1", "cards-1"}[p]
 }
 
 // Addresses are taken from blocks that belong to nobody on the internet, so that no simulated player has a real person's:
