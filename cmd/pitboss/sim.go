@@ -242,6 +242,7 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 	// some tens of megabytes.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	bar := newProgress(stderr, "simulating", f.cfg.Duration.Milliseconds(), unitSimTime)
+	defer printUse(stderr, bar, cpuTime())
 	defer bar.finish()
 	began := time.Now()
 	for n := uint64(0); n < f.events || f.events == 0; n++ {
@@ -264,6 +265,13 @@ func runSim(ctx context.Context, stderr io.Writer, f simFlags) (err error) {
 		printAnswers(stderr, stream.casino.Answers())
 	}
 	return nil
+}
+
+// printUse says what a run took of the machine.
+func printUse(out io.Writer, bar *progress, before time.Duration) {
+	used := cpuTime() - before
+	fmt.Fprintf(out, "%v of the processors, %.0f events for each second of them; at most %d MB resident\n", used.Round(time.Millisecond),
+		float64(bar.events)/max(used.Seconds(), 1e-3), peakMemory()/1e6)
 }
 
 // printAnswers says what became of the server's answers.
