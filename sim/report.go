@@ -17,7 +17,9 @@ type Report struct {
 	bins   int
 	counts []Count
 
-	events  uint64
+	events uint64
+	// types counts the events of each type, of honest players and of frauds.
+	types   map[string][2]uint64
 	groups  map[groupKey]*reportGroup
 	players map[string]*reportPlayer
 	// Of honest players in euros and pounds, what the published figures are about.
@@ -70,7 +72,7 @@ func NewReport(cfg Config) *Report {
 	bins := int(min(cfg.span()/hour+1, reportBins))
 	r := &Report{
 		cfg: cfg, start: cfg.Start.UnixMicro(), bins: bins, width: max(cfg.span()/int64(bins), 1),
-		groups: map[groupKey]*reportGroup{}, players: map[string]*reportPlayer{}, lossOf: map[string]float64{},
+		types: map[string][2]uint64{}, groups: map[groupKey]*reportGroup{}, players: map[string]*reportPlayer{}, lossOf: map[string]float64{},
 		staked: make([]float64, bins), kept: make([]float64, bins), lost: make([]float64, bins),
 		published: publishedFigures{
 			sessions: newHistogram(0.01, 720, 400), gaps: newHistogram(0.5, 300, 400), stakes: newHistogram(0.05, 1000, 400),
@@ -91,6 +93,12 @@ func (r *Report) bin(at int64) int { return int(min(max((at-r.start)/r.width, 0)
 // See counts an event and the truth about it. Events come in the order of the casino.
 func (r *Report) See(ev *pb.Event, truth Truth) {
 	r.events++
+	n, who := r.types[ev.GetType()], 0
+	if truth.Fraud {
+		who = 1
+	}
+	n[who]++
+	r.types[ev.GetType()] = n
 	at := ev.GetOccurredAt().AsTime().UnixMicro()
 	bin := r.bin(at)
 	g := r.group(truth)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,9 +33,13 @@ type page struct {
 	Figures            []figureRow
 	Active, Money      template.HTML
 	Agents, LookAlikes []agentRow
+	Types              []typeRow
 	Legend             [3]string
 	Honest             string
 }
+
+// typeRow is one type of event, and how many honest players and frauds told.
+type typeRow struct{ Name, Honest, Frauds string }
 
 type figureRow struct {
 	Figure
@@ -80,6 +86,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	}
 	for _, name := range append([]string{"ordinary"}, r.names(false)...) {
 		p.LookAlikes = append(p.LookAlikes, r.agent(name, false))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.types)) {
+		n := r.types[name]
+		p.Types = append(p.Types, typeRow{name, thousands(float64(n[0])), thousands(float64(n[1]))})
 	}
 	if err := t.Execute(w, p); err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)
