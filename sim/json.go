@@ -46,7 +46,8 @@ func (j *JSONWriter) Write(m proto.Message) error {
 
 // line takes the lines so far with one more, which still lacks its end.
 func (j *JSONWriter) line(b []byte) error {
-	j.buf = append(b, '\n')
+	b = append(b, '\n')
+	j.buf = b
 	if len(j.buf) < enoughLines {
 		return nil
 	}
@@ -55,7 +56,8 @@ func (j *JSONWriter) line(b []byte) error {
 
 // WriteTruth writes one truth as one line.
 func (j *JSONWriter) WriteTruth(t Truth) error {
-	b := append(j.buf, `{"event_id":`...)
+	b := j.buf
+	b = append(b, `{"event_id":`...)
 	b = appendString(b, t.EventID)
 	b = appendString(append(b, `,"player":`...), t.Player)
 	b = strconv.AppendBool(append(b, `,"fraud":`...), t.Fraud)
@@ -205,8 +207,8 @@ func (p *planner) appendTime(dst []byte, t *timestamppb.Timestamp) ([]byte, erro
 		return nil, fmt.Errorf("no time: %w", err)
 	}
 	ofDay := ((t.GetSeconds() % 86_400) + 86_400) % 86_400
-	if day := (t.GetSeconds() - ofDay) / 86_400; day != p.day || p.date[0] == 0 {
-		p.day = day
+	if today := (t.GetSeconds() - ofDay) / 86_400; today != p.day || p.date[0] == 0 {
+		p.day = today
 		copy(p.date[:], t.AsTime().AppendFormat(nil, "2006-01-02T"))
 	}
 	dst = append(append(dst, '"'), p.date[:]...)

@@ -79,7 +79,8 @@ func TestJSONOfEveryField(t *testing.T) {
 func fillEvery(m protoreflect.Message) {
 	fds := m.Descriptor().Fields()
 	for i := range fds.Len() {
-		fd, v := fds.Get(i), protoreflect.Value{}
+		fd := fds.Get(i)
+		var v protoreflect.Value
 		switch fd.Kind() {
 		case protoreflect.MessageKind:
 			v = m.NewField(fd)

@@ -35,9 +35,10 @@ type fieldCounter struct {
 	count   [2][]int
 }
 
-func (c *fieldCounter) id(p fieldPath, name string) int {
+func (c *fieldCounter) id(p fieldPath) int {
 	id, ok := c.ids[p]
 	if !ok {
+		name := ""
 		id = len(c.names)
 		c.ids[p] = id
 		if p.field != nil {
@@ -65,13 +66,13 @@ func (c *fieldCounter) filled(m protoreflect.Message, parent, player, fraud int)
 			for i := range v.List().Len() {
 				one := v.List().Get(i).Message()
 				kind := one.Get(one.Descriptor().Fields().ByName("kind")).String()
-				c.see(c.id(fieldPath{parent, fd, "[" + kind + "]"}, ""), player, fraud)
+				c.see(c.id(fieldPath{parent, fd, "[" + kind + "]"}), player, fraud)
 			}
 			return true
 		case fd.Message() != nil:
-			c.filled(v.Message(), c.id(fieldPath{parent: parent, field: fd}, ""), player, fraud)
+			c.filled(v.Message(), c.id(fieldPath{parent: parent, field: fd}), player, fraud)
 		}
-		c.see(c.id(fieldPath{parent: parent, field: fd}, ""), player, fraud)
+		c.see(c.id(fieldPath{parent: parent, field: fd}), player, fraud)
 		return true
 	})
 }
@@ -101,7 +102,7 @@ func TestNobodyFillsFieldsOfTheirOwn(t *testing.T) {
 		if _, known := c.players[truth.Player]; !known {
 			c.players[truth.Player] = len(c.players)
 		}
-		player, top := 2*c.players[truth.Player]+fraud, c.id(fieldPath{parent: -1, kind: ev.GetType()}, "")
+		player, top := 2*c.players[truth.Player]+fraud, c.id(fieldPath{parent: -1, kind: ev.GetType()})
 		// Of what is frequent, some is enough: reading fields by reflection costs more than making them.
 		key := [2]int{player, top}
 		if told[key]++; told[key] <= 3 || told[key]%16 == 0 {

@@ -173,7 +173,7 @@ func (s *Sim) populateCollusion(idx []int32) {
 			p := &s.players[i]
 			part := "player"
 			if n == 0 {
-				part = "mule"
+				part = mule
 			}
 			p.truth, p.brand = g.role(part), head.brand
 			s.settled(p)

@@ -40,11 +40,12 @@ func (s *Sim) chooseGame(p *player, now int64) *game {
 		p.wallet.parked = p.wallet.bonusKey // once for each bonus
 		return &w.games[w.slots[4*rng.intn(len(w.slots)/4)]]
 	}
-	if p.wallet.wagerTotal > 0 {
+	switch {
+	case p.wallet.wagerTotal > 0:
 		tables = p.habit.bonusTables
-	} else if rng.chance(p.habit.live) {
+	case rng.chance(p.habit.live):
 		return &w.games[w.live]
-	} else if rng.chance(p.habit.poker) && p.brand.index == pokerBrand && !p.session.noPoker {
+	case rng.chance(p.habit.poker) && p.brand.index == pokerBrand && !p.session.noPoker:
 		return &w.games[w.poker]
 	}
 	if f := p.habit.favourite; f > 0 && p.wallet.wagerTotal == 0 && (f-1 != w.poker || !p.session.noPoker) {

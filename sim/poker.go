@@ -223,8 +223,10 @@ const (
 	playFair = iota
 	playSoft
 	dumpChips
-	mule = "mule"
 )
+
+// mule is the role of who takes the winnings of a group out.
+const mule = "mule"
 
 // plan is how a player plays a hand: fairly, but for those who work together while nobody else, or for a dump also somebody
 // else, is left in it. chips are what the poorest partner still has.
