@@ -164,28 +164,21 @@ func extend(path []pathElement, zero, one float64, feature int) []pathElement {
 	return path
 }
 
+// unwind leaves one element out by building the path without it. To take its parts out again, as the paper does, subtracts
+// numbers that are nearly equal: of 64 features six digits are left.
 func unwind(path []pathElement, at int) []pathElement {
-	l := len(path) - 1
-	one, zero := path[at].one, path[at].zero
-	next := path[l].part
-	for i := l - 1; i >= 0; i-- {
-		if one != 0 {
-			t := path[i].part
-			path[i].part = next * float64(l+1) / (float64(i+1) * one)
-			next = t - path[i].part*zero*float64(l-i)/float64(l+1)
-		} else {
-			path[i].part = path[i].part * float64(l+1) / (zero * float64(l-i))
+	without := make([]pathElement, 0, len(path)-1)
+	for i, e := range path {
+		if i != at {
+			without = extend(without, e.zero, e.one, e.feature)
 		}
 	}
-	for i := at; i < l; i++ {
-		path[i].feature, path[i].zero, path[i].one = path[i+1].feature, path[i+1].zero, path[i+1].one
-	}
-	return path[:l]
+	return without
 }
 
 func unwoundSum(path []pathElement, at int) float64 {
 	total := 0.0
-	for _, e := range unwind(append([]pathElement(nil), path...), at) {
+	for _, e := range unwind(path, at) {
 		total += e.part
 	}
 	return total
