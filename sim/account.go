@@ -89,7 +89,8 @@ func (s *Sim) suspend(p *player, filed int64, done *deed) {
 // refund gives back what a card was charged twice: the player's balance had it once.
 func (s *Sim) refund(p *player, at, amount int64, ref, id string, done *deed) {
 	b := s.news(p, at, "payment.refund", producerCashier, aboutInstrument)
-	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", p.rng.pcg.Uint64()), ref
+	b.transaction(p)
+	b.ev.ReferenceTransactionId = ref
 	b.ev.Payload = &pb.Event_PaymentRefund{PaymentRefund: &pb.PaymentRefund{
 		Amount: p.money(amount), ReasonCode: "duplicate", PaymentId: id,
 	}}

@@ -93,7 +93,8 @@ func (s *Sim) pay(p *player, now int64, pay payment) {
 	if rng.chance(pay.declined) {
 		ses.declines++
 		b = s.news(p, at, "payment.deposit_failed", producerCashier, aboutVisit|aboutSession|aboutInstrument)
-		b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+		b.transaction(p)
+		b.ev.ReferenceTransactionId = ref
 		b.ev.Payload = &pb.Event_PaymentDepositFailed{PaymentDepositFailed: &pb.PaymentDepositFailed{
 			Method: method, Amount: p.money(amount), PspCode: "psp-1", BinCc: country, PaymentId: id,
 			DeclineCode: [...]string{"51", "05", "14", "43"}[rng.pick([]int{55, 30, 10, 5})],
@@ -102,7 +103,8 @@ func (s *Sim) pay(p *player, now int64, pay payment) {
 		return
 	}
 	b = s.news(p, at, "payment.deposit_settled", producerCashier, aboutVisit|aboutSession|aboutInstrument)
-	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	b.transaction(p)
+	b.ev.ReferenceTransactionId = ref
 	b.ev.Payload = &pb.Event_PaymentDepositSettled{PaymentDepositSettled: &pb.PaymentDepositSettled{
 		Method: method, Amount: p.money(amount), BinCc: country, PaymentId: id,
 	}}
@@ -140,7 +142,8 @@ func (s *Sim) perhapsDisputed(p *player, at, amount int64, ref, id string, done 
 	s.suspend(p, filed, done)
 	b := s.news(p, filed, "payment.chargeback", producerCashier, aboutInstrument)
 	b.told.act = true
-	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	b.transaction(p)
+	b.ev.ReferenceTransactionId = ref
 	b.ev.Payload = &pb.Event_PaymentChargeback{PaymentChargeback: &pb.PaymentChargeback{
 		Amount: p.money(amount), ReasonCode: code, FiledAt: timeOf(filed), PaymentId: id, Stage: "first",
 	}}
@@ -271,14 +274,16 @@ func (s *Sim) withdraw(p *player, at, amount int64) {
 	}
 	automatic := amount < 500*p.brand.unit
 	approved := s.news(p, decided, "payment.withdrawal_approved", producerCashier, aboutInstrument)
-	approved.ev.TransactionId, approved.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	approved.transaction(p)
+	approved.ev.ReferenceTransactionId = ref
 	approved.ev.Payload = &pb.Event_PaymentWithdrawalApproved{PaymentWithdrawalApproved: &pb.PaymentWithdrawalApproved{
 		Method: "card", Amount: p.money(amount), PaymentId: id, Automatic: &automatic,
 	}}
 	approved.told.deed = &before.deed
 	s.postpone(&approved.told)
 	paid := s.news(p, decided+30*minute+rng.micros(5*hour, 1), "payment.withdrawal_paid", producerCashier, aboutInstrument)
-	paid.ev.TransactionId, paid.ev.ReferenceTransactionId = keyText("t-", rng.pcg.Uint64()), ref
+	paid.transaction(p)
+	paid.ev.ReferenceTransactionId = ref
 	paid.ev.Payload = &pb.Event_PaymentWithdrawalPaid{PaymentWithdrawalPaid: &pb.PaymentWithdrawalPaid{
 		Method: "card", Amount: p.money(amount), PaymentId: id,
 	}}
@@ -289,7 +294,8 @@ func (s *Sim) withdraw(p *player, at, amount int64) {
 // takeBack cancels a withdrawal by the player's wish: the money is there again.
 func (s *Sim) takeBack(p *player, at, amount int64, ref, id string, done *deed) {
 	b := s.news(p, at, "payment.withdrawal_cancelled", producerCashier, aboutInstrument)
-	b.ev.TransactionId, b.ev.ReferenceTransactionId = keyText("t-", p.rng.pcg.Uint64()), ref
+	b.transaction(p)
+	b.ev.ReferenceTransactionId = ref
 	b.ev.Payload = &pb.Event_PaymentWithdrawalCancelled{PaymentWithdrawalCancelled: &pb.PaymentWithdrawalCancelled{
 		Amount: p.money(amount), Reason: "player", PaymentId: id,
 	}}
