@@ -35,8 +35,7 @@ func inspectGraph(data []byte, name string, native error, library string, out io
 	}
 	line("nodes", "%d: %s", g.Nodes, printable(strings.Join(ops, ", ")))
 	line("native", "no: %s", printable(native.Error()))
-	c := defaultONNXRuntime()
-	m, err := onnxruntime.Load(data, c.guarded(library), onnxruntime.Options{})
+	m, err := loadGraph(data, library)
 	switch {
 	case err == nil:
 		info := m.Info()

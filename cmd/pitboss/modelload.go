@@ -47,8 +47,7 @@ func (b *backendFlags) load(path string) (models.Model, error) {
 	case backendLeaves:
 		m, err = models.LoadLeaves(data, limits)
 	case backendORT:
-		c := defaultONNXRuntime()
-		m, err = onnxruntime.Load(data, c.guarded(findLibrary(b.library)), onnxruntime.Options{})
+		m, err = loadGraph(data, findLibrary(b.library))
 	default:
 		return nil, &codedError{exitUsage, fmt.Errorf("--backend %q is not %s, %s or %s", b.backend, backendNative, backendLeaves, backendORT)}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"pitboss/models"
 	"pitboss/models/onnxruntime"
 	"pitboss/models/onnxruntime/trial"
 )
@@ -58,6 +59,12 @@ func (c *ONNXRuntimeConfig) Validate() error {
 // onnxRuntime is the configuration with the library that is there.
 func (c *Config) onnxRuntime() onnxruntime.Config {
 	return c.ONNXRuntime.guarded(findLibrary(c.path(c.ONNXRuntime.Library)))
+}
+
+// loadGraph loads a graph for a command that has no configuration.
+func loadGraph(data []byte, library string) (models.Model, error) {
+	c := defaultONNXRuntime()
+	return onnxruntime.Load(data, c.guarded(library), onnxruntime.Options{})
 }
 
 // findLibrary finds ONNX Runtime's shared library: the one that is named, or that the environment names, or beside the program.
