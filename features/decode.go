@@ -329,6 +329,9 @@ func (t *decodeTables) decodeFields(msg *pb.Event, dst *Event) {
 	var payload protoreflect.Message
 	if fd := m.WhichOneof(t.payload); fd != nil {
 		number, payload = fd.Number(), m.Get(fd).Message()
+		if len(msg.GetUnknown()) > 0 {
+			payload = withKnown(m.Descriptor(), fd, payload, msg.GetUnknown())
+		}
 	}
 	list := t.fields[number]
 	dst.Fields = slices.Grow(dst.Fields, min(len(list), usualFields)+len(msg.GetAttributes()))

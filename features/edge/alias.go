@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"hash"
+	"strings"
 	"sync"
 )
 
@@ -49,6 +50,13 @@ func (k *aliasKey) alias(kind, value string) string {
 	n := copy(text[:], k.prefix)
 	lowerBase32.Encode(text[n:], st.sum[:aliasSize])
 	return string(text[:n+aliasSize*8/5])
+}
+
+// made says whether a text is of the form of this key's aliases.
+func (k *aliasKey) made(text string) bool {
+	digest, ok := strings.CutPrefix(text, k.prefix)
+	_, err := lowerBase32.DecodeString(digest)
+	return ok && err == nil && len(digest) == aliasSize*8/5
 }
 
 // fingerprint gives 16 hex digits that name the secret.

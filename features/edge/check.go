@@ -63,7 +63,7 @@ type checker struct {
 func (c *checker) check() *Error {
 	for _, step := range []func(*checker) *Error{
 		(*checker).checkOwn, (*checker).checkType, (*checker).checkEnvelope, (*checker).checkTimes,
-		(*checker).checkEntities, (*checker).checkPayload, (*checker).checkAttributes,
+		(*checker).checkEntities, (*checker).checkPayload, (*checker).checkAttributes, (*checker).checkUnknown,
 	} {
 		if err := step(c); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +285,11 @@ func TestAcceptRefuses(t *testing.T) {
 			m.Entities = append(m.Entities[:0], &pb.Identifier{Kind: kind, Value: value, Form: pb.Form_FORM_ALIAS})
 		}
 	}
+	f("known as unknown", func(m *pb.Event) {
+		m.Unknown = []*pb.UnknownField{{Path: "shiny", Json: "1"}, {Path: "bet_placed.selection", Json: `"x"`}}
+	},
+		edge.InvalidField, "event.unknown[1].path", "bet_placed.selection", "its own place")
+	f("known as unknown, by number", func(m *pb.Event) { m.Unknown = []*pb.UnknownField{{Path: "#4", Json: "1"}} }, edge.InvalidField, "event.unknown[0].path")
 	f("address called an alias", called("ip", "198.51.100.7"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
 	f("address of 6 called an alias", called("ip", "2001:db8::7"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
 	f("network called an alias", called("ip24", "198.51.100.0/24"), edge.InvalidField, "event.entities[0].value", "FORM_RAW")
@@ -568,27 +574,47 @@ func TestUnknownFields(t *testing.T) {
 		return protowire.AppendString(protowire.AppendTag(nil, number, protowire.BytesType), text)
 	}
 	plain, msg, again := bet(), bet(), &features.Event{}
-	msg.ProtoReflect().SetUnknown(append(field(61, "new"), field(61, "er")...))
-	msg.GetBetPlaced().ProtoReflect().SetUnknown(append(field(900, "jane@example.com"), field(901, "x")...))
-	msg.Entities[0].ProtoReflect().SetUnknown(field(9, "Jane"))
+	msg.ProtoReflect().SetUnknown(append(field(961, "new"), field(961, "er")...))
+	msg.GetBetPlaced().ProtoReflect().SetUnknown(slices.Concat(field(900, "jane@example.com"), field(901, "x"),
+		protowire.AppendVarint(protowire.AppendTag(nil, 4, protowire.VarintType), 3))) // selection, which is a text
+	small := protowire.AppendVarint(protowire.AppendTag(nil, 10, protowire.VarintType), 3)
+	large := protowire.AppendVarint(protowire.AppendTag(nil, 11, protowire.VarintType), 1_000_000)
+	msg.Entities[0].ProtoReflect().SetUnknown(slices.Concat(field(9, "Jane"), small, large))
 	msg.GetBetPlaced().GetAmount().ProtoReflect().SetUnknown(field(12, "of the amount"))
 	msg.OccurredAt.ProtoReflect().SetUnknown(field(3, "leap"))
 	msg.Unknown = []*pb.UnknownField{
 		{Path: "shiny", Json: `{"a":1}`}, {Path: "mail", Json: `["jane@example.com"]`}, {Path: "no name", Json: "1"}, {Path: "none"}, {Path: "bad", Json: "{"},
 		{Path: "large", Json: `"` + strings.Repeat("x", edge.MaxUnknownBytes) + `"`}, {Path: "both", Json: "1", Protobuf: "AA=="},
-		{Path: "entities.name", Json: `"Jane"`}, {Path: "entities_too", Json: `2`},
+		{Path: "entities_too", Json: `2`}, {Path: "entities.name", Json: `"Jane"`}, {Path: "entities.game.title", Json: `"Ash"`},
+		{Path: "entities.player.mail", Json: `"jane@example.com"`}, {Path: "entities.player.trust", Json: "12.5"}, {Path: "entities.player.place", Json: "52.37021"},
+		{Path: "entities.player.vip", Json: "true"}, {Path: "entities.player.bad", Json: "{"}, {Path: "entities.player.own", Alias: "Jane"},
 	}
 	want := []*pb.UnknownField{
-		{Path: "#61", Protobuf: base64.StdEncoding.EncodeToString(append(field(61, "new"), field(61, "er")...))},
+		{Path: "#961", Protobuf: base64.StdEncoding.EncodeToString(append(field(961, "new"), field(961, "er")...))},
 		{Path: "bet_placed#901", Protobuf: base64.StdEncoding.EncodeToString(field(901, "x"))},
 		{Path: "bet_placed.amount#12", Protobuf: base64.StdEncoding.EncodeToString(field(12, "of the amount"))},
+		{Path: "entities.game.title", Json: `"Ash"`},
+		{Path: "entities.name", Alias: "entities.name"}, // of a kind that nobody knows
+		{Path: "entities.player#10", Protobuf: base64.StdEncoding.EncodeToString(small)},
+		{Path: "entities.player#11", Alias: "entities.player#11"},
+		{Path: "entities.player#9", Alias: "entities.player#9"},
+		{Path: "entities.player.mail", Alias: "entities.player.mail"},
+		{Path: "entities.player.place", Alias: "entities.player.place"},
+		{Path: "entities.player.trust", Json: "12.5"},
+		{Path: "entities.player.vip", Json: "true"},
 		{Path: "entities_too", Json: `2`},
 		{Path: "occurred_at#3", Protobuf: base64.StdEncoding.EncodeToString(field(3, "leap"))},
 		{Path: "shiny", Json: `{"a":1}`},
 	}
 	without := accept(t, e, plain)
 	with := accept(t, e, msg)
-	if diff := cmp.Diff(want, msg.Unknown, protocmp.Transform()); diff != "" {
+	got, aliases := slices.Clone(msg.Unknown), map[string]bool{}
+	for i, f := range got { // an alias is one field's own: want says its path
+		if a := f.GetAlias(); strings.HasPrefix(a, "a2_") && len(a) == len("a2_")+32 && !aliases[a] {
+			aliases[a], got[i] = true, &pb.UnknownField{Path: f.GetPath(), Alias: f.GetPath()}
+		}
+	}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	if with.Content != without.Content {
@@ -603,9 +629,17 @@ func TestUnknownFields(t *testing.T) {
 	if err := errors.Join(proto.Unmarshal(stored, read), features.Decode(config(t).Kinds, read, again)); err != nil || again.Content != with.Content || !proto.Equal(read, msg) {
 		t.Errorf("read again: %v, %v", read, err)
 	}
+	sent := bet()
+	sent.Unknown = slices.Clone(msg.Unknown)
+	if accept(t, open(t, config(t)), sent); !proto.Equal(&pb.Event{Unknown: sent.Unknown}, &pb.Event{Unknown: msg.Unknown}) {
+		t.Errorf("sent again it is kept as %v, was %v", sent.Unknown, msg.Unknown)
+	}
 	wantStats := []edge.UnknownStats{
-		{Path: "#61", Kept: 1}, {Path: "bad", LeftOut: 1}, {Path: "bet_placed#900", LeftOut: 1}, {Path: "bet_placed#901", Kept: 1},
-		{Path: "bet_placed.amount#12", Kept: 1}, {Path: "both", LeftOut: 1}, {Path: "entities#9", LeftOut: 1}, {Path: "entities.name", LeftOut: 1}, {Path: "entities_too", Kept: 1},
+		{Path: "#961", Kept: 1}, {Path: "bad", LeftOut: 1}, {Path: "bet_placed#4", LeftOut: 1}, {Path: "bet_placed#900", LeftOut: 1}, {Path: "bet_placed#901", Kept: 1},
+		{Path: "bet_placed.amount#12", Kept: 1}, {Path: "both", LeftOut: 1},
+		{Path: "entities.game.title", Kept: 1}, {Path: "entities.name", Kept: 1}, {Path: "entities.player#10", Kept: 1}, {Path: "entities.player#11", Kept: 1},
+		{Path: "entities.player#9", Kept: 1}, {Path: "entities.player.bad", LeftOut: 1}, {Path: "entities.player.mail", Kept: 1}, {Path: "entities.player.own", LeftOut: 1},
+		{Path: "entities.player.place", Kept: 1}, {Path: "entities.player.trust", Kept: 1}, {Path: "entities.player.vip", Kept: 1}, {Path: "entities_too", Kept: 1},
 		{Path: "large", LeftOut: 1}, {Path: "mail", LeftOut: 1}, {Path: "none", LeftOut: 1}, {Path: "occurred_at#3", Kept: 1}, {Path: "other", LeftOut: 1}, {Path: "shiny", Kept: 1},
 	}
 	if diff := cmp.Diff(wantStats, e.Stats().Unknown); diff != "" {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"pitboss/features"
 	pb "pitboss/proto/pitboss/v1"
 )
 
@@ -37,8 +39,8 @@ const (
 type UnknownStats struct {
 	// Path is the field's, "other" for all that come after the first 64 paths or are no names.
 	Path string
-	// Kept counts those that are stored with their events, LeftOut those that are not: too large, too many, an e-mail address
-	// in them, or Config.UnknownFields says drop.
+	// Kept counts those that are stored with their events, those of an entity as their alias too; LeftOut those that are not:
+	// too large, too many, an e-mail address in them, of another type than this schema's, or Config.UnknownFields says drop.
 	Kept, LeftOut uint64
 }
 
@@ -88,23 +90,22 @@ func (u *unknownCounters) list() []UnknownStats {
 	return list
 }
 
-// keepUnknown brings what this build does not know of the event, its payload and what is in them to Event.unknown, but for
-// what is within entities: there it is a person's more often than not, in words that nobody made an alias of, and exports promise
-// aliases. That is counted and left out.
+// keepUnknown brings what this build does not know of the event and all that is in it to Event.unknown.
 func (c *checker) keepUnknown() {
 	m := c.msg
 	found := takeUnknown(m, c.edge.payload, m.GetUnknown())
 	m.Unknown = nil
 	slices.SortStableFunc(found, func(a, b *pb.UnknownField) int {
-		return cmp.Or(strings.Compare(a.GetPath(), b.GetPath()), strings.Compare(a.GetJson(), b.GetJson()), strings.Compare(a.GetProtobuf(), b.GetProtobuf()))
+		return cmp.Or(strings.Compare(a.GetPath(), b.GetPath()), strings.Compare(a.GetJson(), b.GetJson()), strings.Compare(a.GetProtobuf(), b.GetProtobuf()), strings.Compare(a.GetAlias(), b.GetAlias()))
 	})
-	bytes := 0
-	for _, f := range found {
-		size := len(f.GetPath()) + len(f.GetJson()) + len(f.GetProtobuf())
-		keep := c.edge.keepsUnknown && len(m.Unknown) < MaxUnknownFields && bytes+size <= MaxUnknownBytes && mayBeKept(f)
+	total := 0
+	for _, raw := range found {
+		f, keep := c.storable(raw)
+		size := len(f.GetPath()) + len(f.GetJson()) + len(f.GetProtobuf()) + len(f.GetAlias())
+		keep = keep && c.edge.keepsUnknown && len(m.Unknown) < MaxUnknownFields && total+size <= MaxUnknownBytes
 		if keep {
-			bytes += size
-			m.Unknown = append(m.Unknown, &pb.UnknownField{Path: f.GetPath(), Json: f.GetJson(), Protobuf: f.GetProtobuf()})
+			total += size
+			m.Unknown = append(m.Unknown, f)
 		}
 		c.edge.unknown.count(f.GetPath(), keep)
 	}
@@ -131,7 +132,7 @@ func takeUnknown(m *pb.Event, oneof protoreflect.OneofDescriptor, list []*pb.Unk
 	t.take(m.GetOccurredAt().ProtoReflect(), [3]string{"occurred_at"})
 	t.take(m.GetClockQuality().ProtoReflect(), [3]string{"clock_quality"})
 	for _, id := range m.GetEntities() {
-		t.take(id.ProtoReflect(), [3]string{entitiesPath})
+		t.take(id.ProtoReflect(), [3]string{"entities", id.GetKind()})
 	}
 	for name, v := range m.GetAttributes() {
 		t.take(v.ProtoReflect(), [3]string{"attributes", name})
@@ -150,15 +151,6 @@ func takeUnknown(m *pb.Event, oneof protoreflect.OneofDescriptor, list []*pb.Unk
 		}
 	}
 	return t.list
-}
-
-// entitiesPath is where nothing unknown is kept.
-const entitiesPath = "entities"
-
-// ofEntity says whether an unknown field is within an entity.
-func ofEntity(path string) bool {
-	rest, ok := strings.CutPrefix(path, entitiesPath)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '#')
 }
 
 // appendWire splits a message's unknown bytes by field. They were read from a whole message, so they are whole.
@@ -184,16 +176,92 @@ func appendWire(list []*pb.UnknownField, at string, unknown protoreflect.RawFiel
 	return list
 }
 
-// mayBeKept says whether a field is what it says it is, and has no e-mail address in it.
-func mayBeKept(f *pb.UnknownField) bool {
-	if !isUnknownPath(f.GetPath()) || ofEntity(f.GetPath()) || (f.GetJson() == "") == (f.GetProtobuf() == "") {
+// checkUnknown refuses as unknown what this build knows: it would go past all checks, and count when the frame is read.
+func (c *checker) checkUnknown() *Error {
+	for i, f := range c.msg.GetUnknown() {
+		if _, known := features.KnownField(f.GetPath()); known {
+			return refuse(InvalidField, "event.unknown["+strconv.Itoa(i)+"].path", "%s is of this schema: it belongs in its own place", clip(f.GetPath()))
+		}
+	}
+	return nil
+}
+
+// storable gives what is kept of a field, false where that is nothing: it is not what it says it is, or has an e-mail address in
+// it. One within an entity of a personal kind is a person's more often than not: what cannot name anybody stays as it came, of all
+// else there is the alias, as there is of the entity's own value.
+func (c *checker) storable(f *pb.UnknownField) (*pb.UnknownField, bool) {
+	f = &pb.UnknownField{Path: f.GetPath(), Json: f.GetJson(), Protobuf: f.GetProtobuf(), Alias: f.GetAlias()}
+	if _, known := features.KnownField(f.GetPath()); known || !isUnknownPath(f.GetPath()) {
+		return f, false // known: came in another wire type than the schema's
+	}
+	personal := c.edge.ofPerson(f.GetPath())
+	switch {
+	case f.GetJson() != "" && f.GetProtobuf() == "" && f.GetAlias() == "":
+		if !utf8.ValidString(f.GetJson()) || !json.Valid([]byte(f.GetJson())) || !personal && namesSomebody(f.GetJson()) {
+			return f, false
+		}
+		if personal && !isSmallJSON(f.GetJson()) {
+			f.Alias, f.Json = c.tenant.key.alias(unknownKind+f.GetPath(), f.GetJson()), ""
+		}
+	case f.GetProtobuf() != "" && f.GetJson() == "" && f.GetAlias() == "":
+		wire, err := base64.StdEncoding.DecodeString(f.GetProtobuf())
+		if err != nil || len(wire) == 0 || !personal && bytes.ContainsRune(wire, '@') { // what is text in it, nobody can say
+			return f, false
+		}
+		if personal && !isSmallWire(wire) {
+			f.Alias, f.Protobuf = c.tenant.key.alias(unknownKind+f.GetPath(), f.GetProtobuf()), ""
+		}
+	default:
+		return f, f.GetJson() == "" && f.GetProtobuf() == "" && c.tenant.key.made(f.GetAlias())
+	}
+	return f, true
+}
+
+// unknownKind goes before the path where what is unknown becomes an alias. It holds a character that no kind's name can.
+const unknownKind = "unknown/"
+
+// ofPerson says whether an unknown field is within an entity of a personal kind, or of one that nobody knows.
+func (e *Edge) ofPerson(path string) bool {
+	rest, ok := strings.CutPrefix(path, "entities")
+	if !ok || rest != "" && rest[0] != '.' && rest[0] != '#' {
 		return false
 	}
-	if f.GetProtobuf() != "" {
-		wire, err := base64.StdEncoding.DecodeString(f.GetProtobuf())
-		return err == nil && len(wire) > 0 && !strings.Contains(string(wire), "@") // what is text in it, nobody can say
+	name, _, _ := strings.Cut(strings.TrimPrefix(rest, "."), ".")
+	name, _, _ = strings.Cut(name, "#")
+	kind, known := e.kinds.Get(name)
+	return !known || kind.Personal
+}
+
+// The largest number that is no telephone's or document's, and how long one is in JSON at most: a place has more digits.
+const (
+	maxSmall       = 999_999
+	maxSmallDigits = 7
+)
+
+// isSmallJSON says whether JSON is null, true, false or a number too small to name anybody.
+func isSmallJSON(text string) bool {
+	switch text {
+	case "null", "true", "false":
+		return true
 	}
-	return utf8.ValidString(f.GetJson()) && json.Valid([]byte(f.GetJson())) && !namesSomebody(f.GetJson())
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil && len(text) <= maxSmallDigits
+}
+
+// isSmallWire says the same of a field of Protobuf: one or more varints.
+func isSmallWire(wire []byte) bool {
+	for len(wire) > 0 {
+		_, kind, n := protowire.ConsumeTag(wire)
+		if n < 0 || kind != protowire.VarintType {
+			return false
+		}
+		v, m := protowire.ConsumeVarint(wire[n:])
+		if m < 0 || v > maxSmall {
+			return false
+		}
+		wire = wire[n+m:]
+	}
+	return true
 }
 
 // namesSomebody says whether some text in JSON, names of members too, is an e-mail address.
@@ -211,7 +279,7 @@ func namesSomebody(text string) bool {
 	}
 }
 
-// isUnknownPath says whether s is a name or names with dots, or of Protobuf the number of a field: bet_placed.shiny, #61.
+// isUnknownPath says whether s is a name or names with dots, or of Protobuf the number of a field: bet_placed.shiny, #961.
 func isUnknownPath(s string) bool {
 	if s == "" || len(s) > maxUnknownPath {
 		return false

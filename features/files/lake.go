@@ -305,7 +305,7 @@ func (l *lakeLayout) columnsOf(fd protoreflect.FieldDescriptor) []Column {
 	}
 }
 
-// unknownJSON gives the fields that nobody could read yet, as a list: path, and json or protobuf.
+// unknownJSON gives the fields that nobody could read yet, as a list: path, and json, protobuf or alias.
 func unknownJSON(ev *pb.Event) string {
 	if len(ev.GetUnknown()) == 0 {
 		return ""
@@ -314,10 +314,11 @@ func unknownJSON(ev *pb.Event) string {
 		Path     string          `json:"path"`
 		JSON     json.RawMessage `json:"json,omitempty"`
 		Protobuf string          `json:"protobuf,omitempty"`
+		Alias    string          `json:"alias,omitempty"`
 	}
 	list := make([]field, 0, len(ev.GetUnknown()))
 	for _, f := range ev.GetUnknown() {
-		list = append(list, field{f.GetPath(), json.RawMessage(f.GetJson()), f.GetProtobuf()})
+		list = append(list, field{f.GetPath(), json.RawMessage(f.GetJson()), f.GetProtobuf(), f.GetAlias()})
 	}
 	text, err := json.Marshal(list)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestLake(t *testing.T) {
 		}
 	}
 	unknown := func(ev *pb.Event) {
-		ev.Unknown = []*pb.UnknownField{{Path: "#61", Protobuf: "AA=="}, {Path: "shiny", Json: `{"a":1}`}}
+		ev.Unknown = []*pb.UnknownField{{Path: "#961", Protobuf: "AA=="}, {Path: "shiny", Json: `{"a":1}`}}
 	}
 	if err := l.Write(stored("c", "custom.x", 0, unknown)); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestLake(t *testing.T) {
 		t.Errorf("the label reads %v", rows[0])
 	}
 	rows, _ = cellsOf(t, filepath.Join(dir, "type=custom.x", "day=2026-11-01", "part-0.parquet"))
-	if got, want := rows[0]["unknown"], `[{"path":"#61","protobuf":"AA=="},{"path":"shiny","json":{"a":1}}]`; got != want {
+	if got, want := rows[0]["unknown"], `[{"path":"#961","protobuf":"AA=="},{"path":"shiny","json":{"a":1}}]`; got != want {
 		t.Errorf("what nobody could read is %s, want %s", got, want)
 	}
 	kinds, err := features.NewKinds(nil)

@@ -36,6 +36,10 @@ func KeepUnknown(value []byte, msg *pb.Event) {
 			_ = json.Unmarshal(raw, &inner) // what is no array was refused before
 			return inner
 		},
+		text: func(raw json.RawMessage) (text string) {
+			_ = json.Unmarshal(raw, &text) // what is no text was refused before
+			return text
+		},
 	}
 	w.message("", msg.ProtoReflect().Descriptor(), members)
 }
@@ -64,6 +68,10 @@ func unknownFields(record map[string]any, msg *pb.Event) {
 			inner, _ := v.([]any)
 			return inner
 		},
+		text: func(v any) string {
+			text, _ := v.(string)
+			return text
+		},
 	}
 	w.message("", msg.ProtoReflect().Descriptor(), record)
 }
@@ -80,6 +88,7 @@ type unknownWalk[T any] struct {
 	visit   func(path string, v T)
 	open    func(T) map[string]T
 	list    func(T) []T
+	text    func(T) string
 }
 
 // message goes through a record of a message. Its depth is that of the value, which was read before and is bounded.
@@ -104,12 +113,21 @@ func (w *unknownWalk[T]) message(at string, m protoreflect.MessageDescriptor, re
 			}
 		case f.IsList():
 			for _, item := range w.list(record[name]) {
-				w.message(path, f.Message(), w.open(item))
+				members := w.open(item)
+				w.message(path+w.kindOf(f.Message(), members), f.Message(), members)
 			}
 		default:
 			w.message(path, f.Message(), w.open(record[name]))
 		}
 	}
+}
+
+// kindOf gives what an item of a list is told from the others by: an entity's kind, and a dot.
+func (w *unknownWalk[T]) kindOf(m protoreflect.MessageDescriptor, members map[string]T) string {
+	if m.Fields().ByName("kind") == nil {
+		return ""
+	}
+	return w.text(members["kind"]) + "."
 }
 
 // ofOtherPayload says whether a field is a payload that the event has not: one that is null.

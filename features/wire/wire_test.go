@@ -353,11 +353,14 @@ func TestAvroByTheWritersSchema(t *testing.T) {
 		{"name": "event_id", "type": ["null", "string"]},
 		{"name": "bet_placed", "type": {"type": "record", "name": "Bet", "fields": [{"name": "amount", "type": {"type": "record", "name": "Sum", "fields": [
 			{"name": "amount_minor", "type": "long"}, {"name": "glow", "type": "int"}]}}]}},
+		{"name": "entities", "type": {"type": "array", "items": {"type": "record", "name": "Id", "fields": [
+			{"name": "kind", "type": "string"}, {"name": "value", "type": "string"}, {"name": "form", "type": "string"}, {"name": "tier", "type": "int"}]}}},
 		{"name": "producer_seq", "type": "int"}]}`
 	at := time.UnixMilli(1741000000123).UTC()
 	value := encodeAvro(t, writer, map[string]any{
 		"shiny": map[string]any{"a": "b"}, "type": "round", "occurred_at": at, "event_id": "e", "producer_seq": int32(7),
 		"bet_placed": map[string]any{"amount": map[string]any{"amount_minor": int64(9), "glow": int32(1)}},
+		"entities":   []any{map[string]any{"kind": "player", "value": "p", "form": "FORM_RAW", "tier": int32(2)}},
 	})
 	got, refused := r.decode(record(framed(t, r.register(sr.TypeAvro, writer), nil, value)))
 	if refused != nil {
@@ -365,8 +368,9 @@ func TestAvroByTheWritersSchema(t *testing.T) {
 	}
 	want := &pb.Event{
 		EventId: "e", Type: "round", OccurredAt: timestamppb.New(at), ProducerSeq: 7,
-		Payload: &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 9}}},
-		Unknown: []*pb.UnknownField{{Path: "bet_placed.amount.glow", Json: "1"}, {Path: "shiny", Json: `{"a":"b"}`}},
+		Payload:  &pb.Event_BetPlaced{BetPlaced: &pb.BetPlaced{Amount: &pb.Money{AmountMinor: 9}}},
+		Entities: []*pb.Identifier{{Kind: "player", Value: "p", Form: pb.Form_FORM_RAW}},
+		Unknown:  []*pb.UnknownField{{Path: "bet_placed.amount.glow", Json: "1"}, {Path: "entities.player.tier", Json: "2"}, {Path: "shiny", Json: `{"a":"b"}`}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -391,7 +395,7 @@ func TestNewerMinorPasses(t *testing.T) {
 			t.Errorf("version %d in JSON: got %v, %v", version, msg, err)
 		}
 		want := []*pb.UnknownField{{Path: "shiny", Json: `{"deep":[1]}`}, {Path: "bet_placed.sparkle", Json: `"x"`}, {Path: "bet_placed.amount.glow", Json: `{"c":1}`}, {Path: "attributes.tip.money.glow", Json: `{"c":1}`},
-			{Path: "entities.name", Json: `"Jane"`}} // which the edge leaves out
+			{Path: "entities.player.name", Json: `"Jane"`}} // which the edge makes an alias of
 		slices.SortFunc(want, func(a, b *pb.UnknownField) int { return strings.Compare(a.Path, b.Path) })
 		if diff := cmp.Diff(want, msg.GetUnknown(), protocmp.Transform()); diff != "" {
 			t.Errorf("version %d: unknown members (-want +got):\n%s", version, diff)

@@ -683,13 +683,15 @@ func (x *Enrichment) GetNicknameVersion() string {
 // UnknownField is a field that nobody could read yet.
 type UnknownField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name in JSON or Avro, or # and its number in Protobuf, after the payload's name where it is the payload's:
-	// bet_placed.shiny, #61.
+	// Its name in JSON or Avro, or # and its number in Protobuf, after the payload's name where it is the payload's, or after
+	// the entity's kind: bet_placed.shiny, #961, entities.player.tier.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Its value as JSON: what came in JSON or Avro.
 	Json string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
 	// What came in Protobuf: the field in its wire format, tag and all, in base64.
-	Protobuf      string `protobuf:"bytes,3,opt,name=protobuf,proto3" json:"protobuf,omitempty"`
+	Protobuf string `protobuf:"bytes,3,opt,name=protobuf,proto3" json:"protobuf,omitempty"`
+	// What came within an entity of a personal kind and could name somebody: the alias of its json or its protobuf.
+	Alias         string `protobuf:"bytes,4,opt,name=alias,proto3" json:"alias,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -741,6 +743,13 @@ func (x *UnknownField) GetJson() string {
 func (x *UnknownField) GetProtobuf() string {
 	if x != nil {
 		return x.Protobuf
+	}
+	return ""
+}
+
+func (x *UnknownField) GetAlias() string {
+	if x != nil {
+		return x.Alias
 	}
 	return ""
 }
@@ -8038,11 +8047,12 @@ const file_pitboss_v1_event_proto_rawDesc = "" +
 	"\x10nickname_version\x18\r \x01(\tR\x0fnicknameVersionB\x1c\n" +
 	"\x1a_country_currency_mismatchB\x18\n" +
 	"\x16_card_country_mismatchB\x19\n" +
-	"\x17_card_currency_mismatch\"R\n" +
+	"\x17_card_currency_mismatch\"h\n" +
 	"\fUnknownField\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04json\x18\x02 \x01(\tR\x04json\x12\x1a\n" +
-	"\bprotobuf\x18\x03 \x01(\tR\bprotobuf\"\xb22\n" +
+	"\bprotobuf\x18\x03 \x01(\tR\bprotobuf\x12\x14\n" +
+	"\x05alias\x18\x04 \x01(\tR\x05alias\"\xb22\n" +
 	"\x05Event\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12%\n" +
