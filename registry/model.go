@@ -59,7 +59,11 @@ func (b *Bundle) addColumns(own, said []string) (err error) {
 func (b *Bundle) loadModel(c *contents, cfg Config) (models.Model, error) {
 	m := c.manifest
 	if m.Model.Backend == backendONNXRuntime {
-		model, err := onnxruntime.Load(c.files[m.Model.File], tryOnce(cfg.Store, c.hash, cfg.ONNXRuntime), onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits()})
+		o := onnxruntime.Options{Columns: m.Model.Columns, Limits: cfg.limits(), TryOn: func(columns []string) [][]float64 {
+			rows, _ := parseGolden(m.Golden.File, c.files[m.Golden.File], columns, m.Golden.Rows, true) // what is wrong with it is said when it is compared
+			return goldenInputs(rows)
+		}}
+		model, err := onnxruntime.Load(c.files[m.Model.File], tryOnce(cfg.Store, c.hash, cfg.ONNXRuntime), o)
 		return model, err //nolint:wrapcheck // addModel names the file
 	}
 	o := models.Options{Limits: cfg.limits(), Names: m.Model.Columns}

@@ -98,6 +98,9 @@ func TestONNXIsTriedOnce(t *testing.T) {
 	tried, broken := 0, error(nil)
 	cfg.ONNXRuntime.Try = func(c onnxruntime.Candidate) error {
 		tried++
+		if len(c.Rows) != 24 || len(c.Rows[0]) != len(c.Options.Columns) {
+			t.Errorf("tried on %d rows", len(c.Rows))
+		}
 		return broken
 	}
 	use := func(what string, want int) error {

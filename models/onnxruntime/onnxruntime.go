@@ -59,6 +59,8 @@ type Candidate struct {
 	// Config and Options are those of the Load that asks.
 	Config  Config
 	Options Options
+	// Rows are what Options.TryOn gave.
+	Rows [][]float64
 }
 
 // DefaultTensorBytes is 1 GiB.
@@ -71,6 +73,8 @@ type Options struct {
 	Columns []string
 	// Limits bound the file. Default models.DefaultLimits.
 	Limits models.Limits
+	// TryOn gives, once the columns are known, rows that the graph is going to be run on: Config.Try has them tried too. Default: none.
+	TryOn func(columns []string) [][]float64
 }
 
 func (o *Options) limits() models.Limits {
@@ -114,16 +118,20 @@ func load(data []byte, cfg Config, opt Options) (*model, error) {
 	}
 	hash := sha256.Sum256(data)
 	if cfg.Try != nil {
-		if err := cfg.Try(Candidate{data, hash, version, cfg, opt}); err != nil {
+		c := Candidate{Data: data, Hash: hash, Version: version, Config: cfg, Options: opt}
+		if opt.TryOn != nil {
+			c.Rows = opt.TryOn(p.columns)
+		}
+		if err := cfg.Try(c); err != nil {
 			return nil, err
 		}
 	}
 	return newModel(data, hash, version, g, p)
 }
 
-// Try loads a graph, runs it on rows that are none, and lets it go: what another process does for this one (Config.Try). That
-// it refuses such rows is no error.
-func Try(data []byte, cfg Config, opt Options) error {
+// Try loads a graph, runs it on rows that are none and on these, and lets it go: what another process does for this one
+// (Config.Try). That it refuses a row is no error.
+func Try(data []byte, cfg Config, opt Options, rows [][]float64) error {
 	m, err := load(data, cfg, opt)
 	if err != nil {
 		return err
@@ -134,6 +142,9 @@ func Try(data []byte, cfg Config, opt Options) error {
 			row[i] = x
 		}
 		_ = m.Predict(row, nil, margins) // what counts is to be here afterwards
+	}
+	for _, row := range rows {
+		_ = m.Predict(row, nil, margins)
 	}
 	m.session.destroy() // with the process still there to see it
 	return nil

@@ -27,7 +27,7 @@ func Serve(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("cannot take the limits of a trial: %w", err)
 	}
 	a := answer{Tried: true}
-	err := onnxruntime.Try(q.Data, onnxruntime.Config{Library: q.Library, MaxTensorBytes: q.MaxTensorBytes}, q.Options)
+	err := onnxruntime.Try(q.Data, onnxruntime.Config{Library: q.Library, MaxTensorBytes: q.MaxTensorBytes}, q.Options, q.Rows)
 	if err != nil {
 		a.Error = fmt.Sprintf("%.4096s", err.Error())
 	}

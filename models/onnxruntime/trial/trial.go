@@ -2,7 +2,8 @@
 // fault, loop or take all memory ends the process that it is in.
 //
 // It is a [Config.Try] for onnxruntime.Config, and what the other process does: [Serve]. It does not remember what
-// passed (package registry does), and finds nothing that only shows on rows which nobody tried (docs/decisions/020).
+// passed (package registry does), and finds nothing that only shows on rows which nobody tried (docs/decisions/020): those of
+// a bundle's golden file are tried too.
 // Start reading at [Config.Try].
 package trial
 
@@ -52,6 +53,7 @@ type request struct {
 	Timeout        time.Duration
 	MaxBytes       int64
 	Data           []byte
+	Rows           [][]float64
 }
 
 // answer is what it writes, as JSON. Kind says which error Error wraps.
@@ -86,7 +88,7 @@ func (c Config) Try(g onnxruntime.Candidate) error {
 		c.MaxBytes = DefaultMaxBytes
 	}
 	var in bytes.Buffer
-	err := gob.NewEncoder(&in).Encode(request{g.Config.Library, g.Config.MaxTensorBytes, g.Options, c.Timeout, c.MaxBytes, g.Data})
+	err := gob.NewEncoder(&in).Encode(request{g.Config.Library, g.Config.MaxTensorBytes, g.Options, c.Timeout, c.MaxBytes, g.Data, g.Rows})
 	if err != nil {
 		return fmt.Errorf("cannot ask for a trial: %w", err)
 	}

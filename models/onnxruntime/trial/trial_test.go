@@ -2,8 +2,10 @@ package trial_test
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +87,37 @@ func products(rows uint64, times int) []byte {
 	return onnxruntimetest.File(g.Bytes(1, onnxruntimetest.Operator("ReduceSum", "s", fmt.Sprintf("c%d", times)).Bytes(5, keep.Number(3, 0))).
 		Bytes(1, onnxruntimetest.Operator("Reshape", "s2", "s", "one")).Bytes(1, onnxruntimetest.Operator("Mul", "p", "x", "s2")).
 		Bytes(1, onnxruntimetest.Operator("ReduceSum", "y", "p").Bytes(5, keep.Number(3, 1))))
+}
+
+// slowAtSeven multiplies matrices for hours where the larger of its two columns is 7, and none elsewhere.
+func slowAtSeven(times int) []byte {
+	op, constant := onnxruntimetest.Operator, onnxruntimetest.Constant
+	ints, float := onnxruntimetest.Int64s, binary.LittleEndian.AppendUint32(nil, math.Float32bits(7))
+	keep := func(v uint64) onnxruntimetest.Message {
+		return onnxruntimetest.Message{}.Text(1, "keepdims").Number(20, 2).Number(3, v)
+	}
+	g := onnxruntimetest.Takes2(op("ReduceMax", "m", "x").Bytes(5, keep(0)), op("Equal", "is", "m", "seven"), op("Where", "n", "is", "many", "one"),
+		op("Mul", "shape", "n", "square"), op("ConstantOfShape", "c0", "shape")).
+		Bytes(5, constant("seven", onnxruntimetest.Float, float)).Bytes(5, constant("many", onnxruntimetest.Int64, ints(6000))).
+		Bytes(5, constant("one", onnxruntimetest.Int64, ints(1))).Bytes(5, constant("square", onnxruntimetest.Int64, ints(1, 1), 2))
+	for i := range times {
+		g = g.Bytes(1, op("MatMul", fmt.Sprintf("c%d", i+1), fmt.Sprintf("c%d", i), "c0"))
+	}
+	return onnxruntimetest.File(g.Bytes(1, op("ReduceSum", "s", fmt.Sprintf("c%d", times)).Bytes(5, keep(0))).
+		Bytes(1, op("Reshape", "s2", "s", "square")).Bytes(1, op("Mul", "p", "x", "s2")).Bytes(1, op("ReduceSum", "y", "p").Bytes(5, keep(1))))
+}
+
+// TestONNXTrialOfRows: what a graph does on rows that it is going to be run on is found too.
+func TestONNXTrialOfRows(t *testing.T) {
+	c, quick := candidate(onnxruntimetest.Library(t), slowAtSeven(40)), self()
+	quick.Timeout = 3 * time.Second
+	if err := self().Try(c); err != nil {
+		t.Errorf("without such a row: %v", err)
+	}
+	c.Rows = [][]float64{{1, 2}, {7, math.NaN()}, {3, 7}}
+	if err := quick.Try(c); !errors.Is(err, trial.ErrFailed) {
+		t.Errorf("with such a row: %v", err)
+	}
 }
 
 // TestONNXTrial: a graph that ends the process of the real library, holds it up or wants its memory is an error of this one.
