@@ -112,6 +112,9 @@ func (r *Registry) Prepare(dir string) (*Bundle, error) {
 		if err := store(r.cfg.Store, c, r.cfg.limits()); err != nil {
 			return nil, fmt.Errorf("cannot keep bundle %q in the store: %w", dir, err)
 		}
+		if err := noteCost(r.cfg.Store, b); err != nil {
+			return nil, fmt.Errorf("cannot keep the cost of bundle %q in the store: %w", dir, err)
+		}
 		b.stored = true
 	}
 	if old := r.find(b.Hash); old != nil {

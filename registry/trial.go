@@ -29,19 +29,19 @@ func tryOnce(store string, bundle [32]byte, cfg onnxruntime.Config) onnxruntime.
 			return err
 		}
 		// Without its note the graph is tried again at the next start, and nothing else is lost.
-		_ = writeNote(store, name, want)
+		_ = writeNote(store, triedDir, name, want)
 		return nil
 	}
 	return cfg
 }
 
-// writeNote writes a file of triedDir, whole or not at all.
-func writeNote(store, name, text string) error {
-	dir := filepath.Join(store, triedDir)
+// writeNote writes what the store knows of a bundle into one of its directories of notes, whole or not at all.
+func writeNote(store, kind, name, text string) error {
+	dir := filepath.Join(store, kind)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("cannot make a directory: %w", err)
 	}
-	tmp := filepath.Join(store, newPrefix+triedDir+"-"+name)
+	tmp := filepath.Join(store, newPrefix+kind+"-"+name)
 	if err := writeFile(tmp, []byte(text)); err != nil {
 		return err
 	}

@@ -255,7 +255,7 @@ func bundleAttrs(b *registry.Bundle) []any {
 
 func (a *app) registryConfig() registry.Config {
 	return registry.Config{
-		Store: filepath.Join(a.cfg.path(a.cfg.DataDir), "bundles"), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge, a.timeline),
+		Store: a.cfg.bundleStore(), Kinds: a.cfg.Engine.Kinds, Sources: featureSources(a.edge, a.timeline),
 		ONNXRuntime: a.cfg.onnxRuntime(), MaxRow: a.cfg.ONNXRuntime.MaxRow,
 	}
 }

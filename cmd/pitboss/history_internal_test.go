@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,12 +33,19 @@ func sameDecision() cmp.Options {
 	return cmp.Options{protocmp.Transform(), protocmp.IgnoreFields(&pb.Decision{}, "timings_us", "status")}
 }
 
+// listed is what model list says of the house's bundle.
+var listed = regexp.MustCompile(`\ncasino\S* +\S+ +[0-9a-f]{16} +lightgbm +[0-9.]+ us +[0-9.]+ us +[0-9.]+ KB\n$`)
+
 // A file that comes twice is decided once: the second time everybody gets the first answers, and all of them replay.
 func TestBatchTwiceAndReplay(t *testing.T) {
 	h := newHouse(t)
 	events := h.sim(t, 500)
 	first, second := h.path("first.jsonl"), h.path("second.jsonl")
 
+	refused(t, exitUsage, []string{"--config FILE"}, "model", "list")
+	if r := must(t, "model", "list", "--config", h.config); !strings.Contains(r.out, "no bundle was used yet") {
+		t.Errorf("model list before any: %v", r)
+	}
 	r := must(t, "batch", "--config", h.config, "--source", events, "--out", first)
 	if !strings.Contains(r.errOut, "500 events") || !strings.Contains(r.errOut, "allow") {
 		t.Errorf("%v", r)
@@ -63,6 +71,9 @@ func TestBatchTwiceAndReplay(t *testing.T) {
 		t.Errorf("%d of %d decisions have a score and reasons", scored, len(a))
 	}
 
+	if r = must(t, "model", "list", "--config", h.config); !listed.MatchString(r.out) {
+		t.Errorf("model list: %s", r.out)
+	}
 	r = must(t, "replay", "--config", h.config, "--all")
 	if !strings.Contains(r.out, "500 decisions in 500 frames: 500 the same bytes, 0 different, 0 could not") {
 		t.Errorf("%v", r)

@@ -18,10 +18,10 @@ import (
 func newModelCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "model",
-		Short: "Work with a model file, without a server",
+		Short: "Work with a model file, or the bundles that were used, without a server",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(newModelScoreCmd(), newModelInspectCmd(), newModelBenchCmd())
+	cmd.AddCommand(newModelScoreCmd(), newModelInspectCmd(), newModelBenchCmd(), newModelListCmd())
 	return cmd
 }
 
