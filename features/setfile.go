@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"pitboss/plainyaml"
 )
 
 // maxSetBytes bounds a feature set's file, and with it what reading it may cost.
@@ -63,6 +65,10 @@ func (r *setReader) err() error {
 func (r *setReader) root(source []byte) (yamlMap, bool) {
 	if len(source) > maxSetBytes {
 		r.refusef(nil, "the file has %d bytes, a feature set at most %d", len(source), maxSetBytes)
+		return yamlMap{}, false
+	}
+	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
+		r.refusef(bad.Token(), "%s", bad.Problem)
 		return yamlMap{}, false
 	}
 	file, err := parser.ParseBytes(source, 0)

@@ -141,7 +141,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"bundle.yaml", "rows: 24", "rows: 25", `24 rows; bundle.yaml says 25`},
 		{"bundle.yaml", "rows: 24}", "rows: 24, extra: 1}", `unknown field "extra"`},
 		{"bundle.yaml", "name: tiny\n", "name: tiny\nname: tiny\n", `already defined`},
-		{"bundle.yaml", "name: tiny\n", "name: &a tiny\n", `[2:7] anchors, aliases, merge keys and tags are not allowed`},
+		{"bundle.yaml", "name: tiny\n", "name: &a tiny\n", `[2:7] anchors (&), aliases (*), merge keys (<<) and tags (!) are not read`},
 		{"bundle.yaml", "seed: 7", "seed: [[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]", `nested deeper than 16`},
 		{"bundle.yaml", "seed: 7", "seed:\n    - - - - - - - - - - - - - - - - - 7", `nested deeper than 16`},
 		{"bundle.yaml", "files:\n", "files:\n  - {name: model.txt, size: 71215, sha256: \"00\"}\n", `files: must be sorted by name`},

@@ -38,6 +38,7 @@ var rooms = []room{
 		"the journal knows bytes, not meaning: a frame that it must understand to store is a frame that it can lose",
 	},
 	{"journal/journaltest", []string{"journal"}, "a contract suite knows the contract and no implementation"},
+	{"plainyaml", nil, "what a file may not say is told from its tokens, whatever it is for"},
 	{"floats", nil, "what several packages compute with must not know what any of them means"},
 	{
 		"models", []string{"floats"},
@@ -51,14 +52,14 @@ var rooms = []room{
 		"drift sees names and floats only, so the same detectors serve features, scores and whatever comes later",
 	},
 	{
-		"features", []string{"features/derived", "features/rhythm", "features/tiles", "floats", "proto/*/*", "journal"},
+		"features", []string{"features/derived", "features/rhythm", "features/tiles", "floats", "plainyaml", "proto/*/*", "journal"},
 		"a vector is a function of the frames applied and the evaluation time, and of nothing that is built on vectors",
 	},
 	{"features/derived", []string{"floats"}, "an expression is numbers in, a number out: it is tested against cel-go alone"},
 	{"features/tiles", []string{"floats"}, "windows are arithmetic on columns and times; which event goes into which is said above them"},
 	{"features/rhythm", []string{"floats"}, "how regular times are is arithmetic on them, whatever happened then"},
 	{"features/states", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a store keeps states and reads none of their meaning"},
-	{"features/edge", []string{"features", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
+	{"features/edge", []string{"features", "plainyaml", "proto/*/*", "journal"}, "enrichment happens once, before anything decides"},
 	{
 		"features/wire", []string{"features/edge", "proto/*/*"},
 		"what an event came as is forgotten once it is decoded, and its refusals read like those of the edge",
@@ -68,7 +69,7 @@ var rooms = []room{
 		"the feed brings events in, through the same edge as calls (whose refusals become dead letters); who uses them is not its business",
 	},
 	{"features/timeline", []string{"features", "proto/*/*", "journal"}, "what is missing is told from the events alone; a decision asks for it as for any source"},
-	{"features/files", []string{"features", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
+	{"features/files", []string{"features", "plainyaml", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
 	{"features/*test", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a contract suite knows the contract and no implementation"},
 	{
 		"labels", []string{"proto/*/*", "journal"},
@@ -83,7 +84,7 @@ var rooms = []room{
 		"the graph is a source of features and never blocks a decision",
 	},
 	{
-		"registry", []string{"features", "models", "models/onnxruntime", "drift", "journal", "proto/*/*"},
+		"registry", []string{"features", "models", "models/onnxruntime", "drift", "journal", "plainyaml", "proto/*/*"},
 		"the registry keeps bundles and says which is active; who asks it is not its business",
 	},
 	{

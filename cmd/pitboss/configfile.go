@@ -12,22 +12,17 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"pitboss/plainyaml"
 )
 
-const (
-	// maxConfigBytes bounds the configuration file: room for some thousand API keys.
-	maxConfigBytes = 1 << 20
-	// maxConfigDepth bounds nesting within a line; over lines, indentation and maxConfigBytes bound it. The YAML parser
-	// takes minutes for some 100 KB of "- - -".
-	maxConfigDepth = 16
-)
+// maxConfigBytes bounds the configuration file: room for some thousand API keys.
+const maxConfigBytes = 1 << 20
 
 // configReader reads a configuration file over the defaults. The YAML library alone is too kind: it cuts 0.5 to 0 where an
 // integer belongs, makes text of numbers and zero of nothing. So every node is first checked against the field that it is
@@ -66,11 +61,9 @@ func (r *configReader) parse(data []byte) (ast.Node, error) {
 	if len(data) > maxConfigBytes {
 		return nil, fmt.Errorf("%s: more than %d bytes, which no configuration needs", r.file, maxConfigBytes)
 	}
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("%s: not UTF-8 text", r.file)
-	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, as some editors write it
-	if r.checkTokens(data); len(r.errs) > 0 {
+	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(data)); ok {
+		r.refusef(bad.Token(), "%s", bad.Problem)
 		return nil, r.err()
 	}
 	file, err := parser.ParseBytes(data, 0)
@@ -86,35 +79,6 @@ func (r *configReader) parse(data []byte) (ast.Node, error) {
 		return docs[0].Body, nil
 	}
 	return nil, fmt.Errorf("%s: more than one document: a configuration has no line ---", r.file)
-}
-
-// checkTokens refuses, before anything is built from it, what a configuration needs not and what makes much of little.
-func (r *configReader) checkTokens(data []byte) {
-	depth, entries, line := 0, 0, 0 // entries of lists that begin on the line
-	for _, t := range lexer.Tokenize(string(data)) {
-		switch t.Type {
-		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType:
-			r.refusef(t, "anchors (&), aliases (*), merge keys (<<) and tags (!) are not read: write the value out, or put text that begins so in quotes")
-			return
-		case token.InvalidType:
-			r.refusef(t, "not YAML: %s", t.Error)
-			return
-		case token.SequenceEntryType:
-			if t.Position != nil && t.Position.Line != line {
-				entries, line = 0, t.Position.Line
-			}
-			entries++
-		case token.MappingStartType, token.SequenceStartType:
-			depth++
-		case token.MappingEndType, token.SequenceEndType:
-			depth--
-		default: // what has no nesting
-		}
-		if max(depth, entries) > maxConfigDepth {
-			r.refusef(t, "nested deeper than %d", maxConfigDepth)
-			return
-		}
-	}
 }
 
 // check compares a node with the type that it is for.

@@ -6,6 +6,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"pitboss/features"
+	"pitboss/plainyaml"
 )
 
 // looseKinds declares every kind that the set and the map name, so that a set can be tried without a configuration.
@@ -31,7 +32,7 @@ func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error
 			Entity string `yaml:"entity"`
 		} `yaml:"groups"`
 	}
-	if data, err := readBounded(setFile); err == nil && yaml.Unmarshal(data, &set) == nil {
+	if data, err := readBounded(setFile); err == nil && plainyaml.Check(data) == nil && yaml.Unmarshal(data, &set) == nil {
 		names := make([]string, 0, len(set.Groups))
 		for _, g := range set.Groups {
 			names = append(names, g.Entity)
@@ -48,7 +49,7 @@ func looseKinds(extra []string, setFile, mapFile string) (*features.Kinds, error
 			} `yaml:"entities"`
 		} `yaml:"event"`
 	}
-	if data, err := readBounded(mapFile); mapFile != "" && err == nil && yaml.Unmarshal(data, &mapping) == nil {
+	if data, err := readBounded(mapFile); mapFile != "" && err == nil && plainyaml.Check(data) == nil && yaml.Unmarshal(data, &mapping) == nil {
 		for _, entity := range mapping.Event.Entities {
 			declare(entity.Kind)
 		}

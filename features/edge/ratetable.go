@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"pitboss/plainyaml"
 )
 
 // RateTable is a pinned table of exchange rates to one base currency. A file is never changed once it was used: events
@@ -77,6 +79,9 @@ var (
 // ParseRates reads a rate table from YAML. name is the file that errors name. Unknown keys are errors.
 func ParseRates(data []byte, name string) (*RateTable, error) {
 	var file rateFile
+	if err := plainyaml.Check(data); err != nil {
+		return nil, fmt.Errorf("cannot parse rate table %q: %w", name, err)
+	}
 	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&file); err != nil {
 		return nil, fmt.Errorf("cannot parse rate table %q: %w", name, err)
 	}

@@ -8,8 +8,12 @@ import (
 	"syscall"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"pitboss/features/files"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestJSONLinesOfAPipe holds that lines are given as they come, however few, that nothing is taken from a pipe before it is asked
 // for, and that closing does not wait for more.

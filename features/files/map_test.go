@@ -26,7 +26,7 @@ func TestMapsThatAreRefused(t *testing.T) {
 	f("format: 1\n", "the map has no event")
 	f("format: 1\nevents: {}\n"+event, `m.yaml:2:1: the map has no key "events"`)
 	f("format: 1\norder: random\n"+event, `m.yaml:2:1: order is "random"`)
-	f("format: 1\norder: *x\n"+event, "order must be a plain value")
+	f("format: 1\norder: *x\n"+event, "anchors (&)")
 	f("format: 1\ncsv: {delimiter: ab}\n"+event, "csv.delimiter must be one character")
 	f("format: 1\nkeep: [a, a]\n"+event, `keep names column "a" twice`)
 	f("format: 1\nkeep: a\n"+event, "keep must be a list")
@@ -54,7 +54,8 @@ func TestMapsThatAreRefused(t *testing.T) {
 	f("format: 1\n"+event+"labels: [{after: 1h}]\n", "has no label")
 	f("format: 1\n"+event+"labels: [{after: 1h, label: x, entities: [shop]}]\n", `the event has no "shop"`)
 	f("format: 1\n"+event+"labels: [{after: 1h, label: x}, {after: 2h, label: y}]\n", `id_suffix ":label" must not be empty, nor another`)
-	f("format: 1\n"+strings.Replace(event, "{column: a}", "&a {column: a}", 1), "must be a mapping")
+	f("format: 1\n"+strings.Replace(event, "{column: a}", "&a {column: a}", 1), "anchors (&)")
+	f(strings.Repeat("- ", 30<<10), "m.yaml:1:33: nested deeper than 16")
 	f(strings.Repeat("#", 300<<10), "at most")
 	f("format: 1\n"+strings.Replace(event, "bet.placed", "custom.thing", 1)+"  payload: {}\n", `the type "custom.thing" has none`)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"pitboss/plainyaml"
 )
 
 // MapError is one thing wrong with a map, and the way out.
@@ -90,6 +92,10 @@ func readMapFile(path string) ([]byte, error) {
 func (r *mapReader) parse(source []byte) []entry {
 	if len(source) > maxMapBytes {
 		r.refusef(nil, "the map has %d bytes, at most %d", len(source), maxMapBytes)
+		return nil
+	}
+	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
+		r.refusef(bad.Token(), "%s", bad.Problem)
 		return nil
 	}
 	file, err := parser.ParseBytes(source, 0)
