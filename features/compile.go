@@ -101,6 +101,9 @@ func (c *compiler) compile(root yamlMap) {
 		return
 	}
 	c.placeColumns()
+	if len(c.errs) == 0 {
+		c.boundEntities()
+	}
 	c.linkDerived()
 	if len(c.errs) == 0 {
 		c.set.finish()
@@ -391,6 +394,32 @@ func (c *compiler) placeColumns() {
 		}
 	}
 }
+
+// boundEntities refuses the group with which what is kept of one entity would not fit its blob. What plan.go refuses beyond is
+// of several sets together.
+func (c *compiler) boundEntities() {
+	total := map[KindID]int{}
+	for i := range c.set.plans {
+		if f := &c.set.plans[i]; f.agg == aggPush {
+			total[f.kind.ID] += pushBytes
+		}
+	}
+	counted := map[[32]byte]bool{}
+	for i, g := range c.set.groups {
+		if counted[g.hash] {
+			continue // two names for one state
+		}
+		counted[g.hash] = true
+		total[g.kind.ID] += g.worstBytes()
+		if n := total[g.kind.ID]; n > maxStateBytes {
+			c.refusef(c.groupAt[i], "group %s: it keeps up to %d KB of a %s, which makes %d KB with the groups before it, and at most %d KB fit: %s",
+				g.name, g.worstBytes()/1000, g.kind.Name, n/1000, maxStateBytes/1000, fewerBytes)
+		}
+	}
+}
+
+// fewerBytes is what makes a group smaller.
+const fewerBytes = "give its groups fewer sums and windows, and its tables fewer slots (a lower max, where it is a quantile's)"
 
 // keep adds a column, or to one that is there what more is wanted of it.
 func (g *group) keep(c keptColumn) {

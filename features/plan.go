@@ -255,7 +255,7 @@ func newPlan(kinds *Kinds, subject string, sets []*Set, old planTable, since int
 	for _, k := range p.kinds {
 		k.index()
 		if n := k.worstBytes(); n > maxStateBytes {
-			return nil, fmt.Errorf("the feature sets keep up to %d KB for the busiest %s, at most %d KB fit: give its groups fewer sums and windows, and its tables fewer slots (a lower max, where it is a quantile's)", n/1000, k.kind.Name, maxStateBytes/1000)
+			return nil, fmt.Errorf("the feature sets keep up to %d KB for the busiest %s, at most %d KB fit: %s", n/1000, k.kind.Name, maxStateBytes/1000, fewerBytes)
 		}
 	}
 	for _, set := range sets {
@@ -324,9 +324,12 @@ func (p *plan) keepPushes(set *Set) error {
 // maxStateBytes bounds an entity's blob, below what every implementation of States takes.
 const maxStateBytes = 900_000
 
+// pushBytes is what a pushed value takes at most, with its key.
+const pushBytes = 64 + 20
+
 // worstBytes is what an entity's blob can come to.
 func (k *kindPlan) worstBytes() int {
-	total := (64 + 20) * len(k.pushes)
+	total := pushBytes * len(k.pushes)
 	for _, g := range k.groups {
 		total += g.worstBytes()
 	}
