@@ -26,7 +26,8 @@ func newDescribeCmd() *cobra.Command {
 		Short: "Say what each feature of a set promises",
 		Long: `Prints what each feature promises: its class (DESIGN.md), whose windows it reads, the step (hop) in which the window's old
 edge moves, how long a time is really covered, the largest error at that edge, what stands in the vector for values of some
-statuses, and what the set keeps of one entity of a kind at most.`,
+statuses, how each aggregate's value is made, and what the set keeps of one entity of a kind at most. docs/features.md has
+the words.`,
 		Example: `  pitboss features describe --set examples/casino/features.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,7 +78,9 @@ type setDescription struct {
 	Version  string               `json:"version"`
 	Hash     string               `json:"hash"`
 	Features []featureDescription `json:"features"`
-	Groups   []groupDescription   `json:"groups"`
+	// Aggregates says how the values of those that the set uses are made.
+	Aggregates []aggregateDescription `json:"aggregates"`
+	Groups     []groupDescription     `json:"groups"`
 	// Bytes bounds what one entity of each kind comes to in the state.
 	Bytes map[string]int `json:"max_bytes_per_entity"`
 }
@@ -101,6 +104,11 @@ type featureDescription struct {
 	Contract        string  `json:"contract,omitempty"`
 }
 
+type aggregateDescription struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 type groupDescription struct {
 	Name    string   `json:"name"`
 	Entity  string   `json:"entity"`
@@ -122,6 +130,11 @@ func describeSet(s *features.Set) *setDescription {
 			fd.SpanMinSeconds, fd.SpanMaxSeconds = c.SpanMin.Seconds(), c.SpanMax.Seconds()
 		}
 		d.Features = append(d.Features, fd)
+	}
+	for _, a := range features.Aggregates() {
+		if slices.ContainsFunc(d.Features, func(f featureDescription) bool { return f.Aggregate == a.Name }) {
+			d.Aggregates = append(d.Aggregates, aggregateDescription{a.Name, a.Value})
+		}
 	}
 	for _, g := range s.Groups {
 		d.Groups = append(d.Groups, groupDescription{Name: g.Name, Entity: g.Kind, Hash: hex.EncodeToString(g.Hash[:]), Windows: g.Windows, Bytes: g.WorstBytes})
@@ -151,6 +164,14 @@ func (d *setDescription) write(out io.Writer) error {
 		contract = slices.DeleteFunc(contract, func(part string) bool { return part == "" })
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.Aggregate, f.Class, f.Entity, f.Group, f.Window, hop, span,
 			edgeError, current, f.On, strings.Join(contract, "; "))
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("cannot print: %w", err)
+	}
+	fmt.Fprintln(out)
+	fmt.Fprintln(t, "aggregate\tvalue")
+	for _, a := range d.Aggregates {
+		fmt.Fprintf(t, "%s\t%s\n", a.Name, a.Value)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("cannot print: %w", err)

@@ -99,8 +99,12 @@ features:
 	if !d.Features[1].ExcludesCurrent || d.Features[2].Unlowered == "" || d.Bytes["player"] != d.Groups[0].Bytes || d.Groups[0].Bytes < 1000 {
 		t.Errorf("the set is %+v", d)
 	}
+	if len(d.Aggregates) != 3 || d.Aggregates[1].Name != "zscore" || d.Aggregates[1].Value == "" {
+		t.Errorf("the aggregates are %+v, want how count, zscore and cel are made", d.Aggregates)
+	}
 	out := must(t, "features", "describe", "--set", set).out
-	for _, want := range []string{"1h0m1s to 1h1m", "under 1m", "runs in cel-go: the function startsWith is not lowered", "late: missing", "all of"} {
+	for _, want := range []string{"1h0m1s to 1h1m", "under 1m", "runs in cel-go: the function startsWith is not lowered", "late: missing", "all of",
+		"count      number of events\n", "the feature that of names"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("got\n%s\nwant %q in it", out, want)
 		}
