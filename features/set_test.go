@@ -84,7 +84,7 @@ func TestSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := features.CompileSet(source, "casino.yml", compileOptions(t))
+	set, err := features.CompileSet(append([]byte("\ufeff"), source...), "casino.yml", compileOptions(t)) // as some editors write it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ func (r *setReader) root(source []byte) (yamlMap, bool) {
 		r.refusef(nil, "the file has %d bytes, a feature set at most %d", len(source), maxSetBytes)
 		return yamlMap{}, false
 	}
+	source = bytes.TrimPrefix(source, []byte("\ufeff")) // the byte order mark of some editors
 	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
 		r.refusef(bad.Token(), "%s", bad.Problem)
 		return yamlMap{}, false

@@ -118,7 +118,7 @@ func (p *pass) reject(place, reason, text string) {
 	p.res.rejected++
 	p.res.reasons[strings.TrimSpace(place+" "+reason)]++
 	if p.res.rejected <= shownRejects {
-		fmt.Fprintf(p.stderr, "rejected: %s\n", text)
+		fmt.Fprintf(p.stderr, "rejected: %s: %s\n", p.source, text)
 	}
 }
 

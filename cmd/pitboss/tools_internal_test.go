@@ -248,7 +248,7 @@ func TestFeaturesEval(t *testing.T) {
 			`","form":"FORM_RAW"}],"paymentDepositRequested":{"method":"card","amount":{"amountMinor":"` + minor + `","currency":"EUR"}}}` + "\n"
 	}
 	write(t, jsonl, event("c", "2026-01-01T00:10:00Z", "alice", "2025")+"{not json}\n"+event("a", "2026-01-01T00:00:00Z", "alice", "1000"))
-	refused(t, exitRejected, []string{"rejected: ", "1 of ", "wrote 2 vectors"}, "features", "eval", "--set", set, "--source", jsonl, "--out", out)
+	refused(t, exitRejected, []string{"rejected: " + jsonl + ": row 2: malformed", "1 of ", "wrote 2 vectors"}, "features", "eval", "--set", set, "--source", jsonl, "--out", out)
 	table = readCSV(t, out)
 	f(0, "event_id", "c") // rows are in the order of the file, whatever the order of time
 	f(0, "deposited_1h", "3025")

@@ -117,7 +117,7 @@ func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
 	}
 	for i, name := range header {
 		if i == 0 {
-			name = strings.TrimPrefix(name, "\ufeff") // the byte order mark that spreadsheets write
+			name = strings.TrimPrefix(name, byteOrderMark)
 		}
 		s.header = append(s.header, Column{strings.Clone(name), ColumnText})
 	}

@@ -198,6 +198,7 @@ func TestFilesThatEndTheReading(t *testing.T) {
 	f("p.csv", strings.Repeat("c,", 5000)+"\n", payments, "at most 4096")
 	f("p.jsonl", "{}", payments, "leave the map")
 	f("p.txt", "", "", "cannot tell the format")
+	f("p.jsonl.gz", "", "", "decompress it first")
 	f("p.parquet", "", payments, "too few for parquet")
 	f("p.parquet", strings.Repeat("x", 100), payments, "does not end in PAR1")
 	f("p.parquet", "PAR1"+strings.Repeat("x", 100)+"\xff\xff\xff\x00PAR1", payments, "the footer claims")
@@ -208,7 +209,7 @@ func TestFilesThatEndTheReading(t *testing.T) {
 }
 
 func TestJSONLines(t *testing.T) {
-	lines := `{"eventId":"a","type":"bet.placed","occurredAt":"2026-01-01T00:00:00Z","betPlaced":{"amount":{"amountMinor":"5","currency":"EUR"}}}
+	lines := "\ufeff" + `{"eventId":"a","type":"bet.placed","occurredAt":"2026-01-01T00:00:00Z","betPlaced":{"amount":{"amountMinor":"5","currency":"EUR"}}}
 
 {"eventId":"b","occurredAt":"2026-01-01T00:00:01Z","nonsense":1}
 {"eventId":"c"}

@@ -165,6 +165,9 @@ func (r *lineReader) line() ([]byte, error) {
 		return nil, io.EOF
 	}
 	r.lines++
+	if r.lines == 1 {
+		line = bytes.TrimPrefix(line, []byte(byteOrderMark))
+	}
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("line %d: %w", r.lines, err)

@@ -20,3 +20,6 @@ const (
 	sortRunBytes = 128 << 20
 	maxSortRuns  = 512
 )
+
+// byteOrderMark begins files that some editors and spreadsheets write. It is no part of what is said.
+const byteOrderMark = "\ufeff"

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -94,6 +95,7 @@ func (r *mapReader) parse(source []byte) []entry {
 		r.refusef(nil, "the map has %d bytes, at most %d", len(source), maxMapBytes)
 		return nil
 	}
+	source = bytes.TrimPrefix(source, []byte(byteOrderMark))
 	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
 		r.refusef(bad.Token(), "%s", bad.Problem)
 		return nil

@@ -111,6 +111,8 @@ func FormatOf(path string) (Format, error) {
 		return CSV, nil
 	case ".parquet", ".pq":
 		return Parquet, nil
+	case ".gz", ".zst", ".bz2", ".xz", ".zip", ".lz4":
+		return 0, fmt.Errorf("cannot read %q as it is compressed: decompress it first (Parquet is compressed inside)", path)
 	default:
 		return 0, fmt.Errorf("cannot tell the format of %q: its name must end in .jsonl, .csv or .parquet", path)
 	}
