@@ -15,6 +15,8 @@ import (
 type rowSource interface {
 	// columns are known from the start.
 	columns() []Column
+	// refusal says why a column without a type is not read.
+	refusal(column int) string
 	// need says which columns will be read; the cells of the others stay missing.
 	need(columns []int)
 	// next fills cells, one for each column. A *rejectError is a row that cannot be read, after which the next can; any other
@@ -124,9 +126,11 @@ func openCSV(path string, opt csvOptions) (_ *csvSource, err error) {
 	return s, nil
 }
 
-func (s *csvSource) columns() []Column { return s.header }
-func (s *csvSource) need(cols []int)   { s.wanted = cols }
-func (s *csvSource) close() error      { return closeFile(s.file) }
+func (s *csvSource) columns() []Column  { return s.header }
+func (s *csvSource) refusal(int) string { return "" } // texts are read
+
+func (s *csvSource) need(cols []int) { s.wanted = cols }
+func (s *csvSource) close() error    { return closeFile(s.file) }
 
 func (s *csvSource) progress() Progress {
 	return Progress{Rows: s.rows, TotalRows: -1, Bytes: min(s.guard.read, s.size), TotalBytes: s.size}

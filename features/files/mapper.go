@@ -45,7 +45,7 @@ func (m *Map) bind(src rowSource) (*mapper, error) {
 		case i < 0:
 			r.refusef(e.at, "%s: the file has several columns %q", what, clip(name))
 		case columns[i].Type == 0:
-			r.refusef(e.at, "%s: column %q is of a type that is not read", what, clip(name))
+			r.refusef(e.at, "%s: column %q: %s", what, clip(name), src.refusal(i))
 		default:
 			b.needed = append(b.needed, i)
 			return i

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -34,6 +35,7 @@ type parquetColumn struct {
 	leaf int
 	// convert makes a cell of a value that is not null; nil where the type is not read.
 	convert func(v parquet.Value) Cell
+	// refused says why it is not read, and what would be.
 	refused string
 }
 
@@ -105,6 +107,8 @@ func (s *parquetSource) columns() []Column {
 	}
 	return out
 }
+
+func (s *parquetSource) refusal(column int) string { return s.flat[column].refused }
 
 func (s *parquetSource) need(cols []int) { s.wanted = cols }
 
@@ -232,8 +236,10 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 			return ColumnTime, func(v parquet.Value) Cell { return TimeCell(int64(v.Int32()) * 86_400_000_000) }, ""
 		case *format.UUIDType:
 			return ColumnText, func(v parquet.Value) Cell { return TextCell(hex.EncodeToString(v.ByteArray())) }, ""
-		case *format.DecimalType, *format.Float16Type, *format.TimeType:
-			return 0, nil, fmt.Sprintf("type %s is not read", t)
+		case *format.DecimalType:
+			return decimals(t, l.Scale)
+		case *format.Float16Type, *format.TimeType:
+			return 0, nil, fmt.Sprintf("type %s is not read: write it as a float64, an integer or text", t)
 		}
 	}
 	switch t.Kind() {
@@ -252,7 +258,7 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 		return ColumnInt, func(v parquet.Value) Cell { return Cell{typ: ColumnInt, int: int64(v.Int32())} }, ""
 	case parquet.Int64:
 		if unsigned(logical) {
-			return 0, nil, "unsigned integers of 64 bits are not read"
+			return 0, nil, "unsigned integers of 64 bits are not read: write it as a signed one, or as a decimal"
 		}
 		return ColumnInt, func(v parquet.Value) Cell { return Cell{typ: ColumnInt, int: v.Int64()} }, ""
 	case parquet.Float:
@@ -262,8 +268,51 @@ func converter(t parquet.Type) (ColumnType, func(parquet.Value) Cell, string) {
 	case parquet.ByteArray, parquet.FixedLenByteArray:
 		return ColumnText, bytesCell, ""
 	default: // Int96, which nobody should write any more
-		return 0, nil, fmt.Sprintf("type %s is not read", t)
+		return 0, nil, fmt.Sprintf("type %s is not read: write times as timestamps in microseconds", t)
 	}
+}
+
+// maxDecimal bounds a decimal: digits behind the point, and bytes, which are some 76 digits.
+const maxDecimal = 32
+
+// decimals become texts, which are read exactly.
+func decimals(t parquet.Type, scale int32) (ColumnType, func(parquet.Value) Cell, string) {
+	if scale < 0 || scale > maxDecimal || t.Kind() == parquet.FixedLenByteArray && t.Length() > maxDecimal {
+		return 0, nil, fmt.Sprintf("type %s is not read: a decimal has 0 to %d digits behind the point, and at most %d bytes", t, maxDecimal, maxDecimal)
+	}
+	switch t.Kind() {
+	case parquet.Int32:
+		return ColumnText, func(v parquet.Value) Cell { return decimalCell(big.NewInt(int64(v.Int32())), int(scale)) }, ""
+	case parquet.Int64:
+		return ColumnText, func(v parquet.Value) Cell { return decimalCell(big.NewInt(v.Int64()), int(scale)) }, ""
+	default:
+		return ColumnText, func(v parquet.Value) Cell {
+			b := v.ByteArray() // two's complement, the highest byte first
+			if len(b) > maxDecimal {
+				return TextCell(fmt.Sprintf("a decimal of %d bytes", len(b)))
+			}
+			n := new(big.Int).SetBytes(b)
+			if len(b) > 0 && b[0] >= 0x80 {
+				n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+			}
+			return decimalCell(n, int(scale))
+		}, ""
+	}
+}
+
+// decimalCell writes n / 10^scale.
+func decimalCell(n *big.Int, scale int) Cell {
+	if scale == 0 {
+		return TextCell(n.String())
+	}
+	sign, digits := "", n.String()
+	if n.Sign() < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	if zeros := scale + 1 - len(digits); zeros > 0 {
+		digits = strings.Repeat("0", zeros) + digits
+	}
+	return TextCell(sign + digits[:len(digits)-scale] + "." + digits[len(digits)-scale:])
 }
 
 func unsigned(logical *format.LogicalType) bool {
