@@ -41,11 +41,9 @@ type demo struct {
 type tally struct {
 	events, decisions, failed, degraded uint64
 	outcomes                            [pb.Outcome_OUTCOME_BLOCK + 1]uint64
-	// stopped are decisions other than allow, stoppedFraud those of them about fraudulent players (simulated truth), and
-	// fraud all decisions about such.
-	stopped, stoppedFraud, fraud uint64
-	latency                      *hdrhistogram.Histogram // microseconds
-	firstErr                     error
+	summary                             demoSummary
+	latency                             *hdrhistogram.Histogram // microseconds
+	firstErr                            error
 }
 
 const (
@@ -172,15 +170,7 @@ func (d *demo) count(answer *pb.Decision, truth sim.Truth, took time.Duration, e
 	if len(answer.GetDegraded()) > 0 {
 		d.degraded++
 	}
-	if truth.Fraud {
-		d.fraud++
-	}
-	if answer.GetOutcome() > pb.Outcome_OUTCOME_ALLOW {
-		d.stopped++
-		if truth.Fraud {
-			d.stoppedFraud++
-		}
-	}
+	d.summary.count(answer.GetOutcome(), truth)
 }
 
 // show prints a row of the table: some of the decisions that stop somebody, fewer of the others. It is called with mu held.
@@ -249,8 +239,7 @@ func (d *demo) goodbye() {
 	defer d.mu.Unlock()
 	fmt.Fprintf(d.out, "\n%d events, %d decisions, Decide p50 %v p95 %v p99 %v, %d degraded, %d failed.\n", d.events, d.decisions, d.at(50), d.at(95),
 		d.at(99), d.degraded, d.failed)
-	fmt.Fprintf(d.out, "Stopped %d, of which %d were about fraudulent players (simulated truth; the model knew none of them); %d decisions were.\n",
-		d.stopped, d.stoppedFraud, d.fraud)
+	d.summary.write(d.out)
 	if d.flags.dir != "" {
 		fmt.Fprintf(d.out, "Kept in %s. Make every decision again: pitboss replay --config %s%cpitboss.yaml --all\n", d.flags.dir, d.flags.dir, os.PathSeparator)
 	}
