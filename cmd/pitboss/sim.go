@@ -97,6 +97,7 @@ func (f *simFlags) worldFlags(cmd *cobra.Command) {
 	fl.StringVar(&f.start, "start", f.cfg.Start.Format(time.RFC3339), "first moment (RFC 3339)")
 	fl.DurationVar(&f.cfg.Duration, "duration", f.cfg.Duration, "how long the casino is watched; 0 is without end")
 	fl.Float64Var(&f.cfg.Activity, "activity", f.cfg.Activity, "multiplies how often players play")
+	fl.Float64Var(&f.cfg.NewShare, "new-share", f.cfg.NewShare, "share of honest accounts that are opened while the casino is watched")
 	fl.StringVar(&f.cfg.Tenant, "tenant", f.cfg.Tenant, "tenant of all events")
 	fl.StringSliceVar(&f.agents, "agent", nil, "NAME=SHARE: share of accounts that are such frauds (docs/sim.md names them); may be repeated")
 	fl.BoolVar(&f.only, "only", false, "no frauds but those that --agent names")
