@@ -14,6 +14,9 @@ from vectors import InputError
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
+# From the mildest.
+OUTCOMES = ("challenge", "limit", "hold", "block")
+
 # What is answered when there is no score, unless --policy says otherwise: small stakes pass and are flagged, large ones wait.
 FALLBACK = {"default": {"large_from": 10000, "small": {"outcome": "allow", "review": True}, "large": {"outcome": "hold", "review": True}}}
 
@@ -59,6 +62,32 @@ def check_reasons(text, features, source):
     twice = sorted({c for c in codes if codes.count(c) > 1})
     if twice:
         raise InputError(f"{source}: code {', '.join(twice)} stands there twice")
+
+
+def last_segment(text, source):
+    """A thresholds.yaml, and its last segment, which is for whom no other is."""
+    try:
+        policy = yaml.safe_load(text)
+        last = policy["segments"][-1]
+        last["thresholds"] = {outcome: float(at) for outcome, at in last.get("thresholds", {}).items()}
+        return policy, last
+    except (yaml.YAMLError, AttributeError, KeyError, IndexError, TypeError, ValueError) as e:
+        raise InputError(f"cannot read the thresholds of the last segment of {source}: {e}") from e
+
+
+def thresholds_of(text, source):
+    """The thresholds of the last segment, mildest outcome first."""
+    said = last_segment(text, source)[1]["thresholds"]
+    if not said or set(said) - set(OUTCOMES):
+        raise InputError(f"the last segment of {source} has thresholds for {sorted(said)}: want some of {', '.join(OUTCOMES)}, or give --thresholds")
+    return {outcome: said[outcome] for outcome in OUTCOMES if outcome in said}
+
+
+def with_thresholds(text, chosen, source):
+    """The policy with these thresholds in its last segment. Comments are lost."""
+    policy, last = last_segment(text, source)
+    last["thresholds"] = chosen
+    return dump(policy).encode()
 
 
 def write(out, name, version, files, golden_rows, created_from, libraries):

@@ -16,6 +16,7 @@ import yaml
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import calibration  # noqa: E402
+import maturity  # noqa: E402
 import quality  # noqa: E402
 import samples  # noqa: E402
 import train  # noqa: E402
@@ -53,7 +54,7 @@ def place(tmp_path):
 
 def go(place, *more, out="b", vectors_file="v.parquet"):
     return train.main(["--vectors", str(place / vectors_file), "--feature-set", str(place / "set.yaml"), "--out", str(place / out),
-                       "--trees", "12", "--leaves", "7", *more])
+                       "--trees", "12", "--leaves", "7", "--thresholds", "challenge=q0.98,limit=q0.99,hold=q0.995,block=q0.999", *more])
 
 
 def content(directory):
@@ -141,8 +142,113 @@ def test_rows_are_split_by_time(place):
     assert made["train_before"] == "2017-07-30T00:00:00Z" and made["train_rows"] == int((t < cut).sum())
     v = vectors.load(str(place / "v.parquet"), FEATURES, "label")
     a = train.arguments(["--vectors", "", "--feature-set", "", "--out", "", *times])
-    learn, held, _, _ = train.split(v, a)
-    assert learn.t.max() < cut and held.t.min() >= vectors.parse_time("2017-08-05") and held.t.max() < vectors.parse_time("2017-08-10")
+    s = maturity.Split(v, a)
+    assert s.train.t.max() < cut and s.valid.t.min() >= vectors.parse_time("2017-08-05") and s.valid.t.max() < vectors.parse_time("2017-08-10")
+
+
+def late_labels(place, delay, n=3000):
+    """Every row is presumed honest from the start, and frauds are known a number of days later: nothing that is not known at the end."""
+    t, _, y = synthetic(n)
+    ids, end = [f"e{i}" for i in range(n)], int(t.max())
+    known = (t + delay * DAY).astype(np.int64)
+    late = (y == 1) & (known <= end)
+    columns = {"event_id": ids + [i for i, k in zip(ids, late) if k], "label": np.concatenate([np.zeros(n), np.ones(late.sum())]),
+               "who": [f"p{i % 50}" for i in range(n)] + [f"p{i % 50}" for i in np.flatnonzero(late)],
+               "known_at": pa.array(np.concatenate([t, known[late]]), pa.timestamp("us", tz="UTC"))}
+    pa.parquet.write_table(pa.table(columns), place / "late.parquet")
+    pa.parquet.write_table(table(n).drop_columns("label"), place / "bare.parquet")
+    return t, y
+
+
+def split_of(place, *more):
+    a = train.arguments(["--vectors", "", "--feature-set", "", "--out", "", *more])
+    return maturity.Split(vectors.load(str(place / "bare.parquet"), FEATURES, "label", str(place / "late.parquet")), a)
+
+
+def test_rows_whose_labels_had_no_time_to_come_are_left_out(place):
+    delay = np.where(np.arange(3000) % 10 == 0, 6.0, 2.0)  # days: nine in ten labels after two, the last after six
+    t, y = late_labels(place, delay)
+    end = int(t.max())
+    s = split_of(place)
+    assert s.horizon == 6 * DAY and s.as_of == end
+    assert s.mature.t.max() <= end - 6 * DAY and s.immature == int((t > end - 6 * DAY).sum())
+    assert s.cut == s.valid_from - 6 * DAY and s.train.t.max() < s.cut and s.valid.t.min() == s.valid_from
+    assert s.between == int(((t >= s.cut) & (t < s.valid_from)).sum())
+    # Mature rows have the truth; of all rows, those of the last days would have called frauds honest.
+    assert (s.valid.y == y[(t >= s.valid_from) & (t <= end - 6 * DAY)]).all() and (s.train.y == y[t < s.cut]).all()
+    assert len(s.all_seen()) == int((t <= end - 6 * DAY).sum())
+    young = split_of(place, "--maturity", "0")
+    assert young.immature == 0 and young.valid.y.sum() < y[t >= young.valid_from].sum()
+    early = split_of(place, "--maturity", "48h")
+    assert early.horizon == 2 * DAY and early.cut == early.valid_from - 2 * DAY
+    given = split_of(place, "--train-before", "2017-07-25")
+    assert given.valid_from == vectors.parse_time("2017-07-31")
+
+
+def test_the_horizon_asks_each_group_once_and_only_what_had_the_time(place):
+    """Of 30 rows 29 are one account's, which was found in a day; the others' took three. Some labels take so long that none can have come
+    of younger rows."""
+    n, at = 1800, np.arange(1800) * (30 * DAY // 1800)
+    who = np.where(np.arange(n) % 30 == 0, np.arange(n) // 30, 1000)
+    first = {w: at[who == w][0] for w in np.unique(who)}
+    known = np.array([max(t, first[w] + (DAY if w == 1000 else 3 * DAY)) for t, w in zip(at, who)])
+    labels = lambda known: vectors.Labels(np.arange(n), np.ones(n), known, n)  # noqa: E731
+    v = vectors.Vectors(at, None, None, None, None, labels(known))
+    assert maturity.horizon(None, v, int(at.max())) < DAY  # most acts of a known account are old news at once
+    v.group = who
+    assert maturity.horizon(None, v, int(at.max())) == 3 * DAY
+    v.group, v.labels = None, labels(np.where(np.arange(n) % 5 == 0, at + 20 * DAY, at + 2 * DAY))
+    assert maturity.horizon(None, v, int(at.max())) == 2 * DAY
+    v.labels = labels(at + 20 * DAY)
+    with pytest.raises(vectors.InputError, match="0 frauds of the older half"):
+        maturity.horizon(None, v, int(at.max()))
+    v.labels = vectors.Labels(np.arange(n), np.ones(n), None, n)
+    assert maturity.horizon(None, v, int(at.max())) == 0
+
+
+def test_what_trains_has_the_labels_that_were_known_when_held_out_rows_began(place):
+    t, y = late_labels(place, np.full(3000, 2.0))
+    s = split_of(place, "--maturity", "2d", "--train-before", "2017-07-25", "--valid-from", "2017-07-25")
+    late = s.train.t > s.valid_from - 2 * DAY
+    assert s.train.y[late].sum() == 0 and y[t < s.cut][late].sum() > 0 and (s.train.y[~late] == y[t < s.cut][~late]).all()
+
+
+def test_maturity_is_told_and_written(place, capsys):
+    late_labels(place, np.full(3000, 3.0))
+    assert go(place, "--labels", str(place / "late.parquet"), "--group-column", "who", vectors_file="bare.parquet") == 0
+    told = capsys.readouterr().out
+    made = yaml.safe_load((place / "b" / "bundle.yaml").read_text())["created_from"]
+    assert made["maturity_seconds"] == 3 * 86_400 and f"{made['immature_rows']} rows younger than 3 d at" in told and made["immature_rows"] > 200
+    first = made["thresholds"][0]
+    assert first["outcome"] == "challenge" and first["target"] == "q0.98" and first["fraud_groups"][1] <= 50
+    assert f"{first['honest_groups'][0]} of {first['honest_groups'][1]}" in told
+    assert go(place, out="plain") == 0
+    assert "0 rows younger than 0 d" in capsys.readouterr().out
+
+
+def test_held_out_rows_of_a_group_are_scored_by_models_that_did_not_see_it(place):
+    """A feature that names its group, of groups that are wholly one or the other: known again it tells all, of strangers nothing."""
+    who = np.arange(3000) % 40
+    fraud = np.random.Generator(np.random.PCG64(3)).permutation(40) < 20
+    columns = table(who=[f"p{w}" for w in who])
+    columns = columns.set_column(2, "bets_1m", pa.array(who.astype(float))).set_column(4, "new_device", pa.array(np.zeros(3000)))
+    columns = columns.set_column(columns.column_names.index("label"), "label", pa.array(fraud[who].astype(int)))
+    pa.parquet.write_table(columns, place / "known.parquet")
+    some = ("--params", "min_data_in_leaf=5", "--trees", "40", "--calibration", "none")
+    assert go(place, *some, out="a", vectors_file="known.parquet") == 0
+    assert go(place, *some, "--group-column", "who", out="b", vectors_file="known.parquet") == 0
+    a, b = (yaml.safe_load((place / n / "bundle.yaml").read_text())["created_from"]["metrics"]["auc"] for n in "ab")
+    assert a == 1 and b < 0.8
+    assert content(place / "a")["model.txt"] == content(place / "b")["model.txt"]
+
+
+def test_a_prevalence_moves_probabilities_and_not_the_order(place):
+    assert go(place, out="a") == 0 and go(place, "--prevalence", "0.001", out="b") == 0
+    a, b = (yaml.safe_load((place / n / "bundle.yaml").read_text())["created_from"] for n in "ab")
+    assert a["metrics"]["auc"] == b["metrics"]["auc"] and b["prevalence"] == 0.001
+    assert b["thresholds"][0]["precision"][0] < a["thresholds"][0]["precision"][0]
+    one, two = (json.loads((place / n / "calibration.json").read_text()) for n in "ab")
+    assert two["b"] < one["b"] - 2
 
 
 def test_refit_keeps_what_the_first_model_was_measured_by(place):
@@ -249,9 +355,29 @@ def test_thresholds():
     assert f("block=p1") == {"block": 0.91}
     assert f("hold=p0.5") == {"hold": 0.79}  # 11 of 22
     assert f("challenge=s0.5,hold=q0.9,block=s0.3") == {"challenge": 0.5, "hold": 0.91, "block": 0.91}
+    # 95 % sure: of 10,000 honest rows without one at or above, the share is below 3.0 in 10,000; with one, below 4.8.
+    many = np.concatenate([np.full(9999, 0.1), [0.6], np.full(20, 0.9)])
+    fraud, ones = (many == 0.9).astype(float), np.ones(len(many))
+    f_many = lambda text: quality.thresholds(quality.parse_targets(text), many, fraud, ones)  # noqa: E731
+    assert f_many("block=f0.00029") == {} and f_many("block=f0.0003") == {"block": 0.9}
+    assert f_many("challenge=f0.00048,block=f0.0003") == {"challenge": 0.6, "block": 0.9}
+    assert f_many("challenge=f0.00047") == {"challenge": 0.9}
     y[:] = 0
     y[95] = 1
     assert f("challenge=q0.9,block=p0.9") == {"challenge": 0.91}
+
+
+def test_evidence_counts_what_a_threshold_met():
+    score, y = np.array([0.9, 0.8, 0.7, 0.2, 0.1, 0.1]), np.array([1, 0, 1, 1, 0, 0.0])
+    e, = quality.evidence({"hold": 0.5}, {"hold": ("s", 0.5)}, score, y, np.ones(6), np.array([0, 1, 0, 2, 1, 3]))
+    assert (e["rows"], e["honest_rows"], e["target"]) == (3, 1, "s0.5")
+    assert e["honest_groups"] == [1, 2] and e["fraud_groups"] == [1, 2]
+    # Clopper and Pearson's interval of 2 of 3 and of 1 of 3.
+    assert e["precision"] == [0.666667, 0.094299, 0.991596] and e["recall"] == e["precision"]
+    assert e["honest_stopped"] == [0.333333, 0.008404, 0.905701]
+    weighted, = quality.evidence({"hold": 0.5}, {}, score, y, np.array([1, 3, 1, 1, 1, 1.0]), None)
+    assert weighted["precision"][0] == 0.4 and "honest_groups" not in weighted and "target" not in weighted
+    assert "block is not recommended" in quality.table([e], {"hold": ("s", 0.5), "block": ("f", 0.0001)})
 
 
 def test_metrics_of_known_orders():
@@ -266,9 +392,18 @@ def test_reasons_and_policy_are_taken_verbatim(place):
     reasons = "format: 1\nreasons:\n  - {code: A, features: [bets_1m, stake_1h], text: {en: a}, player_text: {en: p}}\n" \
               "  - {code: B, features: [new_device], text: {en: b}, player_text: {en: p}}\n"
     (place / "reasons.yaml").write_text(reasons)
-    (place / "policy.yaml").write_text("format: 1\n")
-    assert go(place, "--reasons", str(place / "reasons.yaml"), "--policy", str(place / "policy.yaml")) == 0
-    assert (place / "b" / "reasons.yaml").read_text() == reasons and (place / "b" / "thresholds.yaml").read_text() == "format: 1\n"
+    policy = "format: 1  # ours\nsegments:\n  - {name: default, thresholds: {block: 0.9, challenge: 0.1}, review_from: 0.4}\n"
+    (place / "policy.yaml").write_text(policy)
+    given = ["--reasons", str(place / "reasons.yaml"), "--policy", str(place / "policy.yaml")]
+    assert go(place, *given) == 0
+    assert (place / "b" / "reasons.yaml").read_text() == reasons
+    chosen = yaml.safe_load((place / "b" / "thresholds.yaml").read_text())
+    assert set(chosen["segments"][0]["thresholds"]) == {"challenge", "limit", "hold", "block"} and chosen["segments"][0]["review_from"] == 0.4
+    bare = ["--vectors", str(place / "v.parquet"), "--feature-set", str(place / "set.yaml"), "--trees", "12", "--leaves", "7", *given]
+    assert train.main([*bare, "--out", str(place / "c")]) == 0
+    assert (place / "c" / "thresholds.yaml").read_text() == policy
+    evidence = yaml.safe_load((place / "c" / "bundle.yaml").read_text())["created_from"]["thresholds"]
+    assert [(e["outcome"], e["threshold"]) for e in evidence] == [("challenge", 0.1), ("block", 0.9)] and "target" not in evidence[0]
 
 
 def refused(place, capsys, want, *more, **kw):
@@ -305,6 +440,14 @@ def test_refusals(place, capsys):
     refused(place, capsys, "must be greater than 0", "--trees", "0")
     refused(place, capsys, "cannot read the features' names from v.parquet", "--feature-set", str(place / "v.parquet"))
     refused(place, capsys, "is not OUTCOME", "--thresholds", "explode=q0.9")
+    refused(place, capsys, "no score that meets any of block=f0.0001", "--thresholds", "block=f0.0001")
+    refused(place, capsys, "want auto, 0, or a number of days", "--maturity", "soon")
+    refused(place, capsys, "no labelled row is 40 d old", "--maturity", "40d")
+    refused(place, capsys, "--prevalence", "--prevalence", "1")
+    (place / "bad.yaml").write_text("format: 1\n")
+    refused(place, capsys, "cannot read the thresholds of the last segment", "--policy", str(place / "bad.yaml"))
+    pa.parquet.write_table(table(who=["p"] * 3000), place / "one.parquet")
+    refused(place, capsys, "1 groups are too few", "--group-column", "who", vectors_file="one.parquet")
     refused(place, capsys, "--name", "--name", "A b")
     refused(place, capsys, "--reference-rows", "--reference-rows", "1001")
     (place / "few.yaml").write_text("format: 1\nreasons: [{code: A, features: [bets_1m]}]\n")

@@ -5,9 +5,10 @@
     python train/train.py --vectors vectors.parquet --labels labels.csv --feature-set features.yaml --name cards --version 1 \\
         --train-before 2018-06-24 --labels-known-by 2018-06-30 --out bundles/cards-1
 
-Rows before --train-before train the model; rows from --valid-from on (default: the same time) are held out, to fit the calibration
-and to choose the thresholds. Without times, the latest fifth of the rows is held out. The same input, parameters and
-seed give the same bytes. Exit codes: 0 done, 2 something is wrong with the input (the message says what)."""
+A row counts once its label has had the time to come (--maturity). Rows before --train-before train the model, with the labels that were
+known at --valid-from; rows from then on are held out, to fit the calibration and to choose the thresholds. Between the two lies
+the same time (maturity.py). Without times, the latest fifth of the rows is held out. The same input, parameters and seed give the same
+bytes. Exit codes: 0 done, 2 something is wrong with the input (the message says what)."""
 import argparse
 import os
 import platform
@@ -19,10 +20,14 @@ import numpy as np
 
 import bundle
 import calibration
+import maturity
 import quality
 import samples
 import vectors
 from vectors import InputError
+
+FOLDS = 5
+THRESHOLDS = "challenge=f0.001,limit=f0.0005,hold=f0.0002,block=f0.0001"
 
 # What pins the result; a caller may not change it.
 FIXED = {"objective": "binary", "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1}
@@ -34,6 +39,13 @@ def arguments(argv):
     p.add_argument("--labels", help="Parquet or CSV: event_id, the label column, optionally known_at; default: the label is in the vectors")
     p.add_argument("--label-column", default="label", help="1/0 or true/false (default: label)")
     p.add_argument("--labels-known-by", help="ignore labels whose known_at is later (ISO 8601)")
+    p.add_argument("--maturity", default="auto", help="leave out rows younger than this when the labels were looked at (--labels-known-by, or the "
+                   "latest time in the files): days or hours such as 14d or 36h, 0, or auto, the time within which 95 %% of the frauds' labels "
+                   "came (0 for labels without known_at)")
+    p.add_argument("--group-column", help="whom a row is about, such as the player, a column beside the labels: held-out rows are then scored "
+                   f"by models that learned from others ({FOLDS} folds), and thresholds also told by how many they met")
+    p.add_argument("--prevalence", type=float, help="share of frauds where the model will be used: calibration, precision and metrics are for that "
+                   "(default: as in the held-out rows)")
     p.add_argument("--unlabelled", choices=("drop", "legit"), default="drop", help="rows without a label: leave out, or take for honest")
     p.add_argument("--weight-column", help="a column of the vectors with a positive weight for each row")
     p.add_argument("--feature-set", required=True, help="the feature set that the vectors were computed with; copied verbatim")
@@ -42,7 +54,7 @@ def arguments(argv):
     p.add_argument("--name", default="model")
     p.add_argument("--version", default="1")
     p.add_argument("--train-before", help="train on rows before this time (ISO 8601)")
-    p.add_argument("--valid-from", help="hold out rows from this time on (default: --train-before)")
+    p.add_argument("--valid-from", help="hold out rows from this time on (default: --train-before and --maturity)")
     p.add_argument("--valid-before", help="hold out rows before this time only")
     p.add_argument("--refit", action="store_true", help="then train again, on the held-out rows too: the calibration, thresholds and metrics "
                    "are those of the model that had not seen them")
@@ -52,9 +64,9 @@ def arguments(argv):
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--calibration", choices=("platt", "isotonic", "beta", "none", "auto"), default="platt",
                    help="auto: the one whose fit on the earlier half of the held-out rows has the least log loss on the later half")
-    p.add_argument("--thresholds", default="challenge=q0.98,limit=q0.99,hold=q0.995,block=q0.999",
-                   help="OUTCOME=qN (quantile of held-out scores), pN (precision on held-out rows) or sN (score), separated by commas")
-    p.add_argument("--policy", help="a thresholds.yaml to take verbatim instead of choosing thresholds")
+    p.add_argument("--thresholds", help="OUTCOME=fN (share of honest held-out rows at or above it, shown with 95 %% confidence), qN (quantile of "
+                   f"held-out scores), pN (precision on held-out rows) or sN (score), separated by commas (default: {THRESHOLDS})")
+    p.add_argument("--policy", help="a thresholds.yaml to take, verbatim; with --thresholds its last segment gets those that are chosen")
     p.add_argument("--reasons", help="a reasons.yaml to take verbatim (default: a skeleton with one reason a feature)")
     p.add_argument("--golden-rows", type=int, default=64)
     p.add_argument("--reference-rows", type=int, default=200, help="training rows to keep, for explanations against them; 0: none, at most 1000")
@@ -67,28 +79,10 @@ def arguments(argv):
         raise InputError("--golden-rows: want 1 to 256")
     if not 0 <= a.reference_rows <= samples.MAX_ROWS:
         raise InputError(f"--reference-rows: want 0 to {samples.MAX_ROWS}")
+    if a.prevalence is not None and not 0 < a.prevalence < 1:
+        raise InputError("--prevalence: want a share between 0 and 1")
+    a.maturity = maturity.parse(a.maturity)
     return a
-
-
-def split(v, a):
-    """The rows to train on and those held out."""
-    if a.train_before is None:
-        if a.valid_from is not None:
-            raise InputError("--valid-from needs --train-before")
-        cut = int(v.t[int(len(v) * 0.8)])
-    else:
-        cut = vectors.parse_time(a.train_before)
-    valid_from = cut if a.valid_from is None else vectors.parse_time(a.valid_from)
-    if valid_from < cut:
-        raise InputError("--valid-from is before --train-before: rows would be trained on and held out")
-    held = v.t >= valid_from
-    if a.valid_before is not None:
-        held &= v.t < vectors.parse_time(a.valid_before)
-    train, valid = v.where(v.t < cut), v.where(held)
-    for name, s in (("to train on", train), ("held out", valid)):
-        if len(s) == 0 or len(np.unique(s.y)) < 2:
-            raise InputError(f"{len(s)} labelled rows {name}, {int((s.y == 1).sum())} of them fraud: want some of both kinds")
-    return train, valid, cut, valid_from
 
 
 def parameters(a):
@@ -167,63 +161,102 @@ def run(argv):
     a = arguments(argv)
     if os.path.exists(a.out):
         raise InputError(f"{a.out} exists: a bundle is never changed, write another")
-    targets = quality.parse_targets(a.thresholds)
+    targets = quality.parse_targets(a.thresholds or THRESHOLDS)
     params = parameters(a)
     dropped = set(filter(None, a.drop.split(",")))
     features = [f for f in vectors.feature_names(a.feature_set) if f not in dropped]
     known_by = vectors.parse_time(a.labels_known_by) if a.labels_known_by else None
-    v = vectors.load(a.vectors, features, a.label_column, a.labels, known_by, a.weight_column)
-    if a.unlabelled == "legit":
-        v.y = np.where(np.isnan(v.y), 0.0, v.y)
-    v = v.where(~np.isnan(v.y))
-    train, valid, cut, valid_from = split(v, a)
-    text = fit(train, features, params, a.trees)
+    v = vectors.load(a.vectors, features, a.label_column, a.labels, known_by, a.weight_column, a.group_column, a.unlabelled == "drop")
+    s = maturity.Split(v, a)
+    valid = prior(s.valid, a.prevalence)
+    seen = s.all_seen() if a.refit else s.train
+    text, (margin, score) = learned(s.train, seen, valid, lambda rows: fit(rows, features, params, a.trees))
     model = lgb.Booster(model_str=text)
-    margin, score = (model.predict(valid.x, raw_score=raw, num_threads=1) for raw in (True, False))
     kind, losses = a.calibration, None
     if kind == "auto":
         kind, losses = calibration.choose(margin, score, valid.y, valid.weight)
     cal = calibration.fit(kind, margin, score, valid.y, valid.weight)
-    chosen = quality.thresholds(targets, calibrated(cal, margin, score), valid.y, valid.weight)
+    probability = calibrated(cal, margin, score)
+    if a.policy and not a.thresholds:
+        chosen, targets = bundle.thresholds_of(read(a.policy), a.policy), {}
+    else:
+        chosen = quality.thresholds(targets, probability, valid.y, valid.weight)
+    if not chosen:
+        raise InputError("the held-out rows show no score that meets any of " + (a.thresholds or THRESHOLDS) + ": hold out more rows, or ask for less "
+                         "(--thresholds challenge=f0.01, or challenge=q0.98 for the highest 2 %)")
+    evidence = quality.evidence(chosen, targets, probability, valid.y, valid.weight, valid.group)
     metrics = honest_metrics(kind, valid, margin, score)
-    seen = train
-    if a.refit:
-        seen = v.where((v.t < cut) | np.isin(v.t, valid.t))
-        text = fit(seen, features, params, a.trees)
-        model = lgb.Booster(model_str=text)
-    rows = golden(model, cal, v, a.golden_rows)
+    rows = golden(model, cal, s.mature, a.golden_rows)
     files = {"model.txt": text.encode(), "calibration.json": bundle.calibration_json(cal),
              "golden.csv": bundle.golden_csv(features, rows).encode(), **verbatim(a, features, chosen),
              "profile.json": samples.profile_json(samples.profile(features, seen.x))}
     if a.reference_rows:
         files["reference.csv"] = samples.reference_csv(features, samples.reference(seen.x, a.reference_rows))
-    created_from = {"vectors": {"sha256": vectors.digest(a.vectors), "rows": len(v), "positives": int((v.y == 1).sum())}}
+    created_from = {"vectors": {"sha256": vectors.digest(a.vectors), "rows": len(s.mature), "positives": int((s.mature.y == 1).sum())}}
     if a.labels:
         created_from["labels"] = {"sha256": vectors.digest(a.labels)}
-    created_from.update(train_before=vectors.format_time(cut), valid_from=vectors.format_time(valid_from), train_rows=len(seen),
-                        seed=a.seed, refit=a.refit, trees=a.trees, params=params, metrics=metrics)
+    created_from.update(labels_as_of=vectors.format_time(s.as_of), maturity_seconds=s.horizon // 1_000_000, immature_rows=s.immature,
+                        train_before=vectors.format_time(s.cut), valid_from=vectors.format_time(s.valid_from), train_rows=len(seen),
+                        seed=a.seed, refit=a.refit, trees=a.trees, params=params, metrics=metrics, thresholds=evidence)
+    if a.prevalence:
+        created_from["prevalence"] = a.prevalence
     if losses:
         created_from["calibration_log_loss"] = losses
     libraries = {"python": platform.python_version(), "lightgbm": lgb.__version__, "numpy": np.__version__}
     bundle.write(a.out, a.name, a.version, files, len(rows), created_from, libraries)
     held = "held out before" if a.refit else "held out"
-    print(f"{a.out}: {len(seen)} rows trained on, {len(valid)} {held}, " + ", ".join(f"{k} {n}" for k, n in metrics.items())
-          + ", thresholds " + ", ".join(f"{o} {t:.6g}" for o, t in chosen.items()))
+    print(f"{a.out}: {len(seen)} rows trained on, {len(valid)} {held}, {s.told()}; " + ", ".join(f"{k} {n}" for k, n in metrics.items()))
+    print(quality.table(evidence, targets))
+
+
+def predict(text, x):
+    """Margins and the model's own scores."""
+    model = lgb.Booster(model_str=text)
+    return np.array([model.predict(x, raw_score=raw, num_threads=1) for raw in (True, False)])
+
+
+def learned(train, seen, valid, learn):
+    """The model of the rows seen, and what the held-out rows are given by a model of those to train on. With groups that is one of FOLDS
+    models that learned from others: a player whom a model knows from earlier days is no evidence about strangers."""
+    if valid.group is None:
+        text = learn(train)
+        return text if seen is train else learn(seen), predict(text, valid.x)
+    out = np.empty((2, len(valid)))
+    for k in range(FOLDS):
+        asked, rows = valid.group % FOLDS == k, train.where(train.group % FOLDS != k)
+        if len(np.unique(rows.y)) < 2:
+            raise InputError(f"--group-column: {len(np.unique(train.group))} groups are too few to keep a {FOLDS}th of them apart")
+        if asked.any():
+            out[:, asked] = predict(learn(rows), valid.x[asked])
+    return learn(seen), out
+
+
+def prior(v, prevalence):
+    """The rows with the frauds' weights such that they are that share of all."""
+    if prevalence is not None:
+        fraud = v.y == 1
+        mass, others = v.weight[fraud].sum(), v.weight[~fraud].sum()
+        v.weight = np.where(fraud, v.weight * (prevalence * others / ((1 - prevalence) * mass)), v.weight)
+    return v
+
+
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError as e:
+        raise InputError(f"cannot read {path}: {e.strerror}") from e
 
 
 def verbatim(a, features, chosen):
     """The files that come from people, or are made up for them to change."""
-    def read(path):
-        try:
-            with open(path, "rb") as f:
-                return f.read()
-        except OSError as e:
-            raise InputError(f"cannot read {path}: {e.strerror}") from e
     policy = {"format": 1, "segments": [{"name": "default", "thresholds": chosen}], "fallback": bundle.FALLBACK}
     reasons = read(a.reasons) if a.reasons else bundle.dump(bundle.reasons_skeleton(features)).encode()
     bundle.check_reasons(reasons, features, a.reasons or "the skeleton of reasons")
-    return {"features.yaml": read(a.feature_set), "reasons.yaml": reasons,
-            "thresholds.yaml": read(a.policy) if a.policy else bundle.dump(policy).encode()}
+    thresholds = bundle.dump(policy).encode()
+    if a.policy:
+        thresholds = bundle.with_thresholds(read(a.policy), chosen, a.policy) if a.thresholds else read(a.policy)
+    return {"features.yaml": read(a.feature_set), "reasons.yaml": reasons, "thresholds.yaml": thresholds}
 
 
 def main(argv=None):

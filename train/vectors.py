@@ -112,65 +112,113 @@ def truth(column, name):
 
 
 class Vectors:
-    """Rows by time, then event_id: t, x (rows x features), y (1, 0, NaN), weight."""
+    """Rows by time, then event_id: t, x (rows x features), y (1, 0, NaN), weight, group (a number for each; None without). labels are
+    those of a file, as they became known; None where the labels came with the vectors."""
 
-    def __init__(self, t, x, y, weight):
-        self.t, self.x, self.y, self.weight = t, x, y, weight
+    def __init__(self, t, x, y, weight, group=None, labels=None):
+        self.t, self.x, self.y, self.weight, self.group, self.labels = t, x, y, weight, group, labels
 
     def __len__(self):
         return len(self.t)
 
     def where(self, mask):
-        return Vectors(self.t[mask], self.x[mask], self.y[mask], self.weight[mask])
+        return Vectors(self.t[mask], self.x[mask], self.y[mask], self.weight[mask], None if self.group is None else self.group[mask])
+
+    def known(self, by):
+        """The rows with the labels that were known at a time."""
+        y = self.y if self.labels is None else self.labels.known(by)
+        return Vectors(self.t, self.x, y, self.weight, self.group)
+
+    def newest(self):
+        """The last moment that the rows and their labels tell of."""
+        told = [] if self.labels is None or self.labels.at is None else [int(self.labels.at.max())]
+        return max([int(self.t.max()), *told])
 
 
-def load(path, features, label_column=None, labels=None, labels_known_by=None, weight_column=None):
-    """Reads vectors and their labels; rows without a label have y = NaN."""
-    clash = [c for c in ("event_id", "t", label_column, weight_column) if c in features]
+class Labels:
+    """What a file says about rows: row number, label, and when that became known (at; None where nobody says), earliest first."""
+
+    def __init__(self, rows, y, at, count):
+        order = np.arange(len(y)) if at is None else np.argsort(at, kind="stable")
+        self.rows, self.y, self.at, self.count = rows[order], y[order], None if at is None else at[order], count
+
+    def known(self, by=None):
+        """A label for each row, NaN where none was known by then. Of several the latest wins."""
+        keep = slice(None) if self.at is None or by is None else self.at <= by
+        out = np.full(self.count, np.nan)
+        out[self.rows[keep]] = self.y[keep]  # in order of at: the last assignment stays
+        return out
+
+    def fraud_delays(self, t, group, before):
+        """How long it took from a row that turned out fraudulent, of those before a time, to its first label of fraud; of a group's rows
+        only the first is asked."""
+        frauds = np.flatnonzero((self.y == 1) & (t[self.rows] <= before))
+        rows, first = np.unique(self.rows[frauds], return_index=True)
+        if group is not None:
+            _, begin = np.unique(group[rows], return_index=True)  # rows are in order of time
+            rows, first = rows[begin], first[begin]
+        return np.maximum(self.at[frauds[first]] - t[rows], 0)
+
+
+def load(path, features, label_column=None, labels=None, labels_known_by=None, weight_column=None, group_column=None, listed=False):
+    """Reads vectors and their labels; rows without a label have y = NaN, or are left out when only those listed are wanted."""
+    clash = [c for c in ("event_id", "t", label_column, weight_column, group_column) if c in features]
     if clash:
         raise InputError(f"{', '.join(clash)} cannot be a feature as well")
-    wanted = ["event_id", "t", *features]
-    if labels is None:
-        wanted.append(label_column)
-    if weight_column:
-        wanted.append(weight_column)
-    table = read_table(path, wanted)
+    own = [weight_column] if labels else [label_column, weight_column, group_column]
+    table = read_table(path, ["event_id", "t", *features, *filter(None, own)])
     if len(table) == 0:
         raise InputError(f"{path} has no rows")
     ids = whole(table["event_id"]).cast(pa.string())
     if ids.null_count or len(pc.unique(ids)) != len(ids):
         raise InputError(f"{path}: event_id is missing or not unique")
+    said = read_labels(labels, label_column, group_column, labels_known_by is not None) if labels else None
+    if said is not None and listed:
+        asked = pc.is_in(ids, value_set=said["event_id"])
+        table, ids = table.filter(asked), ids.filter(asked)
+        if len(table) == 0:
+            raise InputError(f"{labels} has a label for no row of {path}")
     t = micros(table["t"], "t")
     order = np.lexsort((ids.to_numpy(zero_copy_only=False).astype(str), t))
-    if labels is None:
-        y = truth(table[label_column], label_column)
-    else:
-        y = join(ids, labels, label_column, labels_known_by)
+    table, ids, t = table.take(pa.array(order)), ids.take(pa.array(order)), t[order]
     weight = numbers(table[weight_column], weight_column) if weight_column else np.ones(len(t))
     if not (weight > 0).all():
         raise InputError(f"column {weight_column} has weights that are missing or not positive")
     x = np.empty((len(t), len(features)))
     for j, name in enumerate(features):
         x[:, j] = numbers(table[name], name)
-    return Vectors(t[order], x[order], y[order], weight[order])
+    if said is None:
+        return Vectors(t, x, truth(table[label_column], label_column), weight, codes(table[group_column]) if group_column else None)
+    joined, group = join(ids, said, label_column, group_column)
+    return Vectors(t, x, joined.known(labels_known_by), weight, group, joined)
 
 
-def join(ids, path, label_column, known_by):
-    """Labels by event_id from another file. Of several for one event the latest known wins; what became known after `known_by`
-    (column known_at) is not known."""
-    table = read_table(path, ["event_id", label_column], optional=["known_at"])
-    if known_by is not None and "known_at" not in table.column_names:
+def read_labels(path, label_column, group_column, timed):
+    """A file of labels, with the time each became known where it has that (known_at)."""
+    table = read_table(path, list(filter(None, ["event_id", label_column, group_column])), optional=["known_at"])
+    if timed and "known_at" not in table.column_names:
         raise InputError(f"{path} has no column known_at, which --labels-known-by needs")
-    y = truth(table[label_column], label_column)
-    label_ids = whole(table["event_id"]).cast(pa.string())
-    at = micros(table["known_at"], "known_at") if "known_at" in table.column_names else np.zeros(len(y), dtype=np.int64)
-    keep = np.ones(len(y), dtype=bool) if known_by is None else at <= known_by
-    order = np.flatnonzero(keep)[np.argsort(at[keep], kind="stable")]
-    out = np.full(len(ids), np.nan)
-    place = pc.index_in(label_ids.take(pa.array(order)), value_set=ids).to_numpy(zero_copy_only=False)
+    return table.set_column(table.column_names.index("event_id"), "event_id", whole(table["event_id"]).cast(pa.string()))
+
+
+def join(ids, table, label_column, group_column):
+    """Labels by event_id, and the group that they give each row (-1 where none does)."""
+    place = pc.index_in(whole(table["event_id"]), value_set=ids).to_numpy(zero_copy_only=False)
     found = ~np.isnan(place.astype(float))
-    out[place[found].astype(np.int64)] = y[order][found]  # in order of at: the last assignment stays
-    return out
+    rows = place[found].astype(np.int64)
+    at = micros(table["known_at"], "known_at")[found] if "known_at" in table.column_names else None
+    group = None
+    if group_column:
+        group = np.full(len(ids), -1)
+        group[rows] = codes(table[group_column])[found]
+    return Labels(rows, truth(table[label_column], label_column)[found], at, len(ids)), group
+
+
+def codes(column):
+    """A number for each distinct value, the same in whatever order they come; -1 where there is none."""
+    told = whole(column).cast(pa.string()).dictionary_encode()
+    numbers = [int.from_bytes(hashlib.sha256(s.encode()).digest()[:7], "big") for s in told.dictionary.to_pylist()]
+    return np.array([*numbers, -1], dtype=np.int64)[told.indices.fill_null(len(numbers)).to_numpy(zero_copy_only=False)]
 
 
 def digest(path):
