@@ -80,7 +80,7 @@ func (r *demoRow) add(other *demoRow) {
 func (r *demoRow) decisions() (all, stopped, met uint64) {
 	for outcome, n := range r.outcomes {
 		all += n
-		if pb.Outcome(outcome) > pb.Outcome_OUTCOME_ALLOW { //nolint:gosec // an index of outcomes
+		if pb.Outcome(outcome) > pb.Outcome_OUTCOME_ALLOW {
 			stopped += n
 		}
 	}
