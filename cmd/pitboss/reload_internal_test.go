@@ -47,6 +47,7 @@ func modelOf(t *testing.T, r *running, id string) string {
 // from the journal first, and every decision replays by the bundle that made it.
 func TestReloadBundle(t *testing.T) {
 	h := newHouse(t)
+	h.bundleVersion(t, "1", "", "")
 	r := serve(t, h)
 	if got := modelOf(t, r, "v1"); got != "1" {
 		t.Fatalf("version %q decides, want 1", got)
@@ -160,6 +161,7 @@ func metric(t *testing.T, r *running, name string) string {
 func TestReloadNeedsTheTimeline(t *testing.T) {
 	const reads = "  - {name: rounds_open, source: timeline, key: player_never_closed}\n"
 	h := newHouse(t)
+	h.bundleVersion(t, "1", "", "")
 	r := serve(t, h)
 	h.bundleVersion(t, "2", "", reads)
 	if code, body := r.reload(t); code != http.StatusConflict {
