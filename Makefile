@@ -49,6 +49,11 @@ test-bits: ## Goldens and old records, compiled for GOAMD64=v1 and v3, and witho
 	GODEBUG=cpu.fma=off scripts/gotest.sh $(same_bits)
 same_bits := -run 'Bits|Equals|Golden|EveryVersion|ElementaryFunctions' ./floats ./models ./features/tiles ./registry ./audit
 
+# The only tests that need a processor with AVX-512; elsewhere an emulator of one runs them (Debian, as root or with Bochs installed).
+.PHONY: test-avx512
+test-avx512: ## The AVX-512 kernel's bits: on this processor, or in an emulator (three minutes of processor time; the kernel of Linux once).
+	scripts/avx512.sh
+
 .PHONY: cover
 cover: ## Test coverage for each package, and the whole in .cache/cover.html.
 	mkdir -p $(cache)
@@ -142,7 +147,7 @@ fmt: ## Format Go (imports in three groups) and .proto files.
 ##@ Generate and rename
 
 .PHONY: gen
-gen: ## Generated code and docs/events.md, from the .proto files; the vector kernel of models.
+gen: ## Generated code and docs/events.md, from the .proto files; the vector kernels of models.
 	scripts/gen.sh
 
 # Compares with AGAINST, another state of the repository: make breaking AGAINST='.git#tag=v1.0.0'

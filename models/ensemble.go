@@ -24,6 +24,7 @@ type ensemble struct {
 	bins   binner
 	walk   *walkTable
 	shap   *shapTable         // nil when unexplainable
+	lanes  int                // of the instructions of KernelAuto
 	forks  *forks             // for the slower questions; nil when some leaves are linear models
 	blocks func() *blockTable // the same for KernelBlocks, made when it is first asked for
 	linear []*linearLeaves    // by tree; nil when no tree has any
@@ -66,6 +67,7 @@ func compile(f *forest, data []byte, limits Limits) (*ensemble, error) {
 	m.addLinear(f)
 	if m.info.Unexplainable == "" {
 		m.shap = newShapTable(f, b, w, shapes)
+		m.lanes = m.shap.fastestLanes(m.info.Outputs * len(m.info.Features))
 		m.forks = newForks(f, b)
 		m.blocks = sync.OnceValue(func() *blockTable { return newBlockTable(m.forks, m.info.Outputs) })
 		m.info.Base = m.shap.base
@@ -251,6 +253,10 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 	if err := m.checkRow(row); err != nil {
 		return err
 	}
+	lanes, err := m.lanesFor(s.Kernel)
+	if err != nil {
+		return err
+	}
 	m.sum(row, m.find(row, s), margins)
 	clear(contributions)
 	n := len(m.info.Features)
@@ -260,7 +266,7 @@ func (m *ensemble) Explain(row []float64, s *Scratch, margins, contributions []f
 		blocks.explain(s.bins, s.states, contributions, n)
 	} else {
 		s.shap.grow(m.shap)
-		m.shap.explain(s.bins, &s.shap, contributions, hasVectors && s.Kernel == KernelAuto)
+		m.shap.explain(s.bins, &s.shap, contributions, lanes)
 	}
 	for k, margin := range margins {
 		if err := checkAdditivity(m.shap.base[k], margin, contributions[k*n:][:n]); err != nil {

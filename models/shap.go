@@ -126,9 +126,9 @@ func (s *shapScratch) grow(t *shapTable) {
 	s.states, s.rows = grow(s.states, t.places), grow(s.rows, t.most)
 }
 
-// explain adds the contributions of all trees; phi is outputs x features.
-func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64, vector bool) {
-	k := kernel{bins: bins, states: s.states, rows: s.rows, phi: phi, vector: vector}
+// explain adds the contributions of all trees by instructions with so many lanes; phi is outputs x features.
+func (t *shapTable) explain(bins *binTable, s *shapScratch, phi []float64, lanes int) {
+	k := kernel{bins: bins, states: s.states, rows: s.rows, phi: phi, lanes: lanes}
 	for i := range t.groves {
 		g := &t.groves[i]
 		k.findRows(t.repeats[g.repeats:g.endRepeat])

@@ -2,85 +2,97 @@ package models
 
 import "golang.org/x/sys/cpu"
 
-// hasVectors says that this processor and its operating system have AVX2.
-var hasVectors = cpu.X86.HasAVX2
+// widestLanes is how many lanes the vectors of this processor and its operating system have.
+var widestLanes = lanesOf(cpu.X86.HasAVX2, cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ)
 
-// downVector is down in AVX2 (shap_amd64.s, written by tools/vectors). The widths beyond a pass's are computed and are 0.
+func lanesOf(avx2, avx512 bool) int {
+	switch {
+	case avx2 && avx512:
+		return lanesAVX512
+	case avx2:
+		return lanesAVX2
+	default:
+		return 1
+	}
+}
+
+// downVector is down in AVX2 or AVX-512 (shap_amd64.s, written by tools/vectors). The points beyond a pass's are computed and
+// are 0.
 func (k *kernel) downVector(kind stepKind, steps []step) {
 	first, n := &steps[0], len(steps)
 	switch kind {
 	case twoLeaves:
-		twoLeavesAVX2(k, first, n)
+		twoLeavesVector(k, first, n)
 	case twigLeaf:
-		twigLeafAVX2(k, first, n)
+		twigLeafVector(k, first, n)
 	case innerLeaf:
-		downInnerLeafAVX2(k, first, n)
+		downInnerLeafVector(k, first, n)
 	case twigInner:
-		downTwigInnerAVX2(k, first, n)
+		downTwigInnerVector(k, first, n)
 	case innerInner:
-		downInnerInnerAVX2(k, first, n)
+		downInnerInnerVector(k, first, n)
 	case twoLeaves + repeated:
-		twoLeavesRepeatedAVX2(k, first, n)
+		twoLeavesRepeatedVector(k, first, n)
 	case innerLeaf + repeated:
-		downInnerLeafRepeatedAVX2(k, first, n)
+		downInnerLeafRepeatedVector(k, first, n)
 	case innerInner + repeated:
-		downInnerInnerRepeatedAVX2(k, first, n)
+		downInnerInnerRepeatedVector(k, first, n)
 	}
 }
 
-// upVector is up in AVX2.
+// upVector is up in AVX2 or AVX-512.
 func (k *kernel) upVector(kind stepKind, steps []step) {
 	first, n := &steps[0], len(steps)
 	switch kind {
 	case innerLeaf:
-		upInnerLeafAVX2(k, first, n)
+		upInnerLeafVector(k, first, n)
 	case twigInner:
-		upTwigInnerAVX2(k, first, n)
+		upTwigInnerVector(k, first, n)
 	case innerInner:
-		upInnerInnerAVX2(k, first, n)
+		upInnerInnerVector(k, first, n)
 	case innerLeaf + repeated:
-		upInnerLeafRepeatedAVX2(k, first, n)
+		upInnerLeafRepeatedVector(k, first, n)
 	case innerInner + repeated:
-		upInnerInnerRepeatedAVX2(k, first, n)
+		upInnerInnerRepeatedVector(k, first, n)
 	default: // done on the way down
 	}
 }
 
 //go:noescape
-func twoLeavesAVX2(k *kernel, steps *step, n int)
+func twoLeavesVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func twigLeafAVX2(k *kernel, steps *step, n int)
+func twigLeafVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func downInnerLeafAVX2(k *kernel, steps *step, n int)
+func downInnerLeafVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func upInnerLeafAVX2(k *kernel, steps *step, n int)
+func upInnerLeafVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func downTwigInnerAVX2(k *kernel, steps *step, n int)
+func downTwigInnerVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func upTwigInnerAVX2(k *kernel, steps *step, n int)
+func upTwigInnerVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func downInnerInnerAVX2(k *kernel, steps *step, n int)
+func downInnerInnerVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func upInnerInnerAVX2(k *kernel, steps *step, n int)
+func upInnerInnerVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func twoLeavesRepeatedAVX2(k *kernel, steps *step, n int)
+func twoLeavesRepeatedVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func downInnerLeafRepeatedAVX2(k *kernel, steps *step, n int)
+func downInnerLeafRepeatedVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func upInnerLeafRepeatedAVX2(k *kernel, steps *step, n int)
+func upInnerLeafRepeatedVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func downInnerInnerRepeatedAVX2(k *kernel, steps *step, n int)
+func downInnerInnerRepeatedVector(k *kernel, steps *step, n int)
 
 //go:noescape
-func upInnerInnerRepeatedAVX2(k *kernel, steps *step, n int)
+func upInnerInnerRepeatedVector(k *kernel, steps *step, n int)

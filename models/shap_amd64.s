@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func twoLeavesAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·twoLeavesAVX2(SB), NOSPLIT, $0-24
+// func twoLeavesVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·twoLeavesVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -15,40 +15,9 @@ TEXT ·twoLeavesAVX2(SB), NOSPLIT, $0-24
 	MOVQ    56(AX), SI
 	MOVQ    88(AX), R8
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (R8), Y0
-
-narrowStep:
-	MOVWLZX      64(CX), AX
-	MOVWLZX      66(CX), R8
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, R8
-	SHRL         $0x1f, R8
-	VBROADCASTSD 32(CX)(R8*8), Y1
-	VBROADCASTSD 48(CX)(R8*8), Y2
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	VMOVUPD      (AX), Y3
-	VMULPD       Y0, Y2, Y4
-	VADDPD       Y1, Y4, Y4
-	VMOVUPD      Y4, (AX)
-	VEXTRACTF128 $0x01, Y3, X1
-	VADDPD       X1, X3, X3
-	VUNPCKHPD    X3, X3, X1
-	VADDSD       X1, X3, X3
-	VMULSD       X2, X3, X3
-	MOVL         68(CX), AX
-	VMOVSD       (SI)(AX*8), X1
-	VSUBSD       X3, X1, X1
-	VMOVSD       X1, (SI)(AX*8)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -72,11 +41,11 @@ wideStep:
 	VADDPD       Y2, Y6, Y6
 	VMOVUPD      Y6, 32(AX)
 	VEXTRACTF128 $0x01, Y4, X2
-	VADDPD       X2, X4, X4
-	VEXTRACTF128 $0x01, Y5, X2
-	VADDPD       X5, X4, X4
-	VADDPD       X2, X4, X4
-	VUNPCKHPD    X4, X4, X2
+	VADDPD       X2, X4, X2
+	VADDPD       X5, X2, X2
+	VEXTRACTF128 $0x01, Y5, X4
+	VADDPD       X4, X2, X2
+	VUNPCKHPD    X2, X2, X4
 	VADDSD       X2, X4, X4
 	VMULSD       X3, X4, X4
 	MOVL         68(CX), AX
@@ -89,9 +58,79 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func downInnerLeafAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·downInnerLeafAVX2(SB), NOSPLIT, $0-24
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       64(CX), AX
+	MOVWLZX       66(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	VBROADCASTSD  32(CX)(R8*8), Z1
+	VBROADCASTSD  48(CX)(R8*8), Z2
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	VMOVUPD       (AX), Z3
+	VMULPD        Z0, Z2, Z4
+	VADDPD        Z1, Z4, Z4
+	VMOVUPD       Z4, (AX)
+	VEXTRACTF128  $0x01, Y3, X1
+	VADDPD        X1, X3, X1
+	VEXTRACTF64X2 $0x02, Z3, X4
+	VADDPD        X4, X1, X1
+	VEXTRACTF64X2 $0x03, Z3, X3
+	VADDPD        X3, X1, X1
+	VUNPCKHPD     X1, X1, X3
+	VADDSD        X1, X3, X3
+	VMULSD        X2, X3, X3
+	MOVL          68(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X3, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	ADDQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (R8), Y0
+
+narrowStep:
+	MOVWLZX      64(CX), AX
+	MOVWLZX      66(CX), R8
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, R8
+	SHRL         $0x1f, R8
+	VBROADCASTSD 32(CX)(R8*8), Y1
+	VBROADCASTSD 48(CX)(R8*8), Y2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	VMOVUPD      (AX), Y3
+	VMULPD       Y0, Y2, Y4
+	VADDPD       Y1, Y4, Y4
+	VMOVUPD      Y4, (AX)
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPD       X1, X3, X1
+	VUNPCKHPD    X1, X1, X3
+	VADDSD       X1, X3, X3
+	VMULSD       X2, X3, X3
+	MOVL         68(CX), AX
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X3, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func downInnerLeafVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·downInnerLeafVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -100,34 +139,9 @@ TEXT ·downInnerLeafAVX2(SB), NOSPLIT, $0-24
 	MOVQ    56(AX), SI
 	MOVQ    88(AX), SI
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (SI), Y0
-
-narrowStep:
-	MOVWLZX      80(CX), AX
-	MOVWLZX      82(CX), SI
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, SI
-	SHRL         $0x1f, SI
-	VBROADCASTSD (CX)(SI*8), Y1
-	VBROADCASTSD 16(CX)(SI*8), Y2
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	MOVL         92(CX), SI
-	SHLQ         $0x06, SI
-	ADDQ         BX, SI
-	VMULPD       Y0, Y1, Y1
-	VADDPD       Y2, Y1, Y1
-	VMULPD       (AX), Y1, Y1
-	VMOVUPD      Y1, (SI)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (SI), Y0
 	VMOVUPD 32(SI), Y1
 
@@ -159,9 +173,63 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func upInnerLeafAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·upInnerLeafAVX2(SB), NOSPLIT, $0-24
+widest:
+	VMOVUPD (SI), Z0
+
+widestStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), SI
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, SI
+	SHRL         $0x1f, SI
+	VBROADCASTSD (CX)(SI*8), Z1
+	VBROADCASTSD 16(CX)(SI*8), Z2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), SI
+	SHLQ         $0x06, SI
+	ADDQ         BX, SI
+	VMULPD       Z0, Z1, Z1
+	VADDPD       Z2, Z1, Z1
+	VMULPD       (AX), Z1, Z1
+	VMOVUPD      Z1, (SI)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (SI), Y0
+
+narrowStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), SI
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, SI
+	SHRL         $0x1f, SI
+	VBROADCASTSD (CX)(SI*8), Y1
+	VBROADCASTSD 16(CX)(SI*8), Y2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), SI
+	SHLQ         $0x06, SI
+	ADDQ         BX, SI
+	VMULPD       Y0, Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	VMULPD       (AX), Y1, Y1
+	VMOVUPD      Y1, (SI)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func upInnerLeafVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·upInnerLeafVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -173,49 +241,9 @@ TEXT ·upInnerLeafAVX2(SB), NOSPLIT, $0-24
 	ADDQ    R8, CX
 	MOVQ    88(AX), R8
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (R8), Y0
-
-narrowStep:
-	MOVWLZX      80(CX), AX
-	MOVWLZX      82(CX), R8
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, R8
-	SHRL         $0x1f, R8
-	VBROADCASTSD (CX)(R8*8), Y1
-	VBROADCASTSD 16(CX)(R8*8), Y2
-	VBROADCASTSD 72(CX), Y3
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	MOVL         92(CX), R8
-	SHLQ         $0x06, R8
-	ADDQ         BX, R8
-	VMOVUPD      (R8), Y4
-	VSUBPD       Y3, Y4, Y4
-	VMULPD       Y0, Y1, Y5
-	VADDPD       Y2, Y5, Y5
-	VMOVUPD      (AX), Y2
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y5, Y5
-	VADDPD       Y3, Y5, Y5
-	VMOVUPD      Y5, (AX)
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X3, X2, X2
-	VUNPCKHPD    X2, X2, X3
-	VADDSD       X3, X2, X2
-	VMULSD       X1, X2, X2
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X1
-	VSUBSD       X2, X1, X1
-	VMOVSD       X1, (SI)(AX*8)
-	SUBQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -253,16 +281,16 @@ wideStep:
 	VADDPD       Y4, Y6, Y6
 	VMOVUPD      Y6, 32(AX)
 	VEXTRACTF128 $0x01, Y7, X4
-	VADDPD       X4, X7, X5
-	VEXTRACTF128 $0x01, Y3, X4
-	VADDPD       X3, X5, X5
-	VADDPD       X4, X5, X5
-	VUNPCKHPD    X5, X5, X4
-	VADDSD       X4, X5, X5
-	VMULSD       X2, X5, X5
+	VADDPD       X4, X7, X4
+	VADDPD       X3, X4, X4
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDPD       X3, X4, X3
+	VUNPCKHPD    X3, X3, X4
+	VADDSD       X3, X4, X4
+	VMULSD       X2, X4, X4
 	MOVL         84(CX), AX
 	VMOVSD       (SI)(AX*8), X2
-	VSUBSD       X5, X2, X2
+	VSUBSD       X4, X2, X2
 	VMOVSD       X2, (SI)(AX*8)
 	SUBQ         $0x68, CX
 	DECQ         DI
@@ -270,9 +298,97 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func downInnerInnerAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·downInnerInnerAVX2(SB), NOSPLIT, $0-24
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       80(CX), AX
+	MOVWLZX       82(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	VBROADCASTSD  (CX)(R8*8), Z1
+	VBROADCASTSD  16(CX)(R8*8), Z2
+	VBROADCASTSD  72(CX), Z3
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	MOVL          92(CX), R8
+	SHLQ          $0x06, R8
+	ADDQ          BX, R8
+	VMOVUPD       (R8), Z4
+	VSUBPD        Z3, Z4, Z4
+	VMULPD        Z0, Z1, Z5
+	VADDPD        Z2, Z5, Z5
+	VMOVUPD       (AX), Z2
+	VMULPD        Z4, Z2, Z2
+	VMULPD        Z4, Z5, Z5
+	VADDPD        Z3, Z5, Z5
+	VMOVUPD       Z5, (AX)
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPD        X3, X2, X3
+	VEXTRACTF64X2 $0x02, Z2, X4
+	VADDPD        X4, X3, X3
+	VEXTRACTF64X2 $0x03, Z2, X2
+	VADDPD        X2, X3, X2
+	VUNPCKHPD     X2, X2, X3
+	VADDSD        X2, X3, X3
+	VMULSD        X1, X3, X3
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X3, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	SUBQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (R8), Y0
+
+narrowStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), R8
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, R8
+	SHRL         $0x1f, R8
+	VBROADCASTSD (CX)(R8*8), Y1
+	VBROADCASTSD 16(CX)(R8*8), Y2
+	VBROADCASTSD 72(CX), Y3
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), R8
+	SHLQ         $0x06, R8
+	ADDQ         BX, R8
+	VMOVUPD      (R8), Y4
+	VSUBPD       Y3, Y4, Y4
+	VMULPD       Y0, Y1, Y5
+	VADDPD       Y2, Y5, Y5
+	VMOVUPD      (AX), Y2
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y5, Y5
+	VADDPD       Y3, Y5, Y5
+	VMOVUPD      Y5, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X2
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X2, X3, X3
+	VMULSD       X1, X3, X3
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X3, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
+	SUBQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func downInnerInnerVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·downInnerInnerVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -281,40 +397,9 @@ TEXT ·downInnerInnerAVX2(SB), NOSPLIT, $0-24
 	MOVQ    56(AX), SI
 	MOVQ    88(AX), SI
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (SI), Y0
-
-narrowStep:
-	MOVWLZX      80(CX), AX
-	MOVWLZX      82(CX), SI
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, SI
-	SHRL         $0x1f, SI
-	VBROADCASTSD (CX)(SI*8), Y1
-	VBROADCASTSD 16(CX)(SI*8), Y2
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	MOVL         92(CX), SI
-	SHLQ         $0x06, SI
-	ADDQ         BX, SI
-	MOVL         96(CX), R8
-	SHLQ         $0x06, R8
-	ADDQ         BX, R8
-	VMOVUPD      (AX), Y3
-	VMULPD       Y0, Y1, Y1
-	VADDPD       Y2, Y1, Y1
-	VMULPD       Y3, Y1, Y1
-	VMOVUPD      Y1, (SI)
-	VSUBPD       Y1, Y3, Y1
-	VMOVUPD      Y1, (R8)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (SI), Y0
 	VMOVUPD 32(SI), Y1
 
@@ -355,9 +440,75 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func upInnerInnerAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·upInnerInnerAVX2(SB), NOSPLIT, $0-24
+widest:
+	VMOVUPD (SI), Z0
+
+widestStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), SI
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, SI
+	SHRL         $0x1f, SI
+	VBROADCASTSD (CX)(SI*8), Z1
+	VBROADCASTSD 16(CX)(SI*8), Z2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), SI
+	SHLQ         $0x06, SI
+	ADDQ         BX, SI
+	MOVL         96(CX), R8
+	SHLQ         $0x06, R8
+	ADDQ         BX, R8
+	VMOVUPD      (AX), Z3
+	VMULPD       Z0, Z1, Z1
+	VADDPD       Z2, Z1, Z1
+	VMULPD       Z3, Z1, Z1
+	VMOVUPD      Z1, (SI)
+	VSUBPD       Z1, Z3, Z1
+	VMOVUPD      Z1, (R8)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (SI), Y0
+
+narrowStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), SI
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, SI
+	SHRL         $0x1f, SI
+	VBROADCASTSD (CX)(SI*8), Y1
+	VBROADCASTSD 16(CX)(SI*8), Y2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), SI
+	SHLQ         $0x06, SI
+	ADDQ         BX, SI
+	MOVL         96(CX), R8
+	SHLQ         $0x06, R8
+	ADDQ         BX, R8
+	VMOVUPD      (AX), Y3
+	VMULPD       Y0, Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	VMULPD       Y3, Y1, Y1
+	VMOVUPD      Y1, (SI)
+	VSUBPD       Y1, Y3, Y1
+	VMOVUPD      Y1, (R8)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func upInnerInnerVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·upInnerInnerVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -369,52 +520,9 @@ TEXT ·upInnerInnerAVX2(SB), NOSPLIT, $0-24
 	ADDQ    R8, CX
 	MOVQ    88(AX), R8
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (R8), Y0
-
-narrowStep:
-	MOVWLZX      80(CX), AX
-	MOVWLZX      82(CX), R8
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, R8
-	SHRL         $0x1f, R8
-	VBROADCASTSD (CX)(R8*8), Y1
-	VBROADCASTSD 16(CX)(R8*8), Y2
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	MOVL         92(CX), R8
-	SHLQ         $0x06, R8
-	ADDQ         BX, R8
-	MOVL         96(CX), R9
-	SHLQ         $0x06, R9
-	ADDQ         BX, R9
-	VMOVUPD      (R9), Y3
-	VMOVUPD      (R8), Y4
-	VSUBPD       Y3, Y4, Y4
-	VMULPD       Y0, Y1, Y5
-	VADDPD       Y2, Y5, Y5
-	VMOVUPD      (AX), Y2
-	VMULPD       Y4, Y2, Y2
-	VMULPD       Y4, Y5, Y5
-	VADDPD       Y3, Y5, Y5
-	VMOVUPD      Y5, (AX)
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X3, X2, X2
-	VUNPCKHPD    X2, X2, X3
-	VADDSD       X3, X2, X2
-	VMULSD       X1, X2, X2
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X1
-	VSUBSD       X2, X1, X1
-	VMOVSD       X1, (SI)(AX*8)
-	SUBQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -456,16 +564,16 @@ wideStep:
 	VADDPD       Y4, Y6, Y6
 	VMOVUPD      Y6, 32(AX)
 	VEXTRACTF128 $0x01, Y7, X4
-	VADDPD       X4, X7, X5
-	VEXTRACTF128 $0x01, Y3, X4
-	VADDPD       X3, X5, X5
-	VADDPD       X4, X5, X5
-	VUNPCKHPD    X5, X5, X4
-	VADDSD       X4, X5, X5
-	VMULSD       X2, X5, X5
+	VADDPD       X4, X7, X4
+	VADDPD       X3, X4, X4
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDPD       X3, X4, X3
+	VUNPCKHPD    X3, X3, X4
+	VADDSD       X3, X4, X4
+	VMULSD       X2, X4, X4
 	MOVL         84(CX), AX
 	VMOVSD       (SI)(AX*8), X2
-	VSUBSD       X5, X2, X2
+	VSUBSD       X4, X2, X2
 	VMOVSD       X2, (SI)(AX*8)
 	SUBQ         $0x68, CX
 	DECQ         DI
@@ -473,9 +581,103 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func twoLeavesRepeatedAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·twoLeavesRepeatedAVX2(SB), NOSPLIT, $0-24
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       80(CX), AX
+	MOVWLZX       82(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	VBROADCASTSD  (CX)(R8*8), Z1
+	VBROADCASTSD  16(CX)(R8*8), Z2
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	MOVL          92(CX), R8
+	SHLQ          $0x06, R8
+	ADDQ          BX, R8
+	MOVL          96(CX), R9
+	SHLQ          $0x06, R9
+	ADDQ          BX, R9
+	VMOVUPD       (R9), Z3
+	VMOVUPD       (R8), Z4
+	VSUBPD        Z3, Z4, Z4
+	VMULPD        Z0, Z1, Z5
+	VADDPD        Z2, Z5, Z5
+	VMOVUPD       (AX), Z2
+	VMULPD        Z4, Z2, Z2
+	VMULPD        Z4, Z5, Z5
+	VADDPD        Z3, Z5, Z5
+	VMOVUPD       Z5, (AX)
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPD        X3, X2, X3
+	VEXTRACTF64X2 $0x02, Z2, X4
+	VADDPD        X4, X3, X3
+	VEXTRACTF64X2 $0x03, Z2, X2
+	VADDPD        X2, X3, X2
+	VUNPCKHPD     X2, X2, X3
+	VADDSD        X2, X3, X3
+	VMULSD        X1, X3, X3
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X3, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	SUBQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (R8), Y0
+
+narrowStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), R8
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, R8
+	SHRL         $0x1f, R8
+	VBROADCASTSD (CX)(R8*8), Y1
+	VBROADCASTSD 16(CX)(R8*8), Y2
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         92(CX), R8
+	SHLQ         $0x06, R8
+	ADDQ         BX, R8
+	MOVL         96(CX), R9
+	SHLQ         $0x06, R9
+	ADDQ         BX, R9
+	VMOVUPD      (R9), Y3
+	VMOVUPD      (R8), Y4
+	VSUBPD       Y3, Y4, Y4
+	VMULPD       Y0, Y1, Y5
+	VADDPD       Y2, Y5, Y5
+	VMOVUPD      (AX), Y2
+	VMULPD       Y4, Y2, Y2
+	VMULPD       Y4, Y5, Y5
+	VADDPD       Y3, Y5, Y5
+	VMOVUPD      Y5, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X2
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X2, X3, X3
+	VMULSD       X1, X3, X3
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X3, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
+	SUBQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func twoLeavesRepeatedVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·twoLeavesRepeatedVector(SB), NOSPLIT, $0-24
 	MOVQ k+0(FP), AX
 	MOVQ steps+8(FP), CX
 	MOVQ n+16(FP), DI
@@ -486,44 +688,10 @@ TEXT ·twoLeavesRepeatedAVX2(SB), NOSPLIT, $0-24
 	MOVQ 96(AX), R9
 	MOVQ 88(AX), R10
 	CMPQ 80(AX), $0x04
-	JG   wide
+	JLE  narrow
+	CMPQ 120(AX), $0x08
+	JEQ  widest
 
-narrowStep:
-	MOVL         100(CX), AX
-	MOVL         -4(R8)(AX*4), AX
-	SHLQ         $0x07, AX
-	ADDQ         R9, AX
-	MOVWLZX      80(CX), R10
-	MOVWLZX      82(CX), R11
-	MOVWLZX      (DX)(R10*2), R10
-	SUBL         R10, R11
-	SHRL         $0x1f, R11
-	VBROADCASTSD 32(CX)(R11*8), Y0
-	VBROADCASTSD 48(CX)(R11*8), Y1
-	MOVL         88(CX), R10
-	SHLQ         $0x06, R10
-	ADDQ         BX, R10
-	VMOVUPD      (R10), Y2
-	VMULPD       64(AX), Y2, Y2
-	VMULPD       (AX), Y1, Y3
-	VADDPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (R10)
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X2
-	VUNPCKHPD    X2, X2, X0
-	VADDSD       X0, X2, X2
-	VMULSD       X1, X2, X2
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X0
-	VSUBSD       X2, X0, X0
-	VMOVSD       X0, (SI)(AX*8)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
 wideStep:
 	MOVL         100(CX), AX
 	MOVL         -4(R8)(AX*4), AX
@@ -550,11 +718,11 @@ wideStep:
 	VADDPD       Y0, Y4, Y4
 	VMOVUPD      Y4, 32(R10)
 	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X2
-	VEXTRACTF128 $0x01, Y3, X0
-	VADDPD       X3, X2, X2
-	VADDPD       X0, X2, X2
-	VUNPCKHPD    X2, X2, X0
+	VADDPD       X0, X2, X0
+	VADDPD       X3, X0, X0
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPD       X2, X0, X0
+	VUNPCKHPD    X0, X0, X2
 	VADDSD       X0, X2, X2
 	VMULSD       X1, X2, X2
 	MOVL         84(CX), AX
@@ -567,9 +735,85 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func downInnerLeafRepeatedAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·downInnerLeafRepeatedAVX2(SB), NOSPLIT, $0-24
+widest:
+widestStep:
+	MOVL          100(CX), AX
+	MOVL          -4(R8)(AX*4), AX
+	SHLQ          $0x07, AX
+	ADDQ          R9, AX
+	MOVWLZX       80(CX), R10
+	MOVWLZX       82(CX), R11
+	MOVWLZX       (DX)(R10*2), R10
+	SUBL          R10, R11
+	SHRL          $0x1f, R11
+	VBROADCASTSD  32(CX)(R11*8), Z0
+	VBROADCASTSD  48(CX)(R11*8), Z1
+	MOVL          88(CX), R10
+	SHLQ          $0x06, R10
+	ADDQ          BX, R10
+	VMOVUPD       (R10), Z2
+	VMULPD        64(AX), Z2, Z2
+	VMULPD        (AX), Z1, Z3
+	VADDPD        Z0, Z3, Z3
+	VMOVUPD       Z3, (R10)
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPD        X0, X2, X0
+	VEXTRACTF64X2 $0x02, Z2, X3
+	VADDPD        X3, X0, X0
+	VEXTRACTF64X2 $0x03, Z2, X2
+	VADDPD        X2, X0, X0
+	VUNPCKHPD     X0, X0, X2
+	VADDSD        X0, X2, X2
+	VMULSD        X1, X2, X2
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X0
+	VSUBSD        X2, X0, X0
+	VMOVSD        X0, (SI)(AX*8)
+	ADDQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+narrowStep:
+	MOVL         100(CX), AX
+	MOVL         -4(R8)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R9, AX
+	MOVWLZX      80(CX), R10
+	MOVWLZX      82(CX), R11
+	MOVWLZX      (DX)(R10*2), R10
+	SUBL         R10, R11
+	SHRL         $0x1f, R11
+	VBROADCASTSD 32(CX)(R11*8), Y0
+	VBROADCASTSD 48(CX)(R11*8), Y1
+	MOVL         88(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	VMOVUPD      (R10), Y2
+	VMULPD       64(AX), Y2, Y2
+	VMULPD       (AX), Y1, Y3
+	VADDPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (R10)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
+	VUNPCKHPD    X0, X0, X2
+	VADDSD       X0, X2, X2
+	VMULSD       X1, X2, X2
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X0
+	VSUBSD       X2, X0, X0
+	VMOVSD       X0, (SI)(AX*8)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func downInnerLeafRepeatedVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·downInnerLeafRepeatedVector(SB), NOSPLIT, $0-24
 	MOVQ k+0(FP), AX
 	MOVQ steps+8(FP), CX
 	MOVQ n+16(FP), DI
@@ -580,37 +824,10 @@ TEXT ·downInnerLeafRepeatedAVX2(SB), NOSPLIT, $0-24
 	MOVQ 96(AX), R8
 	MOVQ 88(AX), R9
 	CMPQ 80(AX), $0x04
-	JG   wide
+	JLE  narrow
+	CMPQ 120(AX), $0x08
+	JEQ  widest
 
-narrowStep:
-	MOVL         100(CX), AX
-	MOVL         -4(SI)(AX*4), AX
-	SHLQ         $0x07, AX
-	ADDQ         R8, AX
-	MOVWLZX      80(CX), R9
-	MOVWLZX      82(CX), R10
-	MOVWLZX      (DX)(R9*2), R9
-	SUBL         R9, R10
-	SHRL         $0x1f, R10
-	VBROADCASTSD (CX)(R10*8), Y0
-	VBROADCASTSD 16(CX)(R10*8), Y1
-	MOVL         88(CX), R9
-	SHLQ         $0x06, R9
-	ADDQ         BX, R9
-	MOVL         92(CX), R10
-	SHLQ         $0x06, R10
-	ADDQ         BX, R10
-	VMULPD       (AX), Y0, Y0
-	VADDPD       Y1, Y0, Y0
-	VMULPD       (R9), Y0, Y0
-	VMOVUPD      Y0, (R10)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
 wideStep:
 	MOVL         100(CX), AX
 	MOVL         -4(SI)(AX*4), AX
@@ -643,9 +860,67 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func upInnerLeafRepeatedAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·upInnerLeafRepeatedAVX2(SB), NOSPLIT, $0-24
+widest:
+widestStep:
+	MOVL         100(CX), AX
+	MOVL         -4(SI)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R8, AX
+	MOVWLZX      80(CX), R9
+	MOVWLZX      82(CX), R10
+	MOVWLZX      (DX)(R9*2), R9
+	SUBL         R9, R10
+	SHRL         $0x1f, R10
+	VBROADCASTSD (CX)(R10*8), Z0
+	VBROADCASTSD 16(CX)(R10*8), Z1
+	MOVL         88(CX), R9
+	SHLQ         $0x06, R9
+	ADDQ         BX, R9
+	MOVL         92(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	VMULPD       (AX), Z0, Z0
+	VADDPD       Z1, Z0, Z0
+	VMULPD       (R9), Z0, Z0
+	VMOVUPD      Z0, (R10)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+narrowStep:
+	MOVL         100(CX), AX
+	MOVL         -4(SI)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R8, AX
+	MOVWLZX      80(CX), R9
+	MOVWLZX      82(CX), R10
+	MOVWLZX      (DX)(R9*2), R9
+	SUBL         R9, R10
+	SHRL         $0x1f, R10
+	VBROADCASTSD (CX)(R10*8), Y0
+	VBROADCASTSD 16(CX)(R10*8), Y1
+	MOVL         88(CX), R9
+	SHLQ         $0x06, R9
+	ADDQ         BX, R9
+	MOVL         92(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	VMULPD       (AX), Y0, Y0
+	VADDPD       Y1, Y0, Y0
+	VMULPD       (R9), Y0, Y0
+	VMOVUPD      Y0, (R10)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func upInnerLeafRepeatedVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·upInnerLeafRepeatedVector(SB), NOSPLIT, $0-24
 	MOVQ   k+0(FP), AX
 	MOVQ   steps+8(FP), CX
 	MOVQ   n+16(FP), DI
@@ -659,53 +934,10 @@ TEXT ·upInnerLeafRepeatedAVX2(SB), NOSPLIT, $0-24
 	ADDQ   R10, CX
 	MOVQ   88(AX), R10
 	CMPQ   80(AX), $0x04
-	JG     wide
+	JLE    narrow
+	CMPQ   120(AX), $0x08
+	JEQ    widest
 
-narrowStep:
-	MOVL         100(CX), AX
-	MOVL         -4(R8)(AX*4), AX
-	SHLQ         $0x07, AX
-	ADDQ         R9, AX
-	MOVWLZX      80(CX), R10
-	MOVWLZX      82(CX), R11
-	MOVWLZX      (DX)(R10*2), R10
-	SUBL         R10, R11
-	SHRL         $0x1f, R11
-	VBROADCASTSD (CX)(R11*8), Y0
-	VBROADCASTSD 16(CX)(R11*8), Y1
-	VBROADCASTSD 72(CX), Y2
-	MOVL         88(CX), R10
-	SHLQ         $0x06, R10
-	ADDQ         BX, R10
-	MOVL         92(CX), R11
-	SHLQ         $0x06, R11
-	ADDQ         BX, R11
-	VMOVUPD      (R11), Y3
-	VSUBPD       Y2, Y3, Y3
-	VMULPD       (AX), Y0, Y4
-	VADDPD       Y1, Y4, Y4
-	VMOVUPD      (R10), Y1
-	VMULPD       64(AX), Y1, Y1
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y4, Y4
-	VADDPD       Y2, Y4, Y4
-	VMOVUPD      Y4, (R10)
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPD       X2, X1, X1
-	VUNPCKHPD    X1, X1, X2
-	VADDSD       X2, X1, X1
-	VMULSD       X0, X1, X1
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X0
-	VSUBSD       X1, X0, X0
-	VMOVSD       X0, (SI)(AX*8)
-	SUBQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
 wideStep:
 	MOVL         100(CX), AX
 	MOVL         -4(R8)(AX*4), AX
@@ -746,16 +978,16 @@ wideStep:
 	VADDPD       Y2, Y4, Y4
 	VMOVUPD      Y4, 32(R10)
 	VEXTRACTF128 $0x01, Y5, X2
-	VADDPD       X2, X5, X3
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPD       X1, X3, X3
-	VADDPD       X2, X3, X3
-	VUNPCKHPD    X3, X3, X2
-	VADDSD       X2, X3, X3
-	VMULSD       X0, X3, X3
+	VADDPD       X2, X5, X2
+	VADDPD       X1, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDPD       X1, X2, X1
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X1, X2, X2
+	VMULSD       X0, X2, X2
 	MOVL         84(CX), AX
 	VMOVSD       (SI)(AX*8), X0
-	VSUBSD       X3, X0, X0
+	VSUBSD       X2, X0, X0
 	VMOVSD       X0, (SI)(AX*8)
 	SUBQ         $0x68, CX
 	DECQ         DI
@@ -763,9 +995,103 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func downInnerInnerRepeatedAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·downInnerInnerRepeatedAVX2(SB), NOSPLIT, $0-24
+widest:
+widestStep:
+	MOVL          100(CX), AX
+	MOVL          -4(R8)(AX*4), AX
+	SHLQ          $0x07, AX
+	ADDQ          R9, AX
+	MOVWLZX       80(CX), R10
+	MOVWLZX       82(CX), R11
+	MOVWLZX       (DX)(R10*2), R10
+	SUBL          R10, R11
+	SHRL          $0x1f, R11
+	VBROADCASTSD  (CX)(R11*8), Z0
+	VBROADCASTSD  16(CX)(R11*8), Z1
+	VBROADCASTSD  72(CX), Z2
+	MOVL          88(CX), R10
+	SHLQ          $0x06, R10
+	ADDQ          BX, R10
+	MOVL          92(CX), R11
+	SHLQ          $0x06, R11
+	ADDQ          BX, R11
+	VMOVUPD       (R11), Z3
+	VSUBPD        Z2, Z3, Z3
+	VMULPD        (AX), Z0, Z4
+	VADDPD        Z1, Z4, Z4
+	VMOVUPD       (R10), Z1
+	VMULPD        64(AX), Z1, Z1
+	VMULPD        Z3, Z1, Z1
+	VMULPD        Z3, Z4, Z4
+	VADDPD        Z2, Z4, Z4
+	VMOVUPD       Z4, (R10)
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPD        X2, X1, X2
+	VEXTRACTF64X2 $0x02, Z1, X3
+	VADDPD        X3, X2, X2
+	VEXTRACTF64X2 $0x03, Z1, X1
+	VADDPD        X1, X2, X1
+	VUNPCKHPD     X1, X1, X2
+	VADDSD        X1, X2, X2
+	VMULSD        X0, X2, X2
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X0
+	VSUBSD        X2, X0, X0
+	VMOVSD        X0, (SI)(AX*8)
+	SUBQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+narrowStep:
+	MOVL         100(CX), AX
+	MOVL         -4(R8)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R9, AX
+	MOVWLZX      80(CX), R10
+	MOVWLZX      82(CX), R11
+	MOVWLZX      (DX)(R10*2), R10
+	SUBL         R10, R11
+	SHRL         $0x1f, R11
+	VBROADCASTSD (CX)(R11*8), Y0
+	VBROADCASTSD 16(CX)(R11*8), Y1
+	VBROADCASTSD 72(CX), Y2
+	MOVL         88(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	MOVL         92(CX), R11
+	SHLQ         $0x06, R11
+	ADDQ         BX, R11
+	VMOVUPD      (R11), Y3
+	VSUBPD       Y2, Y3, Y3
+	VMULPD       (AX), Y0, Y4
+	VADDPD       Y1, Y4, Y4
+	VMOVUPD      (R10), Y1
+	VMULPD       64(AX), Y1, Y1
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y4, Y4
+	VADDPD       Y2, Y4, Y4
+	VMOVUPD      Y4, (R10)
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X1, X2, X2
+	VMULSD       X0, X2, X2
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X0
+	VSUBSD       X2, X0, X0
+	VMOVSD       X0, (SI)(AX*8)
+	SUBQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func downInnerInnerRepeatedVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·downInnerInnerRepeatedVector(SB), NOSPLIT, $0-24
 	MOVQ k+0(FP), AX
 	MOVQ steps+8(FP), CX
 	MOVQ n+16(FP), DI
@@ -776,43 +1102,10 @@ TEXT ·downInnerInnerRepeatedAVX2(SB), NOSPLIT, $0-24
 	MOVQ 96(AX), R8
 	MOVQ 88(AX), R9
 	CMPQ 80(AX), $0x04
-	JG   wide
+	JLE  narrow
+	CMPQ 120(AX), $0x08
+	JEQ  widest
 
-narrowStep:
-	MOVL         100(CX), AX
-	MOVL         -4(SI)(AX*4), AX
-	SHLQ         $0x07, AX
-	ADDQ         R8, AX
-	MOVWLZX      80(CX), R9
-	MOVWLZX      82(CX), R10
-	MOVWLZX      (DX)(R9*2), R9
-	SUBL         R9, R10
-	SHRL         $0x1f, R10
-	VBROADCASTSD (CX)(R10*8), Y0
-	VBROADCASTSD 16(CX)(R10*8), Y1
-	MOVL         88(CX), R9
-	SHLQ         $0x06, R9
-	ADDQ         BX, R9
-	MOVL         92(CX), R10
-	SHLQ         $0x06, R10
-	ADDQ         BX, R10
-	MOVL         96(CX), R11
-	SHLQ         $0x06, R11
-	ADDQ         BX, R11
-	VMOVUPD      (R9), Y2
-	VMULPD       (AX), Y0, Y0
-	VADDPD       Y1, Y0, Y0
-	VMULPD       Y2, Y0, Y0
-	VMOVUPD      Y0, (R10)
-	VSUBPD       Y0, Y2, Y0
-	VMOVUPD      Y0, (R11)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
 wideStep:
 	MOVL         100(CX), AX
 	MOVL         -4(SI)(AX*4), AX
@@ -854,9 +1147,79 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func upInnerInnerRepeatedAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·upInnerInnerRepeatedAVX2(SB), NOSPLIT, $0-24
+widest:
+widestStep:
+	MOVL         100(CX), AX
+	MOVL         -4(SI)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R8, AX
+	MOVWLZX      80(CX), R9
+	MOVWLZX      82(CX), R10
+	MOVWLZX      (DX)(R9*2), R9
+	SUBL         R9, R10
+	SHRL         $0x1f, R10
+	VBROADCASTSD (CX)(R10*8), Z0
+	VBROADCASTSD 16(CX)(R10*8), Z1
+	MOVL         88(CX), R9
+	SHLQ         $0x06, R9
+	ADDQ         BX, R9
+	MOVL         92(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	MOVL         96(CX), R11
+	SHLQ         $0x06, R11
+	ADDQ         BX, R11
+	VMOVUPD      (R9), Z2
+	VMULPD       (AX), Z0, Z0
+	VADDPD       Z1, Z0, Z0
+	VMULPD       Z2, Z0, Z0
+	VMOVUPD      Z0, (R10)
+	VSUBPD       Z0, Z2, Z0
+	VMOVUPD      Z0, (R11)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+narrowStep:
+	MOVL         100(CX), AX
+	MOVL         -4(SI)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R8, AX
+	MOVWLZX      80(CX), R9
+	MOVWLZX      82(CX), R10
+	MOVWLZX      (DX)(R9*2), R9
+	SUBL         R9, R10
+	SHRL         $0x1f, R10
+	VBROADCASTSD (CX)(R10*8), Y0
+	VBROADCASTSD 16(CX)(R10*8), Y1
+	MOVL         88(CX), R9
+	SHLQ         $0x06, R9
+	ADDQ         BX, R9
+	MOVL         92(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	MOVL         96(CX), R11
+	SHLQ         $0x06, R11
+	ADDQ         BX, R11
+	VMOVUPD      (R9), Y2
+	VMULPD       (AX), Y0, Y0
+	VADDPD       Y1, Y0, Y0
+	VMULPD       Y2, Y0, Y0
+	VMOVUPD      Y0, (R10)
+	VSUBPD       Y0, Y2, Y0
+	VMOVUPD      Y0, (R11)
+	ADDQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func upInnerInnerRepeatedVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·upInnerInnerRepeatedVector(SB), NOSPLIT, $0-24
 	MOVQ   k+0(FP), AX
 	MOVQ   steps+8(FP), CX
 	MOVQ   n+16(FP), DI
@@ -870,56 +1233,10 @@ TEXT ·upInnerInnerRepeatedAVX2(SB), NOSPLIT, $0-24
 	ADDQ   R10, CX
 	MOVQ   88(AX), R10
 	CMPQ   80(AX), $0x04
-	JG     wide
+	JLE    narrow
+	CMPQ   120(AX), $0x08
+	JEQ    widest
 
-narrowStep:
-	MOVL         100(CX), AX
-	MOVL         -4(R8)(AX*4), AX
-	SHLQ         $0x07, AX
-	ADDQ         R9, AX
-	MOVWLZX      80(CX), R10
-	MOVWLZX      82(CX), R11
-	MOVWLZX      (DX)(R10*2), R10
-	SUBL         R10, R11
-	SHRL         $0x1f, R11
-	VBROADCASTSD (CX)(R11*8), Y0
-	VBROADCASTSD 16(CX)(R11*8), Y1
-	MOVL         88(CX), R10
-	SHLQ         $0x06, R10
-	ADDQ         BX, R10
-	MOVL         92(CX), R11
-	SHLQ         $0x06, R11
-	ADDQ         BX, R11
-	MOVL         96(CX), R12
-	SHLQ         $0x06, R12
-	ADDQ         BX, R12
-	VMOVUPD      (R12), Y2
-	VMOVUPD      (R11), Y3
-	VSUBPD       Y2, Y3, Y3
-	VMULPD       (AX), Y0, Y4
-	VADDPD       Y1, Y4, Y4
-	VMOVUPD      (R10), Y1
-	VMULPD       64(AX), Y1, Y1
-	VMULPD       Y3, Y1, Y1
-	VMULPD       Y3, Y4, Y4
-	VADDPD       Y2, Y4, Y4
-	VMOVUPD      Y4, (R10)
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPD       X2, X1, X1
-	VUNPCKHPD    X1, X1, X2
-	VADDSD       X2, X1, X1
-	VMULSD       X0, X1, X1
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X0
-	VSUBSD       X1, X0, X0
-	VMOVSD       X0, (SI)(AX*8)
-	SUBQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
 wideStep:
 	MOVL         100(CX), AX
 	MOVL         -4(R8)(AX*4), AX
@@ -964,16 +1281,16 @@ wideStep:
 	VADDPD       Y2, Y4, Y4
 	VMOVUPD      Y4, 32(R10)
 	VEXTRACTF128 $0x01, Y5, X2
-	VADDPD       X2, X5, X3
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPD       X1, X3, X3
-	VADDPD       X2, X3, X3
-	VUNPCKHPD    X3, X3, X2
-	VADDSD       X2, X3, X3
-	VMULSD       X0, X3, X3
+	VADDPD       X2, X5, X2
+	VADDPD       X1, X2, X2
+	VEXTRACTF128 $0x01, Y1, X1
+	VADDPD       X1, X2, X1
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X1, X2, X2
+	VMULSD       X0, X2, X2
 	MOVL         84(CX), AX
 	VMOVSD       (SI)(AX*8), X0
-	VSUBSD       X3, X0, X0
+	VSUBSD       X2, X0, X0
 	VMOVSD       X0, (SI)(AX*8)
 	SUBQ         $0x68, CX
 	DECQ         DI
@@ -981,9 +1298,109 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func twigLeafAVX2(k *byte, steps *byte, n int)
-// Requires: AVX, AVX2
-TEXT ·twigLeafAVX2(SB), NOSPLIT, $0-24
+widest:
+widestStep:
+	MOVL          100(CX), AX
+	MOVL          -4(R8)(AX*4), AX
+	SHLQ          $0x07, AX
+	ADDQ          R9, AX
+	MOVWLZX       80(CX), R10
+	MOVWLZX       82(CX), R11
+	MOVWLZX       (DX)(R10*2), R10
+	SUBL          R10, R11
+	SHRL          $0x1f, R11
+	VBROADCASTSD  (CX)(R11*8), Z0
+	VBROADCASTSD  16(CX)(R11*8), Z1
+	MOVL          88(CX), R10
+	SHLQ          $0x06, R10
+	ADDQ          BX, R10
+	MOVL          92(CX), R11
+	SHLQ          $0x06, R11
+	ADDQ          BX, R11
+	MOVL          96(CX), R12
+	SHLQ          $0x06, R12
+	ADDQ          BX, R12
+	VMOVUPD       (R12), Z2
+	VMOVUPD       (R11), Z3
+	VSUBPD        Z2, Z3, Z3
+	VMULPD        (AX), Z0, Z4
+	VADDPD        Z1, Z4, Z4
+	VMOVUPD       (R10), Z1
+	VMULPD        64(AX), Z1, Z1
+	VMULPD        Z3, Z1, Z1
+	VMULPD        Z3, Z4, Z4
+	VADDPD        Z2, Z4, Z4
+	VMOVUPD       Z4, (R10)
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPD        X2, X1, X2
+	VEXTRACTF64X2 $0x02, Z1, X3
+	VADDPD        X3, X2, X2
+	VEXTRACTF64X2 $0x03, Z1, X1
+	VADDPD        X1, X2, X1
+	VUNPCKHPD     X1, X1, X2
+	VADDSD        X1, X2, X2
+	VMULSD        X0, X2, X2
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X0
+	VSUBSD        X2, X0, X0
+	VMOVSD        X0, (SI)(AX*8)
+	SUBQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+narrowStep:
+	MOVL         100(CX), AX
+	MOVL         -4(R8)(AX*4), AX
+	SHLQ         $0x07, AX
+	ADDQ         R9, AX
+	MOVWLZX      80(CX), R10
+	MOVWLZX      82(CX), R11
+	MOVWLZX      (DX)(R10*2), R10
+	SUBL         R10, R11
+	SHRL         $0x1f, R11
+	VBROADCASTSD (CX)(R11*8), Y0
+	VBROADCASTSD 16(CX)(R11*8), Y1
+	MOVL         88(CX), R10
+	SHLQ         $0x06, R10
+	ADDQ         BX, R10
+	MOVL         92(CX), R11
+	SHLQ         $0x06, R11
+	ADDQ         BX, R11
+	MOVL         96(CX), R12
+	SHLQ         $0x06, R12
+	ADDQ         BX, R12
+	VMOVUPD      (R12), Y2
+	VMOVUPD      (R11), Y3
+	VSUBPD       Y2, Y3, Y3
+	VMULPD       (AX), Y0, Y4
+	VADDPD       Y1, Y4, Y4
+	VMOVUPD      (R10), Y1
+	VMULPD       64(AX), Y1, Y1
+	VMULPD       Y3, Y1, Y1
+	VMULPD       Y3, Y4, Y4
+	VADDPD       Y2, Y4, Y4
+	VMOVUPD      Y4, (R10)
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X1, X2, X2
+	VMULSD       X0, X2, X2
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X0
+	VSUBSD       X2, X0, X0
+	VMOVSD       X0, (SI)(AX*8)
+	SUBQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
+	VZEROUPPER
+	RET
+
+// func twigLeafVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F
+TEXT ·twigLeafVector(SB), NOSPLIT, $0-24
 	MOVQ    k+0(FP), AX
 	MOVQ    steps+8(FP), CX
 	MOVQ    n+16(FP), DI
@@ -992,65 +1409,9 @@ TEXT ·twigLeafAVX2(SB), NOSPLIT, $0-24
 	MOVQ    56(AX), SI
 	MOVQ    88(AX), R8
 	CMPQ    80(AX), $0x04
-	JG      wide
-	VMOVUPD (R8), Y0
-
-narrowStep:
-	MOVWLZX      80(CX), AX
-	MOVWLZX      82(CX), R8
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, R8
-	SHRL         $0x1f, R8
-	MOVWLZX      64(CX), AX
-	MOVWLZX      66(CX), R9
-	MOVWLZX      (DX)(AX*2), AX
-	SUBL         AX, R9
-	SHRL         $0x1f, R9
-	VBROADCASTSD (CX)(R8*8), Y1
-	VBROADCASTSD 16(CX)(R8*8), Y2
-	VBROADCASTSD 72(CX), Y3
-	VBROADCASTSD 48(CX)(R9*8), Y4
-	VMOVSD       32(CX)(R9*8), X5
-	VSUBSD       X3, X5, X5
-	VBROADCASTSD X5, Y5
-	MOVL         88(CX), AX
-	SHLQ         $0x06, AX
-	ADDQ         BX, AX
-	VMULPD       Y0, Y1, Y6
-	VADDPD       Y2, Y6, Y6
-	VMULPD       Y0, Y4, Y2
-	VADDPD       Y5, Y2, Y2
-	VMOVUPD      (AX), Y5
-	VMULPD       Y5, Y6, Y7
-	VMULPD       Y5, Y2, Y5
-	VMULPD       Y6, Y2, Y2
-	VADDPD       Y3, Y2, Y2
-	VMOVUPD      Y2, (AX)
-	VEXTRACTF128 $0x01, Y5, X2
-	VADDPD       X2, X5, X3
-	VUNPCKHPD    X3, X3, X2
-	VADDSD       X2, X3, X3
-	VMULSD       X1, X3, X3
-	MOVL         84(CX), AX
-	VMOVSD       (SI)(AX*8), X1
-	VSUBSD       X3, X1, X1
-	VMOVSD       X1, (SI)(AX*8)
-	VEXTRACTF128 $0x01, Y7, X1
-	VADDPD       X1, X7, X2
-	VUNPCKHPD    X2, X2, X1
-	VADDSD       X1, X2, X2
-	VMULSD       X4, X2, X2
-	MOVL         68(CX), AX
-	VMOVSD       (SI)(AX*8), X1
-	VSUBSD       X2, X1, X1
-	VMOVSD       X1, (SI)(AX*8)
-	ADDQ         $0x68, CX
-	DECQ         DI
-	JNZ          narrowStep
-	VZEROUPPER
-	RET
-
-wide:
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -1096,11 +1457,11 @@ wideStep:
 	VADDPD       Y4, Y3, Y3
 	VMOVUPD      Y3, 32(AX)
 	VEXTRACTF128 $0x01, Y9, X3
-	VADDPD       X3, X9, X4
-	VEXTRACTF128 $0x01, Y6, X3
-	VADDPD       X6, X4, X4
-	VADDPD       X3, X4, X4
-	VUNPCKHPD    X4, X4, X3
+	VADDPD       X3, X9, X3
+	VADDPD       X6, X3, X3
+	VEXTRACTF128 $0x01, Y6, X4
+	VADDPD       X4, X3, X3
+	VUNPCKHPD    X3, X3, X4
 	VADDSD       X3, X4, X4
 	VMULSD       X2, X4, X4
 	MOVL         84(CX), AX
@@ -1108,11 +1469,11 @@ wideStep:
 	VSUBSD       X4, X2, X2
 	VMOVSD       X2, (SI)(AX*8)
 	VEXTRACTF128 $0x01, Y10, X2
-	VADDPD       X2, X10, X3
-	VEXTRACTF128 $0x01, Y8, X2
-	VADDPD       X8, X3, X3
-	VADDPD       X2, X3, X3
-	VUNPCKHPD    X3, X3, X2
+	VADDPD       X2, X10, X2
+	VADDPD       X8, X2, X2
+	VEXTRACTF128 $0x01, Y8, X3
+	VADDPD       X3, X2, X2
+	VUNPCKHPD    X2, X2, X3
 	VADDSD       X2, X3, X3
 	VMULSD       X5, X3, X3
 	MOVL         68(CX), AX
@@ -1125,18 +1486,73 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func downTwigInnerAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·downTwigInnerAVX2(SB), NOSPLIT, $0-24
-	MOVQ    k+0(FP), AX
-	MOVQ    steps+8(FP), CX
-	MOVQ    n+16(FP), DI
-	MOVQ    (AX), DX
-	MOVQ    8(AX), BX
-	MOVQ    56(AX), SI
-	MOVQ    88(AX), R8
-	CMPQ    80(AX), $0x04
-	JG      wide
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       80(CX), AX
+	MOVWLZX       82(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	MOVWLZX       64(CX), AX
+	MOVWLZX       66(CX), R9
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R9
+	SHRL          $0x1f, R9
+	VBROADCASTSD  (CX)(R8*8), Z1
+	VBROADCASTSD  16(CX)(R8*8), Z2
+	VBROADCASTSD  72(CX), Z3
+	VBROADCASTSD  48(CX)(R9*8), Z4
+	VMOVSD        32(CX)(R9*8), X5
+	VSUBSD        X3, X5, X5
+	VBROADCASTSD  X5, Z5
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	VMULPD        Z0, Z1, Z6
+	VADDPD        Z2, Z6, Z6
+	VMULPD        Z0, Z4, Z2
+	VADDPD        Z5, Z2, Z2
+	VMOVUPD       (AX), Z5
+	VMULPD        Z5, Z6, Z7
+	VMULPD        Z5, Z2, Z5
+	VMULPD        Z6, Z2, Z2
+	VADDPD        Z3, Z2, Z2
+	VMOVUPD       Z2, (AX)
+	VEXTRACTF128  $0x01, Y5, X2
+	VADDPD        X2, X5, X2
+	VEXTRACTF64X2 $0x02, Z5, X3
+	VADDPD        X3, X2, X2
+	VEXTRACTF64X2 $0x03, Z5, X3
+	VADDPD        X3, X2, X2
+	VUNPCKHPD     X2, X2, X3
+	VADDSD        X2, X3, X3
+	VMULSD        X1, X3, X3
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X3, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	VEXTRACTF128  $0x01, Y7, X1
+	VADDPD        X1, X7, X1
+	VEXTRACTF64X2 $0x02, Z7, X2
+	VADDPD        X2, X1, X1
+	VEXTRACTF64X2 $0x03, Z7, X2
+	VADDPD        X2, X1, X1
+	VUNPCKHPD     X1, X1, X2
+	VADDSD        X1, X2, X2
+	VMULSD        X4, X2, X2
+	MOVL          68(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X2, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	ADDQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
 	VMOVUPD (R8), Y0
 
 narrowStep:
@@ -1152,35 +1568,62 @@ narrowStep:
 	SHRL         $0x1f, R9
 	VBROADCASTSD (CX)(R8*8), Y1
 	VBROADCASTSD 16(CX)(R8*8), Y2
-	VBROADCASTSD 48(CX)(R9*8), Y3
+	VBROADCASTSD 72(CX), Y3
+	VBROADCASTSD 48(CX)(R9*8), Y4
+	VMOVSD       32(CX)(R9*8), X5
+	VSUBSD       X3, X5, X5
+	VBROADCASTSD X5, Y5
 	MOVL         88(CX), AX
 	SHLQ         $0x06, AX
 	ADDQ         BX, AX
-	MOVL         96(CX), R8
-	SHLQ         $0x06, R8
-	ADDQ         BX, R8
-	VMOVUPD      (AX), Y4
-	VMULPD       Y0, Y1, Y1
-	VADDPD       Y2, Y1, Y1
-	VMULPD       Y4, Y1, Y1
-	VSUBPD       Y1, Y4, Y2
-	VMOVUPD      Y2, (R8)
-	VEXTRACTF128 $0x01, Y1, X2
-	VADDPD       X2, X1, X1
+	VMULPD       Y0, Y1, Y6
+	VADDPD       Y2, Y6, Y6
+	VMULPD       Y0, Y4, Y2
+	VADDPD       Y5, Y2, Y2
+	VMOVUPD      (AX), Y5
+	VMULPD       Y5, Y6, Y7
+	VMULPD       Y5, Y2, Y5
+	VMULPD       Y6, Y2, Y2
+	VADDPD       Y3, Y2, Y2
+	VMOVUPD      Y2, (AX)
+	VEXTRACTF128 $0x01, Y5, X2
+	VADDPD       X2, X5, X2
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X2, X3, X3
+	VMULSD       X1, X3, X3
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X3, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
+	VEXTRACTF128 $0x01, Y7, X1
+	VADDPD       X1, X7, X1
 	VUNPCKHPD    X1, X1, X2
-	VADDSD       X2, X1, X1
-	VMULSD       X3, X1, X1
+	VADDSD       X1, X2, X2
+	VMULSD       X4, X2, X2
 	MOVL         68(CX), AX
-	VMOVSD       (SI)(AX*8), X2
-	VSUBSD       X1, X2, X2
-	VMOVSD       X2, (SI)(AX*8)
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X2, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
 	ADDQ         $0x68, CX
 	DECQ         DI
 	JNZ          narrowStep
 	VZEROUPPER
 	RET
 
-wide:
+// func downTwigInnerVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·downTwigInnerVector(SB), NOSPLIT, $0-24
+	MOVQ    k+0(FP), AX
+	MOVQ    steps+8(FP), CX
+	MOVQ    n+16(FP), DI
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    56(AX), SI
+	MOVQ    88(AX), R8
+	CMPQ    80(AX), $0x04
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -1217,16 +1660,16 @@ wideStep:
 	VSUBPD       Y2, Y5, Y3
 	VMOVUPD      Y3, 32(R8)
 	VEXTRACTF128 $0x01, Y6, X3
-	VADDPD       X3, X6, X5
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X2, X5, X5
-	VADDPD       X3, X5, X5
-	VUNPCKHPD    X5, X5, X3
-	VADDSD       X3, X5, X5
-	VMULSD       X4, X5, X5
+	VADDPD       X3, X6, X3
+	VADDPD       X2, X3, X3
+	VEXTRACTF128 $0x01, Y2, X2
+	VADDPD       X2, X3, X2
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X2, X3, X3
+	VMULSD       X4, X3, X3
 	MOVL         68(CX), AX
 	VMOVSD       (SI)(AX*8), X2
-	VSUBSD       X5, X2, X2
+	VSUBSD       X3, X2, X2
 	VMOVSD       X2, (SI)(AX*8)
 	ADDQ         $0x68, CX
 	DECQ         DI
@@ -1234,21 +1677,55 @@ wideStep:
 	VZEROUPPER
 	RET
 
-// func upTwigInnerAVX2(k *byte, steps *byte, n int)
-// Requires: AVX
-TEXT ·upTwigInnerAVX2(SB), NOSPLIT, $0-24
-	MOVQ    k+0(FP), AX
-	MOVQ    steps+8(FP), CX
-	MOVQ    n+16(FP), DI
-	MOVQ    (AX), DX
-	MOVQ    8(AX), BX
-	MOVQ    56(AX), SI
-	LEAQ    -1(DI), R8
-	IMUL3Q  $0x68, R8, R8
-	ADDQ    R8, CX
-	MOVQ    88(AX), R8
-	CMPQ    80(AX), $0x04
-	JG      wide
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       80(CX), AX
+	MOVWLZX       82(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	MOVWLZX       64(CX), AX
+	MOVWLZX       66(CX), R9
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R9
+	SHRL          $0x1f, R9
+	VBROADCASTSD  (CX)(R8*8), Z1
+	VBROADCASTSD  16(CX)(R8*8), Z2
+	VBROADCASTSD  48(CX)(R9*8), Z3
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	MOVL          96(CX), R8
+	SHLQ          $0x06, R8
+	ADDQ          BX, R8
+	VMOVUPD       (AX), Z4
+	VMULPD        Z0, Z1, Z1
+	VADDPD        Z2, Z1, Z1
+	VMULPD        Z4, Z1, Z1
+	VSUBPD        Z1, Z4, Z2
+	VMOVUPD       Z2, (R8)
+	VEXTRACTF128  $0x01, Y1, X2
+	VADDPD        X2, X1, X2
+	VEXTRACTF64X2 $0x02, Z1, X4
+	VADDPD        X4, X2, X2
+	VEXTRACTF64X2 $0x03, Z1, X1
+	VADDPD        X1, X2, X1
+	VUNPCKHPD     X1, X1, X2
+	VADDSD        X1, X2, X2
+	VMULSD        X3, X2, X2
+	MOVL          68(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X2, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	ADDQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
 	VMOVUPD (R8), Y0
 
 narrowStep:
@@ -1264,41 +1741,51 @@ narrowStep:
 	SHRL         $0x1f, R9
 	VBROADCASTSD (CX)(R8*8), Y1
 	VBROADCASTSD 16(CX)(R8*8), Y2
-	VBROADCASTSD 32(CX)(R9*8), Y3
-	VBROADCASTSD 48(CX)(R9*8), Y4
+	VBROADCASTSD 48(CX)(R9*8), Y3
 	MOVL         88(CX), AX
 	SHLQ         $0x06, AX
 	ADDQ         BX, AX
 	MOVL         96(CX), R8
 	SHLQ         $0x06, R8
 	ADDQ         BX, R8
-	VMOVUPD      (R8), Y5
-	VMULPD       Y0, Y4, Y4
-	VADDPD       Y3, Y4, Y4
-	VSUBPD       Y5, Y4, Y3
-	VMULPD       Y0, Y1, Y4
-	VADDPD       Y2, Y4, Y4
-	VMOVUPD      (AX), Y2
-	VMULPD       Y3, Y2, Y2
-	VMULPD       Y3, Y4, Y4
-	VADDPD       Y5, Y4, Y4
-	VMOVUPD      Y4, (AX)
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X3, X2, X2
-	VUNPCKHPD    X2, X2, X3
-	VADDSD       X3, X2, X2
-	VMULSD       X1, X2, X2
-	MOVL         84(CX), AX
+	VMOVUPD      (AX), Y4
+	VMULPD       Y0, Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	VMULPD       Y4, Y1, Y1
+	VSUBPD       Y1, Y4, Y2
+	VMOVUPD      Y2, (R8)
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPD       X2, X1, X1
+	VUNPCKHPD    X1, X1, X2
+	VADDSD       X1, X2, X2
+	VMULSD       X3, X2, X2
+	MOVL         68(CX), AX
 	VMOVSD       (SI)(AX*8), X1
 	VSUBSD       X2, X1, X1
 	VMOVSD       X1, (SI)(AX*8)
-	SUBQ         $0x68, CX
+	ADDQ         $0x68, CX
 	DECQ         DI
 	JNZ          narrowStep
 	VZEROUPPER
 	RET
 
-wide:
+// func upTwigInnerVector(k *byte, steps *byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·upTwigInnerVector(SB), NOSPLIT, $0-24
+	MOVQ    k+0(FP), AX
+	MOVQ    steps+8(FP), CX
+	MOVQ    n+16(FP), DI
+	MOVQ    (AX), DX
+	MOVQ    8(AX), BX
+	MOVQ    56(AX), SI
+	LEAQ    -1(DI), R8
+	IMUL3Q  $0x68, R8, R8
+	ADDQ    R8, CX
+	MOVQ    88(AX), R8
+	CMPQ    80(AX), $0x04
+	JLE     narrow
+	CMPQ    120(AX), $0x08
+	JEQ     widest
 	VMOVUPD (R8), Y0
 	VMOVUPD 32(R8), Y1
 
@@ -1346,19 +1833,123 @@ wideStep:
 	VADDPD       Y6, Y5, Y5
 	VMOVUPD      Y5, 32(AX)
 	VEXTRACTF128 $0x01, Y9, X4
-	VADDPD       X4, X9, X5
-	VEXTRACTF128 $0x01, Y3, X4
-	VADDPD       X3, X5, X5
-	VADDPD       X4, X5, X5
-	VUNPCKHPD    X5, X5, X4
-	VADDSD       X4, X5, X5
-	VMULSD       X2, X5, X5
+	VADDPD       X4, X9, X4
+	VADDPD       X3, X4, X4
+	VEXTRACTF128 $0x01, Y3, X3
+	VADDPD       X3, X4, X3
+	VUNPCKHPD    X3, X3, X4
+	VADDSD       X3, X4, X4
+	VMULSD       X2, X4, X4
 	MOVL         84(CX), AX
 	VMOVSD       (SI)(AX*8), X2
-	VSUBSD       X5, X2, X2
+	VSUBSD       X4, X2, X2
 	VMOVSD       X2, (SI)(AX*8)
 	SUBQ         $0x68, CX
 	DECQ         DI
 	JNZ          wideStep
+	VZEROUPPER
+	RET
+
+widest:
+	VMOVUPD (R8), Z0
+
+widestStep:
+	MOVWLZX       80(CX), AX
+	MOVWLZX       82(CX), R8
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R8
+	SHRL          $0x1f, R8
+	MOVWLZX       64(CX), AX
+	MOVWLZX       66(CX), R9
+	MOVWLZX       (DX)(AX*2), AX
+	SUBL          AX, R9
+	SHRL          $0x1f, R9
+	VBROADCASTSD  (CX)(R8*8), Z1
+	VBROADCASTSD  16(CX)(R8*8), Z2
+	VBROADCASTSD  32(CX)(R9*8), Z3
+	VBROADCASTSD  48(CX)(R9*8), Z4
+	MOVL          88(CX), AX
+	SHLQ          $0x06, AX
+	ADDQ          BX, AX
+	MOVL          96(CX), R8
+	SHLQ          $0x06, R8
+	ADDQ          BX, R8
+	VMOVUPD       (R8), Z5
+	VMULPD        Z0, Z4, Z4
+	VADDPD        Z3, Z4, Z4
+	VSUBPD        Z5, Z4, Z3
+	VMULPD        Z0, Z1, Z4
+	VADDPD        Z2, Z4, Z4
+	VMOVUPD       (AX), Z2
+	VMULPD        Z3, Z2, Z2
+	VMULPD        Z3, Z4, Z4
+	VADDPD        Z5, Z4, Z4
+	VMOVUPD       Z4, (AX)
+	VEXTRACTF128  $0x01, Y2, X3
+	VADDPD        X3, X2, X3
+	VEXTRACTF64X2 $0x02, Z2, X4
+	VADDPD        X4, X3, X3
+	VEXTRACTF64X2 $0x03, Z2, X2
+	VADDPD        X2, X3, X2
+	VUNPCKHPD     X2, X2, X3
+	VADDSD        X2, X3, X3
+	VMULSD        X1, X3, X3
+	MOVL          84(CX), AX
+	VMOVSD        (SI)(AX*8), X1
+	VSUBSD        X3, X1, X1
+	VMOVSD        X1, (SI)(AX*8)
+	SUBQ          $0x68, CX
+	DECQ          DI
+	JNZ           widestStep
+	VZEROUPPER
+	RET
+
+narrow:
+	VMOVUPD (R8), Y0
+
+narrowStep:
+	MOVWLZX      80(CX), AX
+	MOVWLZX      82(CX), R8
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, R8
+	SHRL         $0x1f, R8
+	MOVWLZX      64(CX), AX
+	MOVWLZX      66(CX), R9
+	MOVWLZX      (DX)(AX*2), AX
+	SUBL         AX, R9
+	SHRL         $0x1f, R9
+	VBROADCASTSD (CX)(R8*8), Y1
+	VBROADCASTSD 16(CX)(R8*8), Y2
+	VBROADCASTSD 32(CX)(R9*8), Y3
+	VBROADCASTSD 48(CX)(R9*8), Y4
+	MOVL         88(CX), AX
+	SHLQ         $0x06, AX
+	ADDQ         BX, AX
+	MOVL         96(CX), R8
+	SHLQ         $0x06, R8
+	ADDQ         BX, R8
+	VMOVUPD      (R8), Y5
+	VMULPD       Y0, Y4, Y4
+	VADDPD       Y3, Y4, Y4
+	VSUBPD       Y5, Y4, Y3
+	VMULPD       Y0, Y1, Y4
+	VADDPD       Y2, Y4, Y4
+	VMOVUPD      (AX), Y2
+	VMULPD       Y3, Y2, Y2
+	VMULPD       Y3, Y4, Y4
+	VADDPD       Y5, Y4, Y4
+	VMOVUPD      Y4, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X2
+	VUNPCKHPD    X2, X2, X3
+	VADDSD       X2, X3, X3
+	VMULSD       X1, X3, X3
+	MOVL         84(CX), AX
+	VMOVSD       (SI)(AX*8), X1
+	VSUBSD       X3, X1, X1
+	VMOVSD       X1, (SI)(AX*8)
+	SUBQ         $0x68, CX
+	DECQ         DI
+	JNZ          narrowStep
 	VZEROUPPER
 	RET

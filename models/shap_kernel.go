@@ -10,7 +10,7 @@ type kernel struct {
 	width   int // of the pass: even, at most maxWidth
 	fresh   *points
 	factors []factor
-	vector  bool
+	lanes   int // of the instructions: 1, lanesAVX2 or lanesAVX512
 }
 
 // findRows gives every repeated split the factors of a row that is still on its path or not.
@@ -28,7 +28,7 @@ func (k *kernel) findRows(repeats []repeat) {
 
 // down does the steps of one kind on the way from the roots.
 func (k *kernel) down(kind stepKind, steps []step) {
-	if k.vector {
+	if k.lanes > 1 {
 		k.downVector(kind, steps)
 	} else {
 		k.downScalar(kind, steps)
@@ -37,7 +37,7 @@ func (k *kernel) down(kind stepKind, steps []step) {
 
 // up does those that have to wait for their children.
 func (k *kernel) up(kind stepKind, steps []step) {
-	if k.vector {
+	if k.lanes > 1 {
 		k.upVector(kind, steps)
 	} else {
 		k.upScalar(kind, steps)

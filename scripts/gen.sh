@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the generated code (from the .proto files, and the vector kernel of models) and docs/events.md, or proves that what is
+# Makes the generated code (from the .proto files, and the vector kernels of models) and docs/events.md, or proves that what is
 # committed is what would be made.
 #   scripts/gen.sh            write it
 #   scripts/gen.sh --check    change nothing; fail and show the difference if it is not current

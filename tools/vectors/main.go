@@ -1,5 +1,5 @@
-// Command vectors writes models/shap_amd64.s, the steps of models/shap_kernel.go and shap_repeated.go in AVX2: the same
-// operations on the same points in the same order, and so the same bits (no fused multiply-add). scripts/gen.sh runs it.
+// Command vectors writes models/shap_amd64.s, the steps of models/shap_kernel.go and shap_repeated.go in AVX2 and AVX-512: the
+// same operations on the same points in the same order, and so the same bits (no fused multiply-add). scripts/gen.sh runs it.
 //
 // Usage: vectors -out shap_amd64.s
 package main
@@ -16,17 +16,30 @@ const (
 	stepLeaf, stepTest, stepFeature                       = 72, 80, 84
 	stepAt, stepLeft, stepRight, stepRepeat, stepSize     = 88, 92, 96, 100, 104
 
-	kernelBins, kernelStates, kernelRows, kernelPhi, kernelWidth, kernelFresh, kernelFactors = 0, 8, 32, 56, 80, 88, 96
-	factorShift, factorB                                                                     = 7, 64
-	placeShift, vectorSize                                                                   = 6, 32
+	kernelBins, kernelStates, kernelRows, kernelPhi, kernelWidth, kernelFresh, kernelFactors, kernelLanes = 0, 8, 32, 56, 80, 88, 96, 120
+	factorShift, factorB                                                                                  = 7, 64
+	placeShift                                                                                            = 6
+)
+
+// loop is a way to hold the points of a pass: up to 4 in one register of 4 lanes, up to 8 in two of them, or in one of 8.
+type loop struct {
+	name    string
+	lanes   int
+	vectors int
+}
+
+var (
+	narrow = loop{"narrow", 4, 1}
+	wide   = loop{"wide", 4, 2}
+	widest = loop{"widest", 8, 1} // AVX-512
 )
 
 // pass is the code of one kind of step, in one direction, for all points of a pass.
 type pass struct {
 	step, bins, states, phi, rows, factors reg.GPVirtual
-	width                                  int // vectors
-	repeated                               bool
-	a, weight                              []Op // A and B of the split: registers, or memory
+	loop
+	repeated  bool
+	a, weight []Op // A and B of the split: registers, or memory
 }
 
 func main() {
@@ -44,13 +57,12 @@ func main() {
 	Generate()
 }
 
-// write makes one function: a loop over its steps for passes of up to 4 points, and one for up to 8.
+// write makes one function: a loop over its steps for each way to hold the points. The kernel's width and lanes say which.
 func write(name string, up, repeated bool, body func(*pass)) {
-	name += "AVX2"
 	if repeated {
-		name = name[:len(name)-4] + "RepeatedAVX2"
+		name += "Repeated"
 	}
-	TEXT(name, NOSPLIT, "func(k *byte, steps *byte, n int)")
+	TEXT(name+"Vector", NOSPLIT, "func(k *byte, steps *byte, n int)")
 	kernel := Load(Param("k"), GP64())
 	p := &pass{repeated: repeated, step: GP64(), bins: GP64(), states: GP64(), phi: GP64()}
 	Load(Param("steps"), p.step)
@@ -71,23 +83,19 @@ func write(name string, up, repeated bool, body func(*pass)) {
 	}
 	fresh := GP64()
 	MOVQ(Mem{Base: kernel, Disp: kernelFresh}, fresh)
-	CMPQ(Mem{Base: kernel, Disp: kernelWidth}, U8(4))
-	JG(LabelRef("wide"))
-	for _, p.width = range []int{1, 2} {
-		label := "narrow"
-		if p.width == 2 {
-			label = "wide"
-		}
-		Label(label)
+	CMPQ(Mem{Base: kernel, Disp: kernelWidth}, U8(narrow.lanes))
+	JLE(LabelRef(narrow.name))
+	CMPQ(Mem{Base: kernel, Disp: kernelLanes}, U8(widest.lanes))
+	JEQ(LabelRef(widest.name))
+	for _, p.loop = range []loop{wide, widest, narrow} {
+		Label(p.name)
 		if !repeated {
 			p.a, p.weight = nil, nil
-			for i := range p.width {
-				a := YMM()
-				VMOVUPD(Mem{Base: fresh, Disp: vectorSize * i}, a)
-				p.a = append(p.a, a)
+			for i := range p.vectors {
+				p.a = append(p.a, p.load(fresh, i))
 			}
 		}
-		Label(label + "Step")
+		Label(p.name + "Step")
 		if repeated {
 			p.loadFactors()
 		}
@@ -98,7 +106,7 @@ func write(name string, up, repeated bool, body func(*pass)) {
 			ADDQ(U8(stepSize), p.step)
 		}
 		DECQ(n)
-		JNZ(LabelRef(label + "Step"))
+		JNZ(LabelRef(p.name + "Step"))
 		VZEROUPPER()
 		RET()
 	}
@@ -112,9 +120,9 @@ func (p *pass) loadFactors() {
 	SHLQ(U8(factorShift), row)
 	ADDQ(p.factors, row)
 	p.a, p.weight = nil, nil
-	for i := range p.width {
-		p.a = append(p.a, Mem{Base: row, Disp: vectorSize * i})
-		p.weight = append(p.weight, Mem{Base: row, Disp: factorB + vectorSize*i})
+	for i := range p.vectors {
+		p.a = append(p.a, p.points(row, i))
+		p.weight = append(p.weight, p.points(row, i).Offset(factorB))
 	}
 }
 
@@ -131,13 +139,13 @@ func (p *pass) right(test int) reg.GPVirtual {
 
 // all is a number of the step in all lanes, chosen by the side.
 func (p *pass) all(field int, side reg.GPVirtual) reg.VecVirtual {
-	y := YMM()
+	y := p.vector()
 	VBROADCASTSD(Mem{Base: p.step, Disp: field, Index: side, Scale: 8}, y)
 	return y
 }
 
 func (p *pass) leaf() reg.VecVirtual {
-	y := YMM()
+	y := p.vector()
 	VBROADCASTSD(Mem{Base: p.step, Disp: stepLeaf}, y)
 	return y
 }
@@ -151,33 +159,46 @@ func (p *pass) place(field int) reg.GPVirtual {
 	return at
 }
 
-func load(at reg.GPVirtual, i int) reg.VecVirtual {
-	y := YMM()
-	VMOVUPD(Mem{Base: at, Disp: vectorSize * i}, y)
+// vector is a new register.
+func (l loop) vector() reg.VecVirtual {
+	if l.lanes == widest.lanes {
+		return ZMM()
+	}
+	return YMM()
+}
+
+// points are those of a place, or of a row of factors, that go into the i-th register.
+func (l loop) points(at reg.GPVirtual, i int) Mem {
+	return Mem{Base: at, Disp: 8 * l.lanes * i}
+}
+
+func (l loop) load(at reg.GPVirtual, i int) reg.VecVirtual {
+	y := l.vector()
+	VMOVUPD(l.points(at, i), y)
 	return y
 }
 
-func store(y reg.VecVirtual, at reg.GPVirtual, i int) {
-	VMOVUPD(y, Mem{Base: at, Disp: vectorSize * i})
+func (l loop) store(y reg.VecVirtual, at reg.GPVirtual, i int) {
+	VMOVUPD(y, l.points(at, i))
 }
 
 // line is b + g*A.
 func (p *pass) line(g, b reg.VecVirtual, i int) reg.VecVirtual {
-	y := YMM()
+	y := p.vector()
 	VMULPD(p.a[i], g, y)
 	VADDPD(b, y, y)
 	return y
 }
 
-func mul(a Op, b reg.VecVirtual) reg.VecVirtual {
-	y := YMM()
+func (l loop) mul(a Op, b reg.VecVirtual) reg.VecVirtual {
+	y := l.vector()
 	VMULPD(a, b, y)
 	return y
 }
 
 // minus is a - b.
-func minus(a, b reg.VecVirtual) reg.VecVirtual {
-	y := YMM()
+func (l loop) minus(a, b reg.VecVirtual) reg.VecVirtual {
+	y := l.vector()
 	VSUBPD(b, a, y)
 	return y
 }
@@ -187,23 +208,20 @@ func (p *pass) weigh(x reg.VecVirtual, i int) reg.VecVirtual {
 	if !p.repeated {
 		return x
 	}
-	return mul(p.weight[i], x)
+	return p.mul(p.weight[i], x)
 }
 
 // contribute takes factor times the sum of all lanes from a contribution: the even ones, and the odd ones, in their order.
 func (p *pass) contribute(sums []reg.VecVirtual, factor reg.VecVirtual, feature int) {
-	sum, high := XMM(), XMM()
-	for i, y := range sums {
-		VEXTRACTF128(U8(1), y, high)
-		if i == 0 {
-			VADDPD(high, y.AsX(), sum)
-		} else {
-			VADDPD(y.AsX(), sum, sum)
-			VADDPD(high, sum, sum)
-		}
+	total := Op(sums[0].AsX())
+	for i := 1; i < len(sums)*p.lanes/2; i++ {
+		sum := XMM()
+		VADDPD(p.pair(sums, i), total, sum)
+		total = sum
 	}
-	VUNPCKHPD(sum, sum, high)
-	VADDSD(high, sum, sum)
+	sum := XMM()
+	VUNPCKHPD(total, total, sum)
+	VADDSD(total, sum, sum)
 	VMULSD(factor.AsX(), sum, sum)
 	at := GP64()
 	MOVL(Mem{Base: p.step, Disp: feature}, at.As32())
@@ -212,4 +230,19 @@ func (p *pass) contribute(sums []reg.VecVirtual, factor reg.VecVirtual, feature 
 	VMOVSD(phi, old)
 	VSUBSD(sum, old, old)
 	VMOVSD(old, phi)
+}
+
+// pair is the i-th two lanes of all.
+func (l loop) pair(all []reg.VecVirtual, i int) Op {
+	y, i := all[i*2/l.lanes], i%(l.lanes/2)
+	x := XMM()
+	switch i {
+	case 0:
+		return y.AsX()
+	case 1:
+		VEXTRACTF128(U8(1), y.AsY(), x)
+	default:
+		VEXTRACTF64X2(U8(i), y, x)
+	}
+	return x
 }

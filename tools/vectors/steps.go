@@ -17,9 +17,9 @@ func (p *pass) twoLeaves() {
 	v, slope := p.all(twigV, t), p.all(twigSlope, t)
 	at := p.place(stepAt)
 	var sums []reg.VecVirtual
-	for i := range p.width {
-		sums = append(sums, p.weigh(load(at, i), i))
-		store(p.line(slope, v, i), at, i)
+	for i := range p.vectors {
+		sums = append(sums, p.weigh(p.load(at, i), i))
+		p.store(p.line(slope, v, i), at, i)
 	}
 	p.contribute(sums, slope, feature)
 }
@@ -27,19 +27,19 @@ func (p *pass) twoLeaves() {
 func (p *pass) twigLeaf() {
 	side, t := p.right(stepTest), p.right(twigTest)
 	g, b, leaf, slope := p.all(stepG, side), p.all(stepB, side), p.leaf(), p.all(twigSlope, t)
-	x, v := XMM(), YMM()
+	x, v := XMM(), p.vector()
 	VMOVSD(Mem{Base: p.step, Disp: twigV, Index: t, Scale: 8}, x)
 	VSUBSD(leaf.AsX(), x, x)
 	VBROADCASTSD(x, v)
 	at := p.place(stepAt)
 	var sums, twigs []reg.VecVirtual
-	for i := range p.width {
-		f, d, x := p.line(g, b, i), p.line(slope, v, i), load(at, i)
-		twigs = append(twigs, mul(x, f))
-		sums = append(sums, mul(x, d))
+	for i := range p.vectors {
+		f, d, x := p.line(g, b, i), p.line(slope, v, i), p.load(at, i)
+		twigs = append(twigs, p.mul(x, f))
+		sums = append(sums, p.mul(x, d))
 		VMULPD(f, d, d)
 		VADDPD(leaf, d, d)
-		store(d, at, i)
+		p.store(d, at, i)
 	}
 	p.contribute(sums, g, stepFeature)
 	p.contribute(twigs, slope, twigFeature)
@@ -49,8 +49,8 @@ func (p *pass) downInnerLeaf() {
 	side := p.right(stepTest)
 	g, b := p.all(stepG, side), p.all(stepB, side)
 	at, left := p.place(stepAt), p.place(stepLeft)
-	for i := range p.width {
-		store(mul(Mem{Base: at, Disp: vectorSize * i}, p.line(g, b, i)), left, i)
+	for i := range p.vectors {
+		p.store(p.mul(p.points(at, i), p.line(g, b, i)), left, i)
 	}
 }
 
@@ -59,12 +59,12 @@ func (p *pass) upInnerLeaf() {
 	g, b, leaf := p.all(stepG, side), p.all(stepB, side), p.leaf()
 	at, left := p.place(stepAt), p.place(stepLeft)
 	var sums []reg.VecVirtual
-	for i := range p.width {
-		d, f := minus(load(left, i), leaf), p.line(g, b, i)
-		sums = append(sums, mul(d, p.weigh(load(at, i), i)))
+	for i := range p.vectors {
+		d, f := p.minus(p.load(left, i), leaf), p.line(g, b, i)
+		sums = append(sums, p.mul(d, p.weigh(p.load(at, i), i)))
 		VMULPD(d, f, f)
 		VADDPD(leaf, f, f)
-		store(f, at, i)
+		p.store(f, at, i)
 	}
 	p.contribute(sums, g, stepFeature)
 }
@@ -74,10 +74,10 @@ func (p *pass) downTwigInner() {
 	g, b, slope := p.all(stepG, side), p.all(stepB, side), p.all(twigSlope, t)
 	at, right := p.place(stepAt), p.place(stepRight)
 	var twigs []reg.VecVirtual
-	for i := range p.width {
-		x := load(at, i)
-		l := mul(x, p.line(g, b, i))
-		store(minus(x, l), right, i)
+	for i := range p.vectors {
+		x := p.load(at, i)
+		l := p.mul(x, p.line(g, b, i))
+		p.store(p.minus(x, l), right, i)
 		twigs = append(twigs, l)
 	}
 	p.contribute(twigs, slope, twigFeature)
@@ -88,13 +88,13 @@ func (p *pass) upTwigInner() {
 	g, b, v, slope := p.all(stepG, side), p.all(stepB, side), p.all(twigV, t), p.all(twigSlope, t)
 	at, right := p.place(stepAt), p.place(stepRight)
 	var sums []reg.VecVirtual
-	for i := range p.width {
-		r := load(right, i)
-		d, f := minus(p.line(slope, v, i), r), p.line(g, b, i)
-		sums = append(sums, mul(d, load(at, i)))
+	for i := range p.vectors {
+		r := p.load(right, i)
+		d, f := p.minus(p.line(slope, v, i), r), p.line(g, b, i)
+		sums = append(sums, p.mul(d, p.load(at, i)))
 		VMULPD(d, f, f)
 		VADDPD(r, f, f)
-		store(f, at, i)
+		p.store(f, at, i)
 	}
 	p.contribute(sums, g, stepFeature)
 }
@@ -103,11 +103,11 @@ func (p *pass) downInnerInner() {
 	side := p.right(stepTest)
 	g, b := p.all(stepG, side), p.all(stepB, side)
 	at, left, right := p.place(stepAt), p.place(stepLeft), p.place(stepRight)
-	for i := range p.width {
-		x := load(at, i)
-		l := mul(x, p.line(g, b, i))
-		store(l, left, i)
-		store(minus(x, l), right, i)
+	for i := range p.vectors {
+		x := p.load(at, i)
+		l := p.mul(x, p.line(g, b, i))
+		p.store(l, left, i)
+		p.store(p.minus(x, l), right, i)
 	}
 }
 
@@ -116,13 +116,13 @@ func (p *pass) upInnerInner() {
 	g, b := p.all(stepG, side), p.all(stepB, side)
 	at, left, right := p.place(stepAt), p.place(stepLeft), p.place(stepRight)
 	var sums []reg.VecVirtual
-	for i := range p.width {
-		r := load(right, i)
-		d, f := minus(load(left, i), r), p.line(g, b, i)
-		sums = append(sums, mul(d, p.weigh(load(at, i), i)))
+	for i := range p.vectors {
+		r := p.load(right, i)
+		d, f := p.minus(p.load(left, i), r), p.line(g, b, i)
+		sums = append(sums, p.mul(d, p.weigh(p.load(at, i), i)))
 		VMULPD(d, f, f)
 		VADDPD(r, f, f)
-		store(f, at, i)
+		p.store(f, at, i)
 	}
 	p.contribute(sums, g, stepFeature)
 }
