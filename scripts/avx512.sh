@@ -36,7 +36,8 @@ fetch_kernel() {
   (cd "$tmp" && apt-get download -q -o APT::Sandbox::User=root "$package" >/dev/null)
   mkdir "$tmp/kernel"
   dpkg-deb --fsys-tarfile "$tmp"/linux-image-*.deb | tar -x -C "$tmp/kernel" --wildcards './boot/vmlinuz-*'
-  mv "$tmp"/kernel/boot/vmlinuz-* "$1"
+  mv "$tmp"/kernel/boot/vmlinuz-* "$1.part"
+  mv "$1.part" "$1"
 }
 
 # pack writes the disk: what boots, the test binary with what it reads, and an init that runs it.
@@ -89,8 +90,9 @@ log: $tmp/bochs.log
 panic: action=fatal
 error: action=ignore
 END
-  # Debian builds Bochs with its debugger, which waits for the word to continue, and which SIGTERM only brings to the prompt.
-  SDL_VIDEODRIVER=dummy timeout --signal=KILL "${AVX512_SECONDS:-1200}" bochs -q -f "$tmp/bochsrc" >"$tmp/bochs.out" 2>&1 <<<c || true
+  # Debian builds Bochs with its debugger, which waits for the word to continue. In the foreground, so that what ends this
+  # script ends it too.
+  SDL_VIDEODRIVER=dummy timeout --foreground --signal=KILL 1200 bochs -q -f "$tmp/bochsrc" >"$tmp/bochs.out" 2>&1 <<<c || true
 }
 
 cache=.cache/avx512
