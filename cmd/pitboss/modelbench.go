@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,9 +31,11 @@ func newModelBenchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench MODEL [--rows rows.csv]",
 		Short: "What a row costs here: time and allocations of margin and attribution",
-		Long: `Scores rows on one thread, one after the other, each in its turn, for a time: first margins alone, then exact contributions.
-The first figure is the median over batches of 256 rows without a clock between them; the percentiles are of a second run in which each
-row is timed by itself, which adds some 50 ns to each.
+		Long: `Scores rows on one thread, one after the other, each in its turn, for a time: margins alone, then exact contributions by every
+kernel that this processor has (scalar, AVX2, AVX-512), which take turns batch by batch. All kernels give the same bits; below the
+table stands which one decisions take, and what part of the scalar one's time the others do. The first figure is the median over
+batches of 256 rows without a clock between them; the percentiles are of a second run in which each row is timed by itself, which
+adds some 50 ns to each. Allocations are those of 256 rows.
 
 Rows are those of a CSV file as model score reads it (the first 65536), or 4096 made from the model's own thresholds: values of
 every way through its trees, not distributed as real ones are. One and the same row again and again would look several
@@ -108,36 +111,35 @@ type modelBench struct {
 	log      io.Writer
 }
 
-// benchResult is one line of the table.
-type benchResult struct {
+// benchLine is one line of the table.
+type benchLine struct {
 	what          string
-	nanos         float64 // of a row, the median over batches
-	allocs, bytes float64 // of a row
+	call          func(row []float64) error
+	at            int             // the next row
+	batches       []time.Duration // what each took
+	nanos         float64         // of a row, the median over batches
+	allocs, bytes float64         // of a row
 	latency       *hdrhistogram.Histogram
 }
 
 func (b *modelBench) run(ctx context.Context, out io.Writer, name, rows string) error {
 	info := b.model.Info()
 	var s models.Scratch
-	margins, parts := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features))
-	margin, err := b.measure(ctx, "margin", func(row []float64) error { return b.model.Predict(row, &s, margins) })
-	if err != nil {
-		return err
-	}
-	results := []*benchResult{margin}
-	if info.Unexplainable == "" {
-		attribution, err := b.measure(ctx, "attribution", func(row []float64) error { return b.model.Explain(row, &s, margins, parts) })
-		if err != nil {
+	margins := make([]float64, info.Outputs)
+	lines := []*benchLine{{what: "margin", call: func(row []float64) error { return b.model.Predict(row, &s, margins) }}}
+	kernels := b.attributions()
+	for _, group := range [][]*benchLine{lines, kernels} {
+		if err := b.measure(ctx, group); err != nil {
 			return err
 		}
-		results = append(results, attribution)
 	}
+	lines = append(lines, kernels...)
 	fmt.Fprintf(out, "%s: %s %s by %s, %d features, %d outputs%s\n", printable(name), info.Format, printable(info.FormatVersion), backendText(info), len(info.Features),
 		info.Outputs, treesText(info))
 	fmt.Fprintf(out, "%s, each in its turn, one thread of %d, %s/%s\n\n", printable(rows), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tns a row\tp50\tp99\tmax\tallocations\tbytes\t")
-	for _, r := range results {
+	for _, r := range lines {
 		fmt.Fprintf(t, "%s\t%.0f\t%d\t%d\t%d\t%.2f\t%.1f\t\n", r.what, r.nanos, r.latency.ValueAtQuantile(50), r.latency.ValueAtQuantile(99), r.latency.Max(),
 			r.allocs, r.bytes)
 	}
@@ -147,7 +149,36 @@ func (b *modelBench) run(ctx context.Context, out io.Writer, name, rows string) 
 	if info.Unexplainable != "" {
 		fmt.Fprintf(out, "no attribution: %s\n", printable(info.Unexplainable))
 	}
+	if kernel, ok := models.KernelOf(b.model); ok {
+		fmt.Fprintf(out, "decisions take the %v kernel", kernel)
+		for i, k := range models.Kernels()[1:] {
+			fmt.Fprintf(out, "; %v takes 1/%.2f of the scalar one's time", k, kernels[0].nanos/kernels[1+i].nanos)
+		}
+		fmt.Fprintln(out)
+	}
 	return nil
+}
+
+// attributions are a line for each kernel, the scalar one first, or one for an engine of its own.
+func (b *modelBench) attributions() []*benchLine {
+	info := b.model.Info()
+	if info.Unexplainable != "" {
+		return nil
+	}
+	margins, parts := make([]float64, info.Outputs), make([]float64, info.Outputs*len(info.Features))
+	line := func(what string, k models.Kernel) *benchLine {
+		s := models.Scratch{Kernel: k}
+		return &benchLine{what: what, call: func(row []float64) error { return b.model.Explain(row, &s, margins, parts) }}
+	}
+	if _, ok := models.KernelOf(b.model); !ok {
+		return []*benchLine{line("attribution", models.KernelAuto)}
+	}
+	kernels := models.Kernels()
+	lines := make([]*benchLine, len(kernels))
+	for i, k := range kernels {
+		lines[i] = line(fmt.Sprintf("attribution, %v", k), k)
+	}
+	return lines
 }
 
 // backendText names the engine.
@@ -165,67 +196,99 @@ func treesText(info *models.Info) string {
 	return fmt.Sprintf(", %d trees with %d leaves", info.Trees, info.Leaves)
 }
 
-// measure runs a call over the rows three times over: a pass that warms up and finds what cannot be scored, whole passes for the
-// average and for what they allocate, and passes in which each row is timed.
-func (b *modelBench) measure(ctx context.Context, what string, call func([]float64) error) (*benchResult, error) {
-	for i, row := range b.rows {
-		if err := call(row); err != nil {
-			return nil, fmt.Errorf("%s: row %d: %w", what, i+1, err)
+// measure goes over the rows with each of some lines: a pass that warms up and finds what cannot be scored, rows for what they
+// allocate, passes for the median, and passes in which each row is timed. In the last two the lines take turns.
+func (b *modelBench) measure(ctx context.Context, lines []*benchLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	for _, l := range lines {
+		l.latency = hdrhistogram.New(1, time.Minute.Nanoseconds(), 3)
+		l.batches = make([]time.Duration, 0, 1<<12)
+		if err := l.countAllocations(b.rows); err != nil {
+			return err
 		}
 	}
-	r := &benchResult{what: what, latency: hdrhistogram.New(1, time.Minute.Nanoseconds(), 3)}
-	bar := newProgress(b.log, "measuring "+what, 2*b.duration.Milliseconds(), unitRows)
-	began := time.Now()
-	shown := func(n uint64) { bar.step(time.Since(began).Milliseconds(), n) }
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	n, batches, err := b.passes(ctx, shown, call)
-	if err != nil {
-		return nil, err
+	what, _, _ := strings.Cut(lines[0].what, ",")
+	total := 2 * b.duration * time.Duration(len(lines))
+	bar := newProgress(b.log, "measuring "+what, total.Milliseconds(), unitRows)
+	n, began := uint64(0), time.Now()
+	shown := func() { bar.step(time.Since(began).Milliseconds(), n) }
+	for _, batch := range []func(*benchLine, [][]float64) error{(*benchLine).timeBatch, (*benchLine).timeRows} {
+		for i, start := 0, time.Now(); time.Since(start) < total/2; i++ {
+			for _, l := range lines {
+				if err := batch(l, b.rows); err != nil {
+					return err
+				}
+				n += benchBatch
+			}
+			if i%64 == 0 {
+				shown()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 	}
-	runtime.ReadMemStats(&after)
-	slices.Sort(batches)
-	r.nanos = float64(batches[len(batches)/2].Nanoseconds()) / benchBatch
-	r.allocs, r.bytes = float64(after.Mallocs-before.Mallocs)/float64(n), float64(after.TotalAlloc-before.TotalAlloc)/float64(n)
-	m, _, err := b.passes(ctx, shown, func(row []float64) error {
-		start := time.Now()
-		failed := call(row)
-		_ = r.latency.RecordValue(max(1, min(time.Since(start).Nanoseconds(), time.Minute.Nanoseconds()))) // it is inside the bounds
-		return failed
-	})
-	if err != nil {
-		return nil, err
+	for _, l := range lines {
+		slices.Sort(l.batches)
+		l.nanos = float64(l.batches[len(l.batches)/2].Nanoseconds()) / benchBatch
 	}
-	bar.step(2*b.duration.Milliseconds(), n+m)
+	bar.step(total.Milliseconds(), n)
 	bar.finish()
-	return r, nil
+	return nil
+}
+
+// countAllocations goes over all rows, so that what grows has grown, and counts over the first of them.
+func (l *benchLine) countAllocations(rows [][]float64) error {
+	var before, after runtime.MemStats
+	first := rows[:min(benchBatch, len(rows))]
+	for _, some := range [][][]float64{rows, first} {
+		runtime.ReadMemStats(&before)
+		for i, row := range some {
+			if err := l.call(row); err != nil {
+				return fmt.Errorf("%s: row %d: %w", l.what, i+1, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+	}
+	n := float64(len(first))
+	l.allocs, l.bytes = float64(after.Mallocs-before.Mallocs)/n, float64(after.TotalAlloc-before.TotalAlloc)/n
+	return nil
 }
 
 // benchBatch is how many rows go by between two looks at the clock.
 const benchBatch = 256
 
-// passes goes over all rows until the time is up, and gives how many it did and how long each batch of them took.
-func (b *modelBench) passes(ctx context.Context, shown func(uint64), call func([]float64) error) (n uint64, batches []time.Duration, err error) {
-	batches = make([]time.Duration, 0, 1<<12)
-	for at, spent := 0, time.Duration(0); spent < b.duration; {
-		start := time.Now()
-		for range benchBatch {
-			if err := call(b.rows[at]); err != nil {
-				return n, batches, fmt.Errorf("row %d: %w", at+1, err)
-			}
-			if at++; at == len(b.rows) {
-				at = 0
-			}
-		}
-		took := time.Since(start)
-		spent += took
-		batches = append(batches, took)
-		if n += benchBatch; len(batches)%64 == 0 {
-			shown(n)
-		}
-		if err := ctx.Err(); err != nil {
-			return n, batches, err
+// timeBatch times the next rows as a whole.
+func (l *benchLine) timeBatch(rows [][]float64) error {
+	start := time.Now()
+	for range benchBatch {
+		if err := l.call(l.next(rows)); err != nil {
+			return fmt.Errorf("%s: %w", l.what, err)
 		}
 	}
-	return n, batches, nil
+	l.batches = append(l.batches, time.Since(start))
+	return nil
+}
+
+// timeRows times each of the next rows.
+func (l *benchLine) timeRows(rows [][]float64) error {
+	for range benchBatch {
+		row, start := l.next(rows), time.Now()
+		if err := l.call(row); err != nil {
+			return fmt.Errorf("%s: %w", l.what, err)
+		}
+		_ = l.latency.RecordValue(max(1, min(time.Since(start).Nanoseconds(), time.Minute.Nanoseconds()))) // it is inside the bounds
+	}
+	return nil
+}
+
+// next is the row whose turn it is.
+func (l *benchLine) next(rows [][]float64) []float64 {
+	row := rows[l.at]
+	if l.at++; l.at == len(rows) {
+		l.at = 0
+	}
+	return row
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"pitboss/models"
 )
 
 // TestModelBench: the table has a line for what the engine can do, of rows made or given, and what is wrong with those is said.
@@ -22,8 +24,13 @@ func TestModelBench(t *testing.T) {
 			t.Errorf("%s\nwant %q", out, want)
 		}
 	}
-	if !line("margin").MatchString(out) || !line("attribution").MatchString(out) {
-		t.Errorf("no line of margin or attribution:\n%s", out)
+	for _, k := range models.Kernels() {
+		if !line("attribution, " + k.String()).MatchString(out) {
+			t.Errorf("no line of attribution by the %v kernel:\n%s", k, out)
+		}
+	}
+	if chosen := regexp.MustCompile(`(?m)^decisions take the (scalar|AVX2|AVX-512) kernel(; AVX\S+ takes 1/\d+\.\d\d of the scalar one's time)*$`); !line("margin").MatchString(out) || !chosen.MatchString(out) {
+		t.Errorf("no line of margin, or of the kernel that decisions take:\n%s", out)
 	}
 	golden := readCSV(t, goldenModel+".csv")
 	for i, name := range golden[0] {
