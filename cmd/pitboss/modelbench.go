@@ -33,7 +33,8 @@ func newModelBenchCmd() *cobra.Command {
 		Short: "What a row costs here: time and allocations of margin and attribution",
 		Long: `Scores rows on one thread, one after the other, each in its turn, for a time: margins alone, then exact contributions by every
 kernel that this processor has (scalar, AVX2, AVX-512), which take turns batch by batch. All kernels give the same bits; below the
-table stands which one decisions take, and what part of the scalar one's time the others do. The first figure is the median over
+table stands which one decisions take, and what part of the scalar one's time the others do. GODEBUG=cpu.avx512f=off does without
+AVX-512, here and in the server. The first figure is the median over
 batches of 256 rows without a clock between them; the percentiles are of a second run in which each row is timed by itself, which
 adds some 50 ns to each. Allocations are those of 256 rows.
 
