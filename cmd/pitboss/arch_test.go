@@ -69,7 +69,7 @@ var rooms = []room{
 		"the feed brings events in, through the same edge as calls (whose refusals become dead letters); who uses them is not its business",
 	},
 	{"features/timeline", []string{"features", "proto/*/*", "journal"}, "what is missing is told from the events alone; a decision asks for it as for any source"},
-	{"features/files", []string{"features", "plainyaml", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
+	{"features/files", []string{"features", "features/wire", "plainyaml", "proto/*/*", "journal"}, "reading files is one more way in, beside Kafka and calls"},
 	{"features/*test", []string{"features", "features/tiles", "proto/*/*", "journal"}, "a contract suite knows the contract and no implementation"},
 	{
 		"labels", []string{"proto/*/*", "journal"},

@@ -237,6 +237,21 @@ not json
 	}
 }
 
+// TestJSONLinesOfANewerMinor holds that a file is read as calls and Kafka are: what a newer minor schema adds is kept beside the event,
+// and of this one's own it is a mistake.
+func TestJSONLinesOfANewerMinor(t *testing.T) {
+	line := `{"eventId":"%d","schemaVersion":%d,"type":"bet.placed","occurredAt":"2026-01-01T00:00:00Z","shiny":[1],"entities":[{"kind":"player","value":"p","form":"FORM_RAW","tier":2}],"deep":%s}` + "\n"
+	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+	got, err := read(t, write(t, "e.jsonl", fmt.Appendf(nil, line+line+line, 1, 101, "1", 2, 100, "1", 3, 101, deep)), "", files.Options{})
+	if err != nil || len(got.rows) != 1 || len(got.rejects) != 2 || !strings.HasPrefix(got.rejects[0], "row 2: malformed") || !strings.HasPrefix(got.rejects[1], "row 3: malformed") {
+		t.Fatalf("%d rows, rejects %q, %v", len(got.rows), got.rejects, err)
+	}
+	want := []*pb.UnknownField{{Path: "deep", Json: "1"}, {Path: "entities.player.tier", Json: "2"}, {Path: "shiny", Json: "[1]"}}
+	if diff := cmp.Diff(want, got.rows[0].Event.GetUnknown(), protocmp.Transform()); diff != "" {
+		t.Errorf("unknown (-want +got):\n%s", diff)
+	}
+}
+
 // record is a Parquet row with every type that is read.
 type record struct {
 	ID     int64     `parquet:"id"`

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"pitboss/features/wire"
 	pb "pitboss/proto/pitboss/v1"
 )
 
@@ -115,7 +116,7 @@ func (l *jsonLine) decode() {
 		return
 	}
 	ev := &pb.Event{}
-	if err := (protojson.UnmarshalOptions{RecursionLimit: maxJSONDepth}).Unmarshal(l.text, ev); err != nil {
+	if err := (protojson.UnmarshalOptions{RecursionLimit: maxJSONDepth}).Unmarshal(l.text, ev); err != nil && !wire.DecodeNewer(l.text, ev) {
 		l.err = rejected(l.number, "", "malformed", "%s", clipLong(err.Error()))
 	} else if err := ev.GetOccurredAt().CheckValid(); err != nil {
 		l.err = rejected(l.number, "occurredAt", "bad_value", "%s", clipLong(err.Error()))

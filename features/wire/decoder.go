@@ -190,16 +190,26 @@ func decodeJSON(value []byte, msg *pb.Event) *edge.Error {
 	if !ok {
 		return refuse(Undecodable, "", "not an event in JSON")
 	}
-	if refused.Reason == edge.InvalidJSON && bytes.Contains(value, []byte("ersion")) {
-		proto.Reset(msg)
-		lenient := protojson.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}
-		if lenient.Unmarshal(value, msg) == nil && Newer(msg) {
-			KeepUnknown(value, msg)
-			return nil // the edge refuses a newer major, by its own reason
-		}
+	if refused.Reason == edge.InvalidJSON && DecodeNewer(value, msg) {
+		return nil // the edge refuses a newer major, by its own reason
 	}
 	proto.Reset(msg)
 	return refuse(Undecodable, refused.Path, "not an event in JSON: %s", refused.Message)
+}
+
+// DecodeNewer reads an event's JSON that a strict decoder has refused, where it says that it is of a newer schema: what this build
+// does not know of it is kept beside it. It is false, and msg is of no use, where it is not.
+func DecodeNewer(value []byte, msg *pb.Event) bool {
+	if !bytes.Contains(value, []byte("ersion")) || edge.CheckJSON(value, "event", maxDepth) != nil {
+		return false
+	}
+	proto.Reset(msg)
+	lenient := protojson.UnmarshalOptions{RecursionLimit: maxDepth, DiscardUnknown: true}
+	if lenient.Unmarshal(value, msg) != nil || !Newer(msg) {
+		return false
+	}
+	KeepUnknown(value, msg)
+	return true
 }
 
 // Newer says whether an event is of a newer schema than this build's, so that it may have fields that this build does not know.
