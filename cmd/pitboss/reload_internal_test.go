@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	pb "pitboss/proto/pitboss/v1"
+	"pitboss/registry"
 )
 
 // bundleVersion makes the house's bundle another one, as a trainer would: features is appended to its feature set, where
@@ -135,9 +135,9 @@ func TestReloadBundle(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(filepath.Join(h.dir, "data", "bundles"))
-	if err != nil || len(entries) != 3 {
-		t.Errorf("the store has %v, %v; want the 3 bundles that decided", entries, err)
+	stored, err := registry.ListStored(filepath.Join(h.dir, "data", "bundles"))
+	if err != nil || len(stored) != 3 {
+		t.Errorf("the store has %v, %v; want the 3 bundles that decided", stored, err)
 	}
 	if out := must(t, "replay", "--config", h.config, "--all"); !strings.Contains(out.out, fmt.Sprintf(" %d the same bytes, 0 different, 0 could not", frames)) {
 		t.Errorf("replay: %v", out)
