@@ -65,7 +65,7 @@ func (w *world) lookUntil(most time.Duration, found func() bool) bool {
 // testBackfill adds groups at a restart, while events go on coming in: in the end they are what they would be had they
 // been there from the start. Until then they warm up.
 func testBackfill(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 3) {
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
 		w, all := newFewerWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.CheckpointFrames, c.MaxEntities = 150, 64 }))
 		c := newCasino(seed(t, round))
 		events := w.events(c, 400)
@@ -96,7 +96,7 @@ func testBackfill(t *testing.T, subject Subject) {
 		if w.e.Backfill().Running() {
 			t.Errorf("a restart begins anew: %+v", w.e.Backfill())
 		}
-	}
+	})
 }
 
 // testUse changes sets while callers decide: nobody is refused, and the groups end as if they had always been there.

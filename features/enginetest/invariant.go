@@ -3,7 +3,6 @@ package enginetest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -17,46 +16,44 @@ import (
 // testOrderFree applies the same events in order to one engine, and to another in any order, in batches or one by one,
 // with and without decisions, sent again, with checkpoints and restarts between. Every vector is the same, bit for bit.
 func testOrderFree(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 3) {
-		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities = 64 }))
-			wantEveryAggregate(t, w.set)
-			c := newCasino(seed(t, round))
-			events := c.correctable(w.events(c, 300))
-			probes := w.probes(c, events, 60)
-			w.block(c, events)
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
+		w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities = 64 }))
+		wantEveryAggregate(t, w.set)
+		c := newCasino(seed(t, round))
+		events := c.correctable(w.events(c, 300))
+		probes := w.probes(c, events, 60)
+		w.block(c, events)
 
-			inOrder := slices.Clone(events)
-			slices.SortStableFunc(inOrder, func(a, b *features.Event) int { return int(a.OccurredAt - b.OccurredAt) })
-			j := journal.NewMemory(journal.MemoryConfig{})
-			reference := w.scratch(j)
-			if _, err := reference.Ingest(context.Background(), items(inOrder)); err != nil {
-				t.Fatalf("cannot ingest: %v", err)
+		inOrder := slices.Clone(events)
+		slices.SortStableFunc(inOrder, func(a, b *features.Event) int { return int(a.OccurredAt - b.OccurredAt) })
+		j := journal.NewMemory(journal.MemoryConfig{})
+		reference := w.scratch(j)
+		if _, err := reference.Ingest(context.Background(), items(inOrder)); err != nil {
+			t.Fatalf("cannot ingest: %v", err)
+		}
+		w.applyAnyhow(c, events)
+		for _, ev := range events {
+			if w.blocked[ev.ID] {
+				w.decideIfNew(ev)
+				other := *w
+				other.e = reference
+				other.decideIfNew(ev)
 			}
-			w.applyAnyhow(c, events)
-			for _, ev := range events {
-				if w.blocked[ev.ID] {
-					w.decideIfNew(ev)
-					other := *w
-					other.e = reference
-					other.decideIfNew(ev)
-				}
-			}
+		}
 
-			for _, ev := range probes {
-				wantSame(t, w.set, "probe "+ev.ID, vectorOf(t, reference, w.set, ev), w.vector(ev))
+		for _, ev := range probes {
+			wantSame(t, w.set, "probe "+ev.ID, vectorOf(t, reference, w.set, ev), w.vector(ev))
+		}
+		// The applied events themselves, read again, are inside in both.
+		for _, ev := range c.remembered(events)[:60] {
+			v := w.vector(ev)
+			if !v.Inside {
+				t.Errorf("%s was applied and is not inside", ev.ID)
 			}
-			// The applied events themselves, read again, are inside in both.
-			for _, ev := range c.remembered(events)[:60] {
-				v := w.vector(ev)
-				if !v.Inside {
-					t.Errorf("%s was applied and is not inside", ev.ID)
-				}
-				wantSame(t, w.set, "applied "+ev.ID, vectorOf(t, reference, w.set, ev), v)
-			}
-			w.wantLikeJournal(probes)
-		})
-	}
+			wantSame(t, w.set, "applied "+ev.ID, vectorOf(t, reference, w.set, ev), v)
+		}
+		w.wantLikeJournal(probes)
+	})
 }
 
 // block has some of the events blocked that can still be decided on when all have come.
@@ -193,7 +190,7 @@ func wantEveryAggregate(t *testing.T, set *features.Set) {
 // testInside compares an event that is read on the fly with the same event read when it is inside: as a call before the
 // event came by Kafka and one after it.
 func testInside(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 2) {
+	eachRound(t, subject, 2, func(t *testing.T, round int) {
 		w := newWorld(t, subject)
 		c := newCasino(seed(t, round))
 		events := w.events(c, 120)
@@ -219,7 +216,7 @@ func testInside(t *testing.T, subject Subject) {
 			}
 			wantSame(t, w.set, events[i].ID, fly, inside)
 		}
-	}
+	})
 }
 
 // testAdmission is what Admit knows and refuses.

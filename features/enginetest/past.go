@@ -112,7 +112,7 @@ func testBackfillFromPast(t *testing.T, subject Subject) {
 	if subject.Durable {
 		t.Skip("retention of files is by age and size: the journal in memory forgets at once")
 	}
-	for round := range rounds(t, subject, 3) {
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
 		w, reference := newPastWorld(t, subject, fewer), newPastWorld(t, subject, everything)
 		c := newCasino(seed(t, round))
 		events := c.correctable(w.events(c, 700))
@@ -134,7 +134,7 @@ func testBackfillFromPast(t *testing.T, subject Subject) {
 		w.wantLike(reference.world, probes)
 		w.restart(round%2 == 0)
 		w.wantLike(reference.world, probes)
-	}
+	})
 }
 
 // decideSome decides on those of the events that are to be blocked.
@@ -168,7 +168,7 @@ func (p *pastWorld) wantLike(other *world, probes []*features.Event) {
 
 // testBackfillFromBefore builds groups from what happened before there was a journal.
 func testBackfillFromBefore(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 3) {
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
 		w := newPastWorld(t, subject, unlike)
 		c := newCasino(seed(t, round))
 		events := c.correctable(w.events(c, 500))
@@ -180,7 +180,7 @@ func testBackfillFromBefore(t *testing.T, subject Subject) {
 		w.wantLike(reference, w.probes(c, events, 60))
 		w.restart(round%2 == 0)
 		w.wantLike(reference, w.probes(c, events, 60))
-	}
+	})
 }
 
 // testErasureBeforePast erases somebody whose erasure the journal has no more, and somebody whose it has: no file brings them

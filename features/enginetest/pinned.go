@@ -23,7 +23,7 @@ const deciders = 16
 // events, twice, and checkpoints are made. Each vector that was served is the one that is made again, from the journal
 // alone, at the positions that its record pins: bit for bit, all of them, also after the process died in between.
 func testPinned(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 2) {
+	eachRound(t, subject, 2, func(t *testing.T, round int) {
 		w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities, c.CheckpointFrames = 64, 500 }))
 		c := newCasino(seed(t, round))
 		c.calm = true
@@ -43,7 +43,7 @@ func testPinned(t *testing.T, subject Subject) {
 			t.Errorf("%d decisions are overtaken and %d inside: nothing ran at once", report.Overtaken, report.Inside)
 		}
 		wantOnce(t, w.j)
-	}
+	})
 }
 
 // decideAtOnce decides on all events, while a feed brings some of them, brings these again, and then all.

@@ -192,7 +192,7 @@ func (f *counted) in(kind string, events []*features.Event, back, replaced map[s
 // that it is late or capped may differ: counts and sums never say the first.
 func testReference(t *testing.T, subject Subject) {
 	exact, flagged := 0, 0
-	for round := range rounds(t, subject, 4) {
+	eachRound(t, subject, 4, func(t *testing.T, round int) {
 		w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities = 64 }))
 		c := newCasino(seed(t, round) + 100)
 		events := c.correctable(w.events(c, 250))
@@ -210,7 +210,7 @@ func testReference(t *testing.T, subject Subject) {
 			exact, flagged = exact+e, flagged+f
 		}
 		w.wantSomeVoid(back, replaced)
-	}
+	})
 	// One round may have no correction that is missed; several have.
 	if n := rounds(t, subject, 4); exact < 100*n || n > 1 && flagged == 0 {
 		t.Errorf("%d values were compared and %d said that they may be wrong", exact, flagged)

@@ -33,7 +33,7 @@ func (w *world) recent(c *casino, n int) []*features.Event {
 
 // testSweep takes idle entities out at random, with late events, restarts and checkpoints between: no reading tells.
 func testSweep(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 3) {
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
 		w := newWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities = 64 }))
 		c := newMovingCasino(seed(t, round))
 		var swept, shrunk uint64
@@ -55,7 +55,7 @@ func testSweep(t *testing.T, subject Subject) {
 			t.Errorf("%d entities were taken out and %d made smaller: the test does not reach", swept, shrunk)
 		}
 		t.Logf("%d entities were taken out and %d made smaller", swept, shrunk)
-	}
+	})
 }
 
 // testSweepKeepsKeys sweeps players who are long gone: each can still be erased.

@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -16,44 +15,42 @@ import (
 // between. In the end no vector can be told from one of an engine that had the groups from the start. Nor can one that was
 // served on the way, but for what said that it was warming up.
 func testUpgradeInMidStream(t *testing.T, subject Subject) {
-	for round := range rounds(t, subject, 3) {
-		t.Run(fmt.Sprint(round), func(t *testing.T) {
-			w, all := newFewerWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities, c.CheckpointFrames = 64, 100 }))
-			few := w.set
-			c := newCasino(seed(t, round))
-			events := c.correctable(w.events(c, 300))
-			probes := w.probes(c, events, 60)
-			w.block(c, events)
-			mixed := slices.Clone(events)
-			c.rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
-			at := 20 + c.rng.IntN(len(mixed)-40)
-			w.applyAnyhow(c, mixed[:at])
-			w.upgrade(c, few, all)
-			w.applyAnyhow(c, slices.Concat(mixed[at:], c.remembered(mixed[:at])))
-			w.awaitBackfill()
+	eachRound(t, subject, 3, func(t *testing.T, round int) {
+		w, all := newFewerWorld(t, subject, withConfig(func(c *features.EngineConfig) { c.MaxEntities, c.CheckpointFrames = 64, 100 }))
+		few := w.set
+		c := newCasino(seed(t, round))
+		events := c.correctable(w.events(c, 300))
+		probes := w.probes(c, events, 60)
+		w.block(c, events)
+		mixed := slices.Clone(events)
+		c.rng.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		at := 20 + c.rng.IntN(len(mixed)-40)
+		w.applyAnyhow(c, mixed[:at])
+		w.upgrade(c, few, all)
+		w.applyAnyhow(c, slices.Concat(mixed[at:], c.remembered(mixed[:at])))
+		w.awaitBackfill()
 
-			reference := *w
-			reference.e = w.scratch(journal.NewMemory(journal.MemoryConfig{}))
-			if _, err := reference.e.Ingest(context.Background(), items(events)); err != nil {
-				t.Fatalf("cannot ingest: %v", err)
+		reference := *w
+		reference.e = w.scratch(journal.NewMemory(journal.MemoryConfig{}))
+		if _, err := reference.e.Ingest(context.Background(), items(events)); err != nil {
+			t.Fatalf("cannot ingest: %v", err)
+		}
+		for _, ev := range events {
+			if w.blocked[ev.ID] {
+				w.decideIfNew(ev)
+				reference.decideIfNew(ev)
 			}
-			for _, ev := range events {
-				if w.blocked[ev.ID] {
-					w.decideIfNew(ev)
-					reference.decideIfNew(ev)
-				}
-			}
-			for _, ev := range slices.Concat(probes, c.remembered(events)[:60]) {
-				wantSame(t, w.set, ev.ID, reference.vector(ev), w.vector(ev))
-			}
-			w.wantLikeJournal(probes)
-			if report := w.verify(w.j); !report.Identical() || report.Same != report.Decisions || report.Same == 0 {
-				t.Errorf("%d of %d served vectors are the same, with %d values taken: %v", report.Same, report.Decisions, report.Taken, report.Findings)
-			} else {
-				t.Logf("%d served vectors, %d values compared, %d of groups that warmed up", report.Same, report.Values, report.Taken)
-			}
-		})
-	}
+		}
+		for _, ev := range slices.Concat(probes, c.remembered(events)[:60]) {
+			wantSame(t, w.set, ev.ID, reference.vector(ev), w.vector(ev))
+		}
+		w.wantLikeJournal(probes)
+		if report := w.verify(w.j); !report.Identical() || report.Same != report.Decisions || report.Same == 0 {
+			t.Errorf("%d of %d served vectors are the same, with %d values taken: %v", report.Same, report.Decisions, report.Taken, report.Findings)
+		} else {
+			t.Logf("%d served vectors, %d values compared, %d of groups that warmed up", report.Same, report.Values, report.Taken)
+		}
+	})
 }
 
 // upgrade changes the feature sets, in a running engine or by a new start.

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -456,6 +457,14 @@ func rounds(t testing.TB, subject Subject, quick int) int {
 		quick = 1 // opening files is slow, and the histories are the same
 	}
 	return roundsOr(t, quick)
+}
+
+// eachRound runs the rounds of a random test, each as a test of its own, so that what it opened is closed at its end.
+func eachRound(t *testing.T, subject Subject, quick int, round func(t *testing.T, round int)) {
+	t.Helper()
+	for i := range rounds(t, subject, quick) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) { round(t, i) })
+	}
 }
 
 func roundsOr(t testing.TB, quick int) int {
