@@ -18,13 +18,9 @@ import (
 // know is read as if it had come in its place, so that a new group is filled with it from the journal. The message and its
 // content hash stay what they were.
 
-// KnownField finds the field of this build's schema that the path of an UnknownField names.
-func KnownField(path string) (protoreflect.FieldDescriptor, bool) {
-	chain := fieldChain((&pb.Event{}).ProtoReflect().Descriptor(), path)
-	if len(chain) == 0 {
-		return nil, false
-	}
-	return chain[len(chain)-1], true
+// IsKnownField says whether the path of an UnknownField names a field of this build's schema.
+func IsKnownField(path string) bool {
+	return len(fieldChain((&pb.Event{}).ProtoReflect().Descriptor(), path)) > 0
 }
 
 // fieldChain gives the fields along a path, none where one of them is not of this schema.

@@ -1,16 +1,13 @@
 package features
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"pitboss/plainyaml"
@@ -68,18 +65,9 @@ func (r *setReader) root(source []byte) (yamlMap, bool) {
 		r.refusef(nil, "the file has %d bytes, a feature set at most %d", len(source), maxSetBytes)
 		return yamlMap{}, false
 	}
-	source = bytes.TrimPrefix(source, []byte("\ufeff")) // the byte order mark of some editors
-	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
+	file, bad := plainyaml.Parse(source)
+	if bad != nil {
 		r.refusef(bad.Token(), "%s", bad.Problem)
-		return yamlMap{}, false
-	}
-	file, err := parser.ParseBytes(source, 0)
-	if err != nil {
-		if at, ok := errors.AsType[yaml.Error](err); ok {
-			r.refusef(at.GetToken(), "%s", at.GetMessage())
-		} else {
-			r.refusef(nil, "%v", err)
-		}
 		return yamlMap{}, false
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {

@@ -1,14 +1,19 @@
 // Package plainyaml bounds what a YAML file may say before a parser sees it. The parser takes minutes and gigabytes for 200 KB of
 // "- - -", its stack grows with the depth, and by anchors a small file becomes a large value.
 //
-// It knows no file's meaning, and reads nothing but tokens. Start with Check.
+// It knows no file's meaning. Start with Check, or with Parse for who needs the places of values.
 package plainyaml
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
@@ -38,12 +43,34 @@ func (e *Error) Error() string {
 // Check refuses a file that is not UTF-8, nests deeper than MaxDepth within a line, or has anchors, aliases, merge keys or tags.
 // It returns nil or an *Error.
 func Check(data []byte) error {
+	if bad := check(data); bad != nil {
+		return bad
+	}
+	return nil
+}
+
+// Parse reads what Check lets through, without the byte order mark that some editors write.
+func Parse(data []byte) (*ast.File, *Error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if bad := check(data); bad != nil {
+		return nil, bad
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if at, ok := errors.AsType[yaml.Error](err); ok {
+		return nil, &Error{Problem: at.GetMessage(), at: at.GetToken()}
+	} else if err != nil {
+		return nil, &Error{Problem: err.Error()}
+	}
+	return file, nil
+}
+
+func check(data []byte) *Error {
 	if !utf8.Valid(data) {
 		return &Error{Problem: "not UTF-8 text"}
 	}
 	depth, entries, line := 0, 0, 0 // entries of sequences, and keys after ?, that begin on the line
 	for _, t := range lexer.Tokenize(string(data)) {
-		refuse := func(format string, args ...any) error {
+		refuse := func(format string, args ...any) *Error {
 			return &Error{Problem: fmt.Sprintf(format, args...), at: t}
 		}
 		switch t.Type {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"pitboss/plainyaml"
@@ -61,14 +59,9 @@ func (r *configReader) parse(data []byte) (ast.Node, error) {
 	if len(data) > maxConfigBytes {
 		return nil, fmt.Errorf("%s: more than %d bytes, which no configuration needs", r.file, maxConfigBytes)
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, as some editors write it
-	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(data)); ok {
+	file, bad := plainyaml.Parse(data)
+	if bad != nil {
 		r.refusef(bad.Token(), "%s", bad.Problem)
-		return nil, r.err()
-	}
-	file, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		r.refuseYAML(err)
 		return nil, r.err()
 	}
 	docs := slices.DeleteFunc(file.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })

@@ -179,7 +179,7 @@ func appendWire(list []*pb.UnknownField, at string, unknown protoreflect.RawFiel
 // checkUnknown refuses as unknown what this build knows: it would go past all checks, and count when the frame is read.
 func (c *checker) checkUnknown() *Error {
 	for i, f := range c.msg.GetUnknown() {
-		if _, known := features.KnownField(f.GetPath()); known {
+		if features.IsKnownField(f.GetPath()) {
 			return refuse(InvalidField, "event.unknown["+strconv.Itoa(i)+"].path", "%s is of this schema: it belongs in its own place", clip(f.GetPath()))
 		}
 	}
@@ -191,7 +191,7 @@ func (c *checker) checkUnknown() *Error {
 // else there is the alias, as there is of the entity's own value.
 func (c *checker) storable(f *pb.UnknownField) (*pb.UnknownField, bool) {
 	f = &pb.UnknownField{Path: f.GetPath(), Json: f.GetJson(), Protobuf: f.GetProtobuf(), Alias: f.GetAlias()}
-	if _, known := features.KnownField(f.GetPath()); known || !isUnknownPath(f.GetPath()) {
+	if features.IsKnownField(f.GetPath()) || !isUnknownPath(f.GetPath()) {
 		return f, false // known: came in another wire type than the schema's
 	}
 	personal := c.edge.ofPerson(f.GetPath())

@@ -1,7 +1,6 @@
 package files
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -9,9 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"pitboss/plainyaml"
@@ -95,18 +92,9 @@ func (r *mapReader) parse(source []byte) []entry {
 		r.refusef(nil, "the map has %d bytes, at most %d", len(source), maxMapBytes)
 		return nil
 	}
-	source = bytes.TrimPrefix(source, []byte(byteOrderMark))
-	if bad, ok := errors.AsType[*plainyaml.Error](plainyaml.Check(source)); ok {
+	file, bad := plainyaml.Parse(source)
+	if bad != nil {
 		r.refusef(bad.Token(), "%s", bad.Problem)
-		return nil
-	}
-	file, err := parser.ParseBytes(source, 0)
-	if err != nil {
-		if at, ok := errors.AsType[yaml.Error](err); ok {
-			r.refusef(at.GetToken(), "%s", at.GetMessage())
-		} else {
-			r.refusef(nil, "%v", err)
-		}
 		return nil
 	}
 	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
